@@ -1,0 +1,165 @@
+"""CallbackList: callbacks as one, which tells each event to those that listen to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from ..core import tree
+from ._callback import Callback, hears
+from ._history import History
+from ._logs import LazyLogs
+from ._progbar_logger import ProgbarLogger
+
+
+def _event(name: str) -> Callable[..., None]:
+    """The method that tells `on_<name>(logs)` to the callbacks that listen."""
+
+    def tell(self: CallbackList, logs: Any = None) -> None:
+        for method in self._listeners(name):
+            method(logs)
+
+    return _described(tell, name)
+
+
+def _numbered_event(name: str, lazy: bool = False) -> Callable[..., None]:
+    """The method that tells `on_<name>(number, logs)`; lazily read logs where `lazy` is set."""
+
+    def tell(self: CallbackList, number: int, logs: Any = None) -> None:
+        methods = self._listeners(name)
+        if methods:
+            if lazy and logs and not isinstance(logs, LazyLogs):
+                logs = LazyLogs(logs)
+            for method in methods:
+                method(number, logs)
+
+    return _described(tell, name)
+
+
+def _described(method: Callable[..., None], name: str) -> Callable[..., None]:
+    method.__name__ = name
+    method.__qualname__ = f"CallbackList.{name}"
+    method.__doc__ = f"Tell `{name}` to every callback that listens to it."
+    return method
+
+
+class CallbackList:
+    """Several callbacks, told of each event in their order.
+
+    Logs of training and test batches are passed as `LazyLogs`: they wait for the device only if a
+    callback reads a value. An event that no callback listens to costs a dictionary look-up.
+
+    Args:
+        callbacks: Callbacks, or one.
+        add_history: Whether a `History` is added, if there is none.
+        add_progbar: Whether a `ProgbarLogger` is added, if there is none.
+        model: The model; its attribute `history` becomes the `History`.
+        **params: `verbose`, `epochs`, `steps`, for the callbacks' `params`.
+
+    >>> heard = []
+    >>> class Listener(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         heard.append((epoch, logs))
+    >>> events = CallbackList([Listener()])
+    >>> events.on_epoch_begin(0)
+    >>> events.on_epoch_end(0, {"loss": 0.5})
+    >>> heard
+    [(0, {'loss': 0.5})]
+    """
+
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
+        self.callbacks = [_checked(c) for c in tree.flatten(callbacks) if c is not None]
+        self.params: dict[str, Any] = {}
+        self._model: Any = None
+        self._methods: dict[str, list[Callable[..., None]]] = {}
+        history = self._find_or_add(History, add_history)
+        self._find_or_add(ProgbarLogger, add_progbar)
+        if model is not None:
+            self.set_model(model)
+            if history is not None:
+                model.history = history
+        if params:
+            self.set_params(params)
+
+    @classmethod
+    def wrap(cls, callbacks: Any, **kwargs: Any) -> Self:
+        """The callbacks as a `CallbackList`, which they may be already."""
+        return callbacks if isinstance(callbacks, cls) else cls(callbacks, **kwargs)
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+        return self._model
+
+    def _find_or_add(self, kind: type[Any], add: bool) -> Any:
+        found = next((c for c in self.callbacks if isinstance(c, kind)), None)
+        if found is None and add:
+            found = kind()
+            self.callbacks.append(found)
+        return found
+
+    def append(self, callback: Any) -> None:
+        """Add a callback at the end."""
+        self.callbacks.append(_checked(callback))
+        self._methods = {}
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Set the `params` of every callback."""
+        self.params = params
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        """Set the `model` of every callback."""
+        self._model = model
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def close(self) -> None:
+        """Let go of files and the terminal, whether a method ended well or by an error."""
+        for callback in self.callbacks:
+            getattr(callback, "_close", _nothing)()
+
+    def _listeners(self, event: str) -> list[Callable[..., None]]:
+        methods = self._methods.get(event)
+        if methods is None:
+            listening = [c for c in self.callbacks if hears(c, event)]
+            methods = self._methods[event] = [getattr(c, event) for c in listening]
+        return methods
+
+    on_train_begin = _event("on_train_begin")
+    on_train_end = _event("on_train_end")
+    on_test_begin = _event("on_test_begin")
+    on_test_end = _event("on_test_end")
+    on_predict_begin = _event("on_predict_begin")
+    on_predict_end = _event("on_predict_end")
+    on_epoch_begin = _numbered_event("on_epoch_begin")
+    on_epoch_end = _numbered_event("on_epoch_end")
+    on_batch_begin = _numbered_event("on_batch_begin")
+    on_batch_end = _numbered_event("on_batch_end", lazy=True)
+    on_train_batch_begin = _numbered_event("on_train_batch_begin")
+    on_train_batch_end = _numbered_event("on_train_batch_end", lazy=True)
+    on_test_batch_begin = _numbered_event("on_test_batch_begin")
+    on_test_batch_end = _numbered_event("on_test_batch_end", lazy=True)
+    on_predict_batch_begin = _numbered_event("on_predict_batch_begin")
+    on_predict_batch_end = _numbered_event("on_predict_batch_end")
+
+
+def _checked(callback: Any) -> Any:
+    if isinstance(callback, Callback) or hasattr(callback, "on_train_begin"):
+        return callback
+    raise TypeError(
+        "Callbacks must be instances of `Callback`. "
+        f"Received: {callback!r} of type {type(callback).__name__}. Derive a class from `Callback`."
+    )
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,71 @@
+"""CSVLogger: the metrics of each epoch as a row of a file."""
+
+from __future__ import annotations
+
+import csv
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._callback import Callback, Logs
+
+
+class CSVLogger(Callback):
+    """Write the metrics of each epoch to a CSV file, a row an epoch.
+
+    The columns are those of the first epoch, and those of validation, which may come later; where
+    an epoch has no value stands `NA`.
+
+    Args:
+        filename: The file.
+        separator: What stands between two values.
+        append: Whether rows are added to a file that exists, instead of starting it anew.
+    """
+
+    def __init__(
+        self, filename: str | PathLike[str], separator: str = ",", append: bool = False
+    ) -> None:
+        super().__init__()
+        self.sep = separator
+        self.filename = fspath(filename)
+        self.append = append
+        self.keys: list[str] | None = None
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Start the file anew, unless rows are added to it."""
+        self.keys = None
+        if not self.append:
+            Path(self.filename).write_text("")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Write a row, which is in the file when this returns."""
+        logs = logs or {}
+        rows: list[list[Any]] = []
+        if self.keys is None:
+            self.keys = _columns(logs)
+            if not _has_rows(self.filename):
+                rows.append(["epoch", *self.keys])
+        rows.append([epoch, *(_cell(logs.get(key, "NA")) for key in self.keys)])
+        with open(self.filename, "a", newline="", encoding="utf-8") as file:
+            csv.writer(file, delimiter=self.sep, lineterminator="\n").writerows(rows)
+
+
+def _has_rows(filename: str) -> bool:
+    path = Path(filename)
+    return path.exists() and path.stat().st_size > 0
+
+
+def _columns(logs: dict[str, Any]) -> list[str]:
+    """The metrics in order; validation may come in a later epoch than the first."""
+    names = sorted(logs)
+    if not any(name.startswith("val_") for name in names):
+        names += [f"val_{name}" for name in names]
+    return names
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) > 0:
+        return f'"[{", ".join(map(str, value))}]"'
+    return value

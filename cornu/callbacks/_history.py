@@ -1,0 +1,39 @@
+"""History: what the metrics were, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._callback import Callback, Logs
+
+
+class History(Callback):
+    """The metrics of each epoch; `fit` adds one and returns it.
+
+    Attributes:
+        epoch: The numbers of the epochs.
+        history: A list of values by metric.
+
+    >>> history = History()
+    >>> history.on_train_begin()
+    >>> history.on_epoch_end(0, {"loss": 0.5})
+    >>> history.epoch, history.history
+    ([0], {'loss': [0.5]})
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch: list[int] = []
+        self.history: dict[str, list[Any]] = {}
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Start the list of epochs."""
+        self.epoch = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Keep the epoch's metrics."""
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+        if self.model is not None:
+            self.model.history = self

@@ -1,0 +1,61 @@
+"""The command line: `python -m cornu`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code is 0 when it did what it says, 1 when not, 2 on misuse."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    from ._demo import Demo
+
+    try:
+        return Demo(options.engine, options.output, options.seed).run()
+    except KeyboardInterrupt:
+        print("\nInterrupted: no file was written.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m cornu", description="Cornu's command line.")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="")
+    about = "train two small models on real data, save, reload, draw what they do"
+    demo = commands.add_parser(
+        "demo",
+        help=about,
+        description=f"{about.capitalize()}. It takes less than a minute and needs no network.",
+    )
+    demo.add_argument(
+        "--engine", help="jax, ... (default: CORNU_BACKEND, KERAS_BACKEND, keras.json, then jax)"
+    )
+    demo.add_argument(
+        "--output",
+        type=Path,
+        default=Path("cornu-demo"),
+        metavar="DIR",
+        help="folder for the models and the picture (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--seed",
+        type=_seed,
+        default=1,
+        metavar="N",
+        help="which images are held out, and how training starts (default: %(default)s)",
+    )
+    return parser
+
+
+def _seed(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 2**32):
+        raise argparse.ArgumentTypeError(
+            f"A seed must be a whole number from 0 to 4294967295. Received: {text}"
+        )
+    return int(text)

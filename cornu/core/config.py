@@ -1,0 +1,167 @@
+"""The settings of the process: default float, epsilon, image layout, verbosity.
+
+They start from `keras.json` where there is one. Bodies of ops are prepared with the settings that
+hold at their first use, so a change drops the prepared ones.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from ..engines import loaded, settings_file
+
+_FLOATS = ("bfloat16", "float16", "float32", "float64")
+_LAYOUTS = ("channels_last", "channels_first")
+_DEFAULTS: dict[str, Any] = {
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+}
+_settings = {**_DEFAULTS}
+_settings.update((key, value) for key, value in settings_file().items() if key in _DEFAULTS)
+
+
+def floatx() -> str:
+    """The float dtype that is used where none is named.
+
+    >>> floatx()
+    'float32'
+    """
+    return str(_settings["floatx"])
+
+
+def set_floatx(value: str) -> None:
+    """Set the default float dtype: bfloat16, float16, float32 or float64."""
+    _set("floatx", value, _FLOATS)
+
+
+def epsilon() -> float:
+    """The small number that keeps divisions and logarithms finite.
+
+    >>> epsilon()
+    1e-07
+    """
+    return float(_settings["epsilon"])
+
+
+def set_epsilon(value: float) -> None:
+    """Set the small number that keeps divisions and logarithms finite."""
+    _settings["epsilon"] = value
+    _forget_bodies()
+
+
+def image_data_format() -> str:
+    """The layout of images where none is named: `channels_last` or `channels_first`."""
+    return str(_settings["image_data_format"])
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set the default layout of images."""
+    _set("image_data_format", data_format, _LAYOUTS)
+
+
+def standardize_data_format(data_format: str | None) -> str:
+    """The layout that an argument `data_format` means."""
+    if data_format is None:
+        return image_data_format()
+    return _checked("data_format", str(data_format).lower(), _LAYOUTS)
+
+
+class _Limits:
+    """What holds for the whole process and changes no op's default body."""
+
+    flash_attention: bool | None = None
+    max_epochs: int | None = None
+    max_steps_per_epoch: int | None = None
+
+
+def is_flash_attention_enabled() -> bool | None:
+    """Whether attention uses a fused kernel: True, False, or None for where the engine has one."""
+    return _Limits.flash_attention
+
+
+def enable_flash_attention() -> None:
+    """Use a fused kernel for attention."""
+    _Limits.flash_attention = True
+    _forget_bodies()
+
+
+def disable_flash_attention() -> None:
+    """Use no fused kernel for attention."""
+    _Limits.flash_attention = False
+    _forget_bodies()
+
+
+def max_epochs() -> int | None:
+    """How many epochs `fit` runs at most; None for as many as it is told."""
+    return _Limits.max_epochs
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Limit the epochs of every `fit`, to try a script out quickly."""
+    _Limits.max_epochs = max_epochs
+
+
+def max_steps_per_epoch() -> int | None:
+    """How many steps an epoch runs at most; None for all of them."""
+    return _Limits.max_steps_per_epoch
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Limit the steps of every epoch, evaluation and prediction."""
+    _Limits.max_steps_per_epoch = max_steps_per_epoch
+
+
+class _Flags(threading.local):
+    interactive_logging = True
+    traceback_filtering = True
+
+
+_flags = _Flags()
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether progress is drawn on the terminal (else written as log lines)."""
+    return _flags.interactive_logging
+
+
+def enable_interactive_logging() -> None:
+    """Draw progress on the terminal."""
+    _flags.interactive_logging = True
+
+
+def disable_interactive_logging() -> None:
+    """Write progress as log lines."""
+    _flags.interactive_logging = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Whether errors are shown without the library's own frames."""
+    return _flags.traceback_filtering
+
+
+def enable_traceback_filtering() -> None:
+    """Show errors without the library's own frames."""
+    _flags.traceback_filtering = True
+
+
+def disable_traceback_filtering() -> None:
+    """Show errors with every frame."""
+    _flags.traceback_filtering = False
+
+
+def _set(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    _settings[key] = _checked(key, value, allowed)
+    _forget_bodies()
+
+
+def _checked(key: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(f"`{key}` must be one of {list(allowed)}. Received: {key}={value!r}.")
+    return value
+
+
+def _forget_bodies() -> None:
+    for engine in loaded():
+        engine.bodies.clear()

@@ -1,0 +1,114 @@
+"""Names of layers and variables: unique automatic ones, and the scopes that make up paths."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+
+class _Names(threading.local):
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.scopes: list[NameScope] = []
+
+
+_names = _Names()
+
+
+def auto_name(prefix: str) -> str:
+    """`dense`, then `dense_1`, `dense_2`, ...: unique in this thread until `reset`."""
+    prefix = to_snake_case(prefix)
+    count = _names.counts[prefix]
+    _names.counts[prefix] += 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def get_uid(prefix: str = "") -> int:
+    """The next number of a prefix, counted from 1."""
+    _names.counts[prefix] += 1
+    return _names.counts[prefix]
+
+
+def reset() -> None:
+    """Start all counts again."""
+    _names.counts.clear()
+
+
+def to_snake_case(name: str) -> str:
+    """
+    >>> to_snake_case("Conv2DTranspose"), to_snake_case("LSTMCell"), to_snake_case("MyDense")
+    ('conv2d_transpose', 'lstm_cell', 'my_dense')
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def to_camel_case(name: str) -> str:
+    """
+    >>> to_camel_case("log_softmax")
+    'LogSoftmax'
+    """
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+class NameScope:
+    """A step of the path of the variables and operations made within it.
+
+    >>> with NameScope("encoder"):
+    ...     current_path()
+    'encoder'
+    """
+
+    def __init__(self, name: str, caller: Any = None, deduplicate: bool = True) -> None:
+        if not isinstance(name, str) or "/" in name:
+            raise ValueError(
+                f"A scope's name must be a string without '/'. Received: name={name!r}."
+            )
+        self.name = name
+        self.caller = caller
+        self.deduplicate = deduplicate
+        self._entered: list[bool] = []
+
+    def __enter__(self) -> NameScope:
+        scopes = _names.scopes
+        again = (
+            self.deduplicate
+            and self.caller is not None
+            and bool(scopes)
+            and scopes[-1].caller is self.caller
+        )
+        if not again:
+            scopes.append(self)
+        self._entered.append(not again)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._entered.pop():
+            _names.scopes.pop()
+
+
+def current_path() -> str:
+    """The names of the open scopes, joined by `/`."""
+    return "/".join(scope.name for scope in _names.scopes)
+
+
+@contextmanager
+def at_path(path: str) -> Iterator[None]:
+    """Within it, the open scopes are those of `path`, whatever was open before."""
+    previous = _names.scopes
+    _names.scopes = [NameScope(name) for name in path.split("/") if name]
+    try:
+        yield
+    finally:
+        _names.scopes = previous

@@ -1,0 +1,387 @@
+"""`@op`: one function becomes a public op.
+
+The decorated function is the op's default body, written over primitives and other ops. The
+decorator reads its signature once: parameters annotated as tensors (`core.types`) are converted and
+promoted, the others are static. It gives back a wrapper generated for the signature, whose eager
+path is one type test an operand and one table look-up, and keeps what the rest of Cornu derives from
+an op: its symbolic call, its `Operation` class, its name in files.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from ..engines import Engine, current
+from . import naming, tree
+from .dtypes import floatx, result_type
+from .keras_tensor import KerasTensor
+from .operation import Operation
+from .variable import Variable
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Rule = Callable[[tuple[Any, ...]], str]
+
+#: Every op by the name that an engine's override has.
+OPS: dict[str, Op] = {}
+
+_TENSOR_KINDS = ("Tensor", "Tensors", "Raw", "Index", "Bool", "Nest")
+_PLAIN = {"bool", "int", "float", "str", "str | None", "float | None", "int | None"}
+#: Names of operation classes in Keras's files that are not the op's name in camel case.
+_CLASS_NAMES: dict[str, str] = {
+    "allclose": "AllClose",
+    "isin": "IsIn",
+    "searchsorted": "SearchSorted",
+}
+
+
+# ------------------------------------------------------------- promotion rules
+
+
+def common(types: tuple[Any, ...]) -> str:
+    """All operands take the least dtype above theirs."""
+    return result_type(*types)
+
+
+def floating(types: tuple[Any, ...]) -> str:
+    """As `common`, and integers become floats: floatx for 64 bits, else float32."""
+    if types and all(type_ in ("int64", int) for type_ in types):
+        return floatx()
+    return result_type(*types, float)
+
+
+# ------------------------------------------------------------------- mechanism
+
+
+class Op:
+    """What is known of an op: its body, its parameters, and how its operands are promoted."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        namespace: str,
+        promote: Rule,
+        compose: bool,
+        constructed: tuple[str, ...],
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.namespace = namespace
+        self.slot = self.name if namespace in _SHARED else f"{namespace}_{self.name}"
+        self.promote = promote
+        self.compose = compose
+        self.parameters = list(inspect.signature(function).parameters.values())
+        self.kinds = [_kind(parameter) for parameter in self.parameters]
+        self.tensors = [(i, kind) for i, kind in enumerate(self.kinds) if kind]
+        self.static = tuple(i for i, kind in enumerate(self.kinds) if not kind)
+        self.variadic = next(
+            (i for i, p in enumerate(self.parameters) if p.kind is p.VAR_POSITIONAL), None
+        )
+        self.keywords = tuple(i for i, p in enumerate(self.parameters) if p.kind is p.KEYWORD_ONLY)
+        #: The parameters of the operation's constructor; the others are those of its calls.
+        self.constructed = tuple(
+            i for i, p in enumerate(self.parameters) if i in self.static or p.name in constructed
+        )
+        self.wrapper: Callable[..., Any] = _wrapper(self)
+
+    def __repr__(self) -> str:
+        return f"<Op {self.namespace}.{self.name}>"
+
+    # --- on an engine
+
+    def resolve(self, engine: Engine) -> Callable[..., Any]:
+        """The body that this op has on an engine: its override or the default one, prepared."""
+        override = None
+        if engine.overrides and not hasattr(Engine, self.slot):
+            override = getattr(engine, self.slot, None)
+        body = self._prepared(engine, override or self.function)
+        if self.compose and engine.computes:
+            body = engine.compose(body, self.static, self.name)
+        engine.bodies[self] = body
+        return body
+
+    def _prepared(self, engine: Engine, body: Callable[..., Any]) -> Callable[..., Any]:
+        """The body behind conversion and promotion of its operands."""
+        promoted = [(i, kind) for i, kind in self.tensors if kind in ("Tensor", "Tensors")]
+        kept = [(i, kind) for i, kind in self.tensors if kind in ("Raw", "Index", "Bool")]
+        variadic = self.variadic
+        promote = self.promote
+
+        def prepared(*args: Any) -> Any:
+            values = list(args)
+            types = tuple(engine.weak_type(x) for x in _leaves(promoted, values))
+            if types:
+                dtype = promote(types)
+                for i, kind in promoted:
+                    if kind == "Tensor":
+                        values[i] = _convert(engine, values[i], dtype)
+                    else:
+                        values[i] = [_convert(engine, x, dtype) for x in values[i]]
+            for i, kind in kept:
+                values[i] = _keep(engine, values[i], kind)
+            if variadic is None:
+                return body(*values)
+            named = {self.parameters[i].name: values[i] for i in self.keywords}
+            return body(*values[:variadic], *values[variadic], **named)
+
+        return prepared
+
+    def dispatch(self, engine: Engine, args: Sequence[Any]) -> Any:
+        """Run on operands that are not all native tensors of the engine."""
+        values = list(args)
+        symbolic = False
+        for i, kind in self.tensors:
+            if kind == "Tensors":
+                values[i] = _listed(self, i, values[i])
+                values[i] = [_admit(engine, x) for x in values[i]]
+                symbolic |= any(isinstance(x, KerasTensor) for x in values[i])
+            elif kind == "Nest":
+                values[i] = tree.map_structure(lambda x: _admit(engine, x, False), values[i])
+                symbolic |= any(isinstance(x, KerasTensor) for x in tree.flatten(values[i]))
+            else:
+                values[i] = _admit(engine, values[i])
+                symbolic |= isinstance(values[i], KerasTensor)
+        if symbolic and engine.computes:
+            return self._symbolic_call(args)
+        return (engine.bodies.get(self) or self.resolve(engine))(*values)
+
+    # --- in a graph
+
+    def _symbolic_call(self, args: Sequence[Any]) -> Any:
+        constructed, called = {}, []
+        for i, (parameter, value) in enumerate(zip(self.parameters, args, strict=True)):
+            if i not in self.constructed:
+                called += value if i == self.variadic else [value]
+            elif isinstance(value, KerasTensor):
+                raise TypeError(
+                    f"`{parameter.name}` of `{self.name}` is a constant of a model. Received: "
+                    f"{parameter.name}={value!r}. Give a number or an array."
+                )
+            else:
+                constructed[parameter.name] = value
+        return self.operation_class(**constructed).symbolic_call(*called)
+
+    @functools.cached_property
+    def operation_class(self) -> type[Operation]:
+        """The class that stands for this op in a graph and in a file."""
+        return type(self.class_name, (OpOperation,), {"op": self, "__module__": self.module})
+
+    @property
+    def class_name(self) -> str:
+        """The operation's class name in files."""
+        return _CLASS_NAMES.get(self.name) or naming.to_camel_case(self.name)
+
+    @property
+    def module(self) -> str:
+        """The operation's module in files."""
+        return f"keras.src.ops.{self.namespace}"
+
+
+class OpOperation(Operation):
+    """An op in a graph: its static arguments; calling it gives it tensors."""
+
+    op: Op
+
+    def __init__(self, *, name: str | None = None, **static: Any) -> None:
+        super().__init__(name=name)
+        known = [self.op.parameters[i] for i in self.op.constructed]
+        unknown = set(static) - {parameter.name for parameter in known}
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__} takes {[p.name for p in known]}. Received: {sorted(unknown)}."
+            )
+        self.static = {p.name: static.get(p.name, p.default) for p in known}
+
+    def call(self, *tensors: Any, **named: Any) -> Any:
+        """Run the op."""
+        given, arguments = iter(tensors), []
+        keywords = {self.op.parameters[i].name: None for i in self.op.keywords}
+        for i, parameter in enumerate(self.op.parameters):
+            name = parameter.name
+            if i == self.op.variadic:
+                arguments += given
+            elif name in keywords:
+                keywords[name] = self.static[name]
+            elif i in self.op.constructed:
+                arguments.append(self.static[name])
+            else:
+                arguments.append(named[name] if name in named else next(given, parameter.default))
+        return self.op.wrapper(*arguments, **keywords)
+
+    def get_config(self) -> dict[str, Any]:
+        """The name and the static arguments."""
+        return {"name": self.name, **self.static}
+
+
+def namespace(name: str) -> Callable[..., Any]:
+    """The decorator `@op` of a module of ops; `name` is where Keras's files say the ops live.
+
+    `@op` alone promotes operands by `common`. `@op(promote=floating)` chooses another rule;
+    `@op(compose=False)` is for bodies that need values or call functions given by the user.
+    `@op(named="switch")` names an op whose public function is another one, that calls it.
+    Tensors are arguments of the operation's call and static arguments those of its constructor,
+    where Keras also has the tensors named in `constructed`.
+    """
+
+    def op(
+        function: Function | None = None,
+        *,
+        promote: Rule = common,
+        compose: bool = True,
+        named: str | None = None,
+        constructed: tuple[str, ...] = (),
+    ) -> Any:
+        if function is None:
+            return functools.partial(
+                op, promote=promote, compose=compose, named=named, constructed=constructed
+            )
+        made = Op(function, named or function.__name__, name, promote, compose, constructed)
+        OPS[made.slot] = made
+        return made.wrapper
+
+    return op
+
+
+def operation_class(module: str, class_name: str) -> type[Operation] | None:
+    """The operation class that a file means, if it is one of an op."""
+    return _operation_classes().get((module, class_name))
+
+
+@functools.cache
+def _operation_classes() -> dict[tuple[str, str], type[Operation]]:
+    return {(op.module, op.class_name): op.operation_class for op in OPS.values()}
+
+
+_SHARED = ("core", "numpy", "nn", "linalg", "math")
+
+
+# --------------------------------------------------------------------- operands
+
+
+def _kind(parameter: inspect.Parameter) -> str:
+    annotation = str(parameter.annotation).removesuffix(" | None")
+    if annotation not in _TENSOR_KINDS:
+        return ""
+    several = parameter.kind is parameter.VAR_POSITIONAL and annotation == "Tensor"
+    return "Tensors" if several else annotation
+
+
+def _leaves(slots: list[tuple[int, str]], values: list[Any]) -> Iterator[Any]:
+    for i, kind in slots:
+        if kind == "Tensors":
+            yield from values[i]
+        elif values[i] is not None:
+            yield values[i]
+
+
+def _convert(engine: Engine, x: Any, dtype: str) -> Any:
+    if x is None:
+        return None
+    if not engine.is_tensor(x):
+        return engine.convert_to_tensor(x, dtype)
+    return x if engine.weak_type(x) == dtype else engine.cast(x, dtype)
+
+
+def _keep(engine: Engine, x: Any, kind: str) -> Any:
+    if x is None:
+        return None
+    if not engine.is_tensor(x):
+        x = engine.convert_to_tensor(x)
+    dtype = engine.dtype_of(x)
+    if kind == "Bool" and dtype != "bool":
+        return engine.not_equal(x, engine.full((), 0, dtype))
+    if kind == "Index" and "int" not in dtype:
+        return engine.cast(x, "int32")
+    return x
+
+
+def _admit(engine: Engine, x: Any, convert: bool = True) -> Any:
+    """An operand as something that the engine's bodies take, or a KerasTensor as it is."""
+    if x.__class__ in engine.native or isinstance(x, KerasTensor) or engine.is_tensor(x):
+        return x
+    if isinstance(x, Variable):
+        return x.value
+    return engine.convert_to_tensor(x) if convert else x
+
+
+def _listed(op: Op, position: int, value: Any) -> Sequence[Any]:
+    if isinstance(value, (list, tuple)):
+        return value
+    shape = getattr(value, "shape", ())
+    if not shape or shape[0] is None:
+        raise ValueError(
+            f"`{op.name}` takes a list of tensors. Received: "
+            f"{op.parameters[position].name}={value!r}."
+        )
+    return [value[i] for i in range(shape[0])]
+
+
+def freeze(value: Any) -> Any:
+    """A static argument as something that can be hashed: lists and integer arrays as tuples."""
+    kind = value.__class__
+    if kind is int or value is None or kind is str:
+        return value
+    if isinstance(value, (list, tuple)):
+        return tuple(freeze(item) for item in value)
+    if isinstance(value, dict):
+        return tuple(sorted((key, freeze(item)) for key, item in value.items()))
+    if hasattr(value, "tolist") and hasattr(value, "dtype") and not isinstance(value, type):
+        return freeze(value.tolist())
+    return value
+
+
+# ------------------------------------------------------------- generated wrappers
+
+
+def _wrapper(op: Op) -> Callable[..., Any]:
+    """The public function of an op, with its signature, as a person would write it by hand."""
+    names = tuple(parameter.name for parameter in op.parameters)
+    frozen = tuple(
+        parameter.name
+        for parameter, kind in zip(op.parameters, op.kinds, strict=True)
+        if not kind and str(parameter.annotation) not in _PLAIN
+    )
+    tests = tuple(op.parameters[i].name for i, kind in op.tensors if kind != "Tensors")
+    listed = "Tensors" in op.kinds
+    signature = tuple((p.name, p.kind is p.VAR_POSITIONAL, p.default is not p.empty) for p in op.parameters)
+    factory = _factory(names, frozen, tests, listed, signature)
+    defaults = {f"default_{p.name}": p.default for p in op.parameters if p.default is not p.empty}
+    return functools.wraps(op.function)(factory(op, current, freeze, **defaults))
+
+
+@functools.cache
+def _factory(
+    names: tuple[str, ...],
+    frozen: tuple[str, ...],
+    tests: tuple[str, ...],
+    listed: bool,
+    signature: tuple[tuple[str, bool, bool], ...],
+) -> Callable[..., Any]:
+    header = ", ".join(
+        f"*{name}" if variadic else f"{name}=default_{name}" if optional else name
+        for name, variadic, optional in signature
+    )
+    optional = [f"default_{name}" for name, _, has_default in signature if has_default]
+    arguments = ", ".join(names)
+    test = " and ".join(f"{name}.__class__ in native" for name in tests)
+    lines = [
+        f"def make(op, current, freeze, {', '.join(optional)}):",
+        "    dispatch = op.dispatch",
+        f"    def wrapper({header}):",
+        *(f"        {name} = freeze({name})" for name in frozen),
+        "        engine = current()",
+    ]
+    if not listed and test:
+        lines += [
+            "        native = engine.native",
+            f"        if {test}:",
+            f"            return (engine.bodies.get(op) or op.resolve(engine))({arguments})",
+        ]
+    lines += [f"        return dispatch(engine, ({arguments},))", "    return wrapper"]
+    scope: dict[str, Any] = {}
+    exec("\n".join(lines), scope)  # noqa: S102  (a signature of our own, never user input)
+    made: Callable[..., Any] = scope["make"]
+    return made

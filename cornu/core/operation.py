@@ -1,0 +1,224 @@
+"""Operation: what can be called on tensors and stands as a node in a graph (layers, ops, models)."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Self
+
+from . import naming, tree
+from .keras_tensor import KerasHistory, KerasTensor
+from .scopes import SymbolicScope
+
+
+class Node:
+    """One call of an operation on symbolic tensors."""
+
+    def __init__(
+        self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any
+    ) -> None:
+        self.operation = operation
+        self.args = args
+        self.kwargs = kwargs
+        self.input_tensors = [
+            x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)
+        ]
+        self.outputs = tree.flatten(outputs)
+        self.output_structure = outputs
+        for index, output in enumerate(self.outputs):
+            output._keras_history = KerasHistory(operation, len(operation._inbound_nodes), index)
+        operation._inbound_nodes.append(self)
+        for parent in self.parent_nodes:
+            parent.operation._outbound_nodes.append(self)
+
+    @property
+    def parent_nodes(self) -> list[Node]:
+        """The calls that give this call's inputs."""
+        parents = {}
+        for x in self.input_tensors:
+            if x._keras_history is not None:
+                node = x._keras_history.operation._inbound_nodes[x._keras_history.node_index]
+                parents[id(node)] = node
+        return list(parents.values())
+
+    @property
+    def is_input(self) -> bool:
+        """Whether this is where a model's input comes in."""
+        return not self.input_tensors
+
+    def __repr__(self) -> str:
+        return f"<Node operation={self.operation.name}, index={self.operation._inbound_nodes.index(self)}>"
+
+
+class Operation:
+    """Something callable on tensors that can be a node of a graph, written down and read again.
+
+    Args:
+        name: A name without `/`; made from the class name where it is left out.
+    """
+
+    _arguments: dict[str, Any]
+    #: Arguments that a config leaves out where they are None.
+    _optional_arguments: frozenset[str] = frozenset()
+    #: A class whose own `get_config` names the arguments of its constructor.
+    _describes_itself = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Record the constructor's arguments: `get_config` follows from them."""
+        instance = object.__new__(cls)
+        try:
+            bound = constructor_signature(cls).bind(*args, **kwargs)
+        except TypeError:
+            # The constructor itself gives the better error.
+            object.__setattr__(instance, "_arguments", {})
+            return instance
+        bound.apply_defaults()
+        arguments = dict(bound.arguments)
+        for parameter in constructor_signature(cls).parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments.update(arguments.pop(parameter.name))
+        object.__setattr__(instance, "_arguments", arguments)
+        return instance
+
+    def __init__(self, name: str | None = None) -> None:
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ValueError(
+                f"An operation's name must be a string without '/'. Received: name={name!r}."
+            )
+        self.name = name or naming.auto_name(type(self).__name__)
+        self._inbound_nodes: list[Node] = []
+        self._outbound_nodes: list[Node] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run on tensors, or become a node on symbolic ones."""
+        if any_symbolic((args, kwargs)):
+            return self.symbolic_call(*args, **kwargs)
+        return self.call(*args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the operation computes."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must have a method `call`. Received: none for {self.name!r}. "
+            "Define `call(self, inputs)`."
+        )
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Infer the outputs' specs and record the call as a node."""
+        outputs = self.compute_output_spec(*args, **kwargs)
+        return self._record(args, kwargs, outputs)
+
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Any:
+        outputs = tree.map_structure(_fresh, outputs)
+        Node(self, args, kwargs, outputs)
+        return outputs
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The shapes and dtypes of the outputs, as KerasTensors."""
+        with SymbolicScope():
+            return self.call(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as what a file can hold."""
+        return {"name": self.name, **config_arguments(self, {"self", "name"})}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The operation that `get_config` described."""
+        from .serialization import deserialize_arguments
+
+        try:
+            return cls(**deserialize_arguments(config))
+        except TypeError as error:
+            raise TypeError(
+                f"A config must hold arguments of the constructor of {cls.__name__}. "
+                f"Received: config={config}. {error}. "
+                "Give the class a `get_config` (and `from_config`) that fit its constructor."
+            ) from error
+
+    def _io(self, which: str) -> Any:
+        if not self._inbound_nodes:
+            raise AttributeError(
+                f"{type(self).__name__} {self.name!r} has no {which}: it was never called on a "
+                "symbolic tensor."
+            )
+        node = self._inbound_nodes[0]
+        found = node.input_tensors if which == "input" else node.outputs
+        return found[0] if len(found) == 1 else found
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensors of the first call."""
+        return self._io("input")
+
+    @property
+    def output(self) -> Any:
+        """The symbolic results of the first call."""
+        return self._io("output")
+
+    def __repr__(self) -> str:
+        return f"<Operation name={self.name}>"
+
+
+def any_symbolic(structure: Any) -> bool:
+    """Whether a structure holds a KerasTensor."""
+    return any(isinstance(x, KerasTensor) for x in tree.flatten(structure))
+
+
+@functools.cache
+def constructor_signature(cls: type) -> inspect.Signature:
+    """The parameters of a class's constructor, without self."""
+    signature = inspect.signature(cls.__init__)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def config_arguments(operation: Operation, leave_out: set[str]) -> dict[str, Any]:
+    """The arguments of the constructors that made an object, as what a file can hold.
+
+    A parameter's value is the attribute of that name where there is one, so that a config tells
+    what the object is now. Constructors of users' classes count only where no `get_config` of
+    theirs says what to write.
+    """
+    from .serialization import serialize_argument
+
+    cls = type(operation)
+    found: dict[str, Any] = {}
+    for owner in reversed(_described_classes(cls)):
+        for name, parameter in constructor_signature(owner).parameters.items():
+            if name in leave_out or parameter.kind in (
+                parameter.VAR_KEYWORD,
+                parameter.VAR_POSITIONAL,
+            ):
+                continue
+            value = getattr(operation, name, operation._arguments.get(name, _MISSING))
+            if value is None and name in operation._optional_arguments:
+                continue
+            if value is not _MISSING:
+                found[name] = serialize_argument(value)
+    return found
+
+
+_MISSING = object()
+
+
+@functools.cache
+def _described_classes(cls: type) -> list[type]:
+    writes_its_own = not cls.get_config.__module__.startswith("cornu.")  # type: ignore[attr-defined]
+    return [
+        owner
+        for owner in cls.__mro__
+        if "__init__" in vars(owner)
+        and not vars(owner).get("_describes_itself", False)
+        and owner is not object
+        and (owner.__module__.startswith("cornu.") or not writes_its_own)
+        and issubclass(owner, Operation)
+    ]
+
+
+def _fresh(output: Any) -> Any:
+    """A tensor of its own for each output, also where an operation gives back its input."""
+    if not isinstance(output, KerasTensor):
+        return output
+    return KerasTensor(output.dims, output.dtype)
+
+

@@ -1,0 +1,142 @@
+"""Steps over variables: as pure functions of their values, compiled, and differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..engines import Engine, current
+from .scopes import StatelessScope
+from .variable import Variable
+
+
+class ConstantWrittenError(Exception):
+    """A step wrote variables that were declared constant."""
+
+    def __init__(self, variables: list[Variable]) -> None:
+        super().__init__(f"written: {[variable.path for variable in variables]}")
+        self.variables = variables
+
+
+class VariableState:
+    """Variables as the state of a compiled step (`engines.contract.State`)."""
+
+    def __init__(self, changing: Sequence[Variable], constant: Sequence[Variable]) -> None:
+        self.changing = _unique(changing)
+        known = {id(variable) for variable in self.changing}
+        self.constant = [variable for variable in _unique(constant) if id(variable) not in known]
+
+    def read(self) -> tuple[list[Any], list[Any]]:
+        """The values that the variables hold now, on the current engine."""
+        engine = current()
+        return _values(engine, self.changing), _values(engine, self.constant)
+
+    @contextmanager
+    def bound(
+        self, changing: Sequence[Any], constant: Sequence[Any]
+    ) -> Iterator[Callable[[], list[Any]]]:
+        """Within it, the variables have these values; the yielded call collects the changed ones."""
+        values = [*changing, *constant]
+        with StatelessScope(zip([*self.changing, *self.constant], values, strict=True)) as scope:
+            yield lambda: [scope.get_current_value(variable) for variable in self.changing]
+            constants = {id(variable) for variable in self.constant}
+            written = [variable for variable, _ in scope.updates() if id(variable) in constants]
+            if written:
+                raise ConstantWrittenError(written)
+
+    def write(self, changing: Sequence[Any]) -> None:
+        """Store the values that a step returned."""
+        write = current().write
+        for variable, value in zip(self.changing, changing, strict=True):
+            variable._container = write(variable._container, value)
+
+
+def _unique(variables: Sequence[Variable]) -> list[Variable]:
+    return list({id(variable): variable for variable in variables}.values())
+
+
+def _values(engine: Engine, variables: list[Variable]) -> list[Any]:
+    for variable in variables:
+        if variable._engine is not engine:
+            variable._move(engine)
+    read = engine.read
+    return [read(variable._container) for variable in variables]
+
+
+class CompiledStep:
+    """A step as one native call of the current engine, compiled once for each engine.
+
+    Args:
+        step: The function to run; it may read and write variables.
+        changing: The variables that it changes.
+        constant: The variables that it only reads. One that turns out to be written becomes a
+            changing one, and the step is compiled again.
+    """
+
+    def __init__(
+        self,
+        step: Callable[..., Any],
+        changing: Sequence[Variable],
+        constant: Sequence[Variable] = (),
+    ) -> None:
+        self.step = step
+        self.state = VariableState(changing, constant)
+        self.compiled: dict[Engine, Callable[..., Any]] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        engine = current()
+        call = self.compiled.get(engine)
+        if call is None:
+            call = self.compiled[engine] = engine.compile(self.step, self.state)
+        try:
+            return call(*args)
+        except ConstantWrittenError as error:
+            self.state = VariableState(
+                [*self.state.changing, *error.variables], self.state.constant
+            )
+            self.compiled.clear()
+            return self(*args)
+
+
+def value_and_grad(
+    function: Callable[..., Any], variables: Sequence[Variable], has_aux: bool = False
+) -> Callable[..., tuple[Any, list[Any]]]:
+    """A function that also gives the gradients of its result with respect to variables.
+
+    Args:
+        function: Gives a scalar, or with `has_aux` a pair `(scalar, anything)`. It may read and
+            write variables; what it writes is kept.
+        variables: The variables to differentiate by.
+        has_aux: Whether the function gives a pair.
+
+    Returns:
+        A call with the function's arguments that gives `(result, gradients)`.
+
+    >>> import numpy as np
+    >>> from cornu import ops
+    >>> w = Variable(np.array([1.0, 2.0]))
+    >>> value, (gradient,) = value_and_grad(lambda x: ops.sum(w * w * x), [w])(3.0)
+    >>> float(value), gradient.tolist()
+    (15.0, [6.0, 12.0])
+    """
+    variables = list(variables)
+
+    def call(*args: Any, **kwargs: Any) -> tuple[Any, list[Any]]:
+        written: list[Variable] = []
+
+        def pure(values: list[Any]) -> tuple[Any, Any]:
+            with StatelessScope(zip(variables, values, strict=True)) as scope:
+                result = function(*args, **kwargs)
+                updates = scope.updates()
+            written[:] = [variable for variable, _ in updates]
+            loss, aux = result if has_aux else (result, None)
+            return loss, (aux, [value for _, value in updates])
+
+        values = [variable.value for variable in variables]
+        (loss, (aux, new_values)), gradients = current().value_and_grad(pure)(values)
+        for variable, value in zip(written, new_values, strict=True):
+            variable.assign(value)
+        return ((loss, aux) if has_aux else loss), gradients
+
+    return call

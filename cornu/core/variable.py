@@ -1,0 +1,306 @@
+"""Variable: named state that a model trains, updates and saves.
+
+Its value lives in the container that is native to an engine and moves by itself when another engine
+is current. Initial values are drawn on the host, so making one compiles nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..engines import Engine, current
+from . import naming
+from .dtypes import is_float, numpy_dtype, standardize_dtype
+from .scopes import context
+
+_AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
+
+
+class Variable:
+    """A tensor that is changed in place, known by its path.
+
+    Args:
+        initializer: The initial value, or a call `initializer(shape, dtype)` that gives it.
+        shape: The shape, for an initializer that is called; every dimension is known.
+        dtype: The dtype's name; floatx, or that of the initial value, where it is left out.
+        trainable: Whether it takes part in gradient updates.
+        autocast: Whether it reads as the compute dtype within an autocasting block.
+        aggregation: How replicas of the value are joined.
+        name: A name without `/`.
+
+    >>> v = Variable(np.zeros(3), name="offset")
+    >>> v.shape, v.dtype, v.path
+    ((3,), 'float32', 'offset')
+    """
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise TypeError(f"Variable takes no such arguments. Received: {sorted(kwargs)}.")
+        name = name or naming.auto_name(type(self).__name__)
+        if not isinstance(name, str) or "/" in name:
+            raise ValueError(
+                f"A variable's name must be a string without '/'. Received: name={name!r}."
+            )
+        if aggregation not in _AGGREGATIONS:
+            raise ValueError(
+                f"`aggregation` must be one of {_AGGREGATIONS}. Received: {aggregation!r}."
+            )
+        scope = naming.current_path()
+        self._name = name
+        self._path = f"{scope}/{name}" if scope else name
+        self._trainable = bool(trainable)
+        self._autocast = bool(autocast)
+        self._aggregation = aggregation
+        self._synchronization = synchronization
+        self._regularizer: Any = None
+        self._constraint: Any = None
+        self.overwrite_with_gradient = False
+        self._engine: Engine | None = None
+        self._container: Any = initial_value(initializer, shape, dtype)
+        self._dtype = standardize_dtype(self._container.dtype)
+        self._shape: tuple[int, ...] = tuple(self._container.shape)
+        self._casts = self._autocast and is_float(self._dtype)
+
+    # --- the value
+
+    @property
+    def value(self) -> Any:
+        """The value, as a tensor of the current engine."""
+        scope = context.stateless
+        value = scope.get_current_value(self) if scope is not None else None
+        if value is None:
+            engine = current()
+            if engine is not self._engine:
+                if not engine.computes:
+                    return self._cast(engine, engine.stand_in(self))
+                self._move(engine)
+            value = engine.read(self._container)
+        if context.autocast is not None and self._casts:
+            return self._cast(current(), value)
+        return value
+
+    def _cast(self, engine: Engine, value: Any) -> Any:
+        dtype = context.autocast
+        return value if dtype is None or not self._casts or dtype == self._dtype else engine.cast(value, dtype)
+
+    def _move(self, engine: Engine) -> None:
+        """Bring the value to another engine."""
+        value = self._container
+        if self._engine is not None:
+            value = self._engine.convert_to_numpy(self._engine.read(value))
+        self._container = engine.container(value, self._trainable)
+        self._engine = engine
+
+    def assign(self, value: Any) -> Any:
+        """Replace the value; returns the new one."""
+        engine = current()
+        value = engine.convert_to_tensor(
+            value.value if isinstance(value, Variable) else value, self._dtype
+        )
+        shape = engine.shape_of(value)
+        if shape != self._shape and engine.computes:
+            raise ValueError(
+                "The shape of a variable can't change. Received: "
+                f"value.shape={shape} for the variable {self._path!r} of shape {self._shape}."
+            )
+        scope = context.stateless
+        if scope is not None:
+            scope.add_update((self, value))
+        else:
+            self._store(engine, value)
+        return value
+
+    def _store(self, engine: Engine, value: Any) -> None:
+        if engine is self._engine:
+            self._container = engine.write(self._container, value)
+        else:
+            self._container = engine.container(value, self._trainable)
+            self._engine = engine
+
+    def assign_add(self, value: Any) -> Any:
+        """Add to the value; returns the new one."""
+        return self.assign(_binary("add", self, value))
+
+    def assign_sub(self, value: Any) -> Any:
+        """Subtract from the value; returns the new one."""
+        return self.assign(_binary("subtract", self, value))
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The value as a NumPy array."""
+        if self._engine is None and context.stateless is None:
+            return np.array(self._container)
+        return np.asarray(current().convert_to_numpy(self.value))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        value = self.numpy()
+        return value if dtype is None else value.astype(dtype)
+
+    def __jax_array__(self) -> Any:
+        return self.value
+
+    # --- what it is
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self._name
+
+    @property
+    def path(self) -> str:
+        """The names of the scopes it was made in and its own, joined by `/`."""
+        return self._path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return self._shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self._shape)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype that it reads as."""
+        cast = context.autocast
+        return cast if cast is not None and self._casts else self._dtype
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it takes part in gradient updates."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+
+    @property
+    def aggregation(self) -> str | None:
+        """How replicas of the value are joined."""
+        return self._aggregation
+
+    @property
+    def synchronization(self) -> str:
+        """When replicas are joined."""
+        return self._synchronization
+
+    @property
+    def regularizer(self) -> Any:
+        """A call that gives a penalty on the value, or None."""
+        return self._regularizer
+
+    @regularizer.setter
+    def regularizer(self, value: Any) -> None:
+        self._regularizer = _callable_or_none("regularizer", value)
+
+    @property
+    def constraint(self) -> Any:
+        """A call that projects the value after each update, or None."""
+        return self._constraint
+
+    @constraint.setter
+    def constraint(self, value: Any) -> None:
+        self._constraint = _callable_or_none("constraint", value)
+
+    def __len__(self) -> int:
+        if not self._shape:
+            raise TypeError("A scalar variable has no length.")
+        return self._shape[0]
+
+    def __iter__(self) -> Any:
+        return iter(self.value)
+
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
+    __index__ = __int__
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __repr__(self) -> str:
+        return (
+            f"<Variable path={self._path}, shape={self._shape}, dtype={self._dtype}, "
+            f"value={self.numpy() if context.stateless is None else '?'}>"
+        )
+
+    __hash__ = object.__hash__
+    __array_ufunc__ = None
+
+
+def initial_value(initializer: Any, shape: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """The initial value of a variable, on the host."""
+    if not callable(initializer) or isinstance(initializer, Variable):
+        value = host_array(initializer)
+        if dtype is None:
+            wide = {np.dtype(np.float64): None, np.dtype(np.int64): "int32"}
+            dtype = wide.get(value.dtype, value.dtype)
+        if shape is not None and tuple(shape) != value.shape:
+            raise ValueError(
+                "The initial value must have the variable's shape. "
+                f"Received: shape={tuple(shape)}, initializer.shape={value.shape}."
+            )
+        return np.array(value, dtype=numpy_dtype(standardize_dtype(dtype)))
+    dtype = standardize_dtype(dtype)
+    if shape is None:
+        raise ValueError(
+            "A variable with an initializer needs a shape. Received: shape=None, "
+            f"initializer={initializer!r}."
+        )
+    shape = tuple(shape)
+    for size in shape:
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ValueError(
+                "Every dimension of a variable must be a known integer. Received: "
+                f"shape={shape}. Give the input's size, or call the layer on data first."
+            )
+    draw = getattr(initializer, "draw", None)
+    value = draw(shape, dtype) if draw is not None else host_array(initializer(shape, dtype=dtype))
+    if value.shape != shape:
+        raise ValueError(
+            "An initializer must give the shape it was asked for. Received: "
+            f"shape={value.shape} from {initializer!r}, asked for {shape}."
+        )
+    return value.astype(numpy_dtype(dtype), copy=False)
+
+
+def host_array(value: Any) -> np.ndarray[Any, Any]:
+    """A value of any library as a NumPy array."""
+    if isinstance(value, (np.ndarray, np.generic, int, float, bool, list, tuple)):
+        return np.asarray(value)
+    if isinstance(value, Variable):
+        return value.numpy()
+    engine = current()
+    return np.asarray(engine.convert_to_numpy(value) if engine.is_tensor(value) else value)
+
+
+def _binary(name: str, variable: Variable, value: Any) -> Any:
+    engine = current()
+    if isinstance(value, Variable):
+        value = value.value
+    own = variable.value
+    dtype = engine.dtype_of(own)
+    return getattr(engine, name)(own, engine.convert_to_tensor(value, dtype))
+
+
+def _callable_or_none(name: str, value: Any) -> Any:
+    if value is not None and not callable(value):
+        raise ValueError(f"A {name} must be a callable. Received: {name}={value!r}.")
+    return value

@@ -1,0 +1,143 @@
+"""Engines: the array libraries that run Cornu, and the one that is current.
+
+An engine loads when it is first used: nothing here imports an array library. The current engine is
+per thread: `use` changes it within a block, `set_default` for every thread that is in no such block.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from .contract import Engine as Engine
+
+#: Name: (module, class, what to install when the library is missing).
+BUILTIN = {
+    "jax": ("cornu.engines.jax", "JaxEngine", "pip install jax"),
+    "numpy": ("cornu.engines.numpy", "NumpyEngine", "pip install numpy"),
+    "spec": ("cornu.engines.spec", "SpecEngine", ""),
+}
+FALLBACK = "jax"
+
+
+class _Thread(threading.local):
+    engine: Engine | None = None
+
+
+_thread = _Thread()
+_loaded: dict[tuple[str, bool], Engine] = {}
+_lock = threading.RLock()
+_default: Engine | None = None
+
+
+def current() -> Engine:
+    """The engine that this thread's tensors belong to."""
+    engine = _thread.engine
+    if engine is None:
+        engine = _default
+        if engine is None:
+            engine = set_default(configured_name())
+    return engine
+
+
+@contextmanager
+def use(engine: str | Engine) -> Iterator[Engine]:
+    """Make an engine current in this thread within a `with` block."""
+    previous = _thread.engine
+    _thread.engine = get(engine) if isinstance(engine, str) else engine
+    try:
+        yield _thread.engine
+    finally:
+        _thread.engine = previous
+
+
+def set_default(name: str) -> Engine:
+    """Make an engine current wherever no `use` block says otherwise."""
+    global _default
+    _default = get(name)
+    return _default
+
+
+def current_name() -> str:
+    """The current engine's name, found without loading the engine."""
+    engine = _thread.engine or _default
+    return engine.name if engine is not None else configured_name()
+
+
+def get(name: str, overrides: bool = True) -> Engine:
+    """The engine of that name, loaded once.
+
+    With `overrides=False` it is a second engine on the same library, in which every op and every
+    primitive that has a default body runs it: the two must agree.
+    """
+    with _lock:
+        key = (name, overrides)
+        if key not in _loaded:
+            engine_class = _engine_class(name)
+            _loaded[key] = engine_class() if overrides else _plain(engine_class)()
+        return _loaded[key]
+
+
+def loaded() -> list[Engine]:
+    """The engines that are in use in this process."""
+    return list(_loaded.values())
+
+
+def names() -> list[str]:
+    """The engines that can be asked for, whether or not their libraries are installed."""
+    return [*BUILTIN, *(point.name for point in entry_points(group="cornu.engines"))]
+
+
+def configured_name() -> str:
+    """The engine's name from `CORNU_BACKEND`, `KERAS_BACKEND` or `keras.json`, else `"jax"`."""
+    for variable in ("CORNU_BACKEND", "KERAS_BACKEND"):
+        if name := os.environ.get(variable):
+            return name
+    return str(settings_file().get("backend", FALLBACK))
+
+
+def settings_file() -> dict[str, object]:
+    """What `keras.json` says, from `KERAS_HOME` or `~/.keras`; nothing where it can't be read."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        content = json.loads((home / "keras.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _engine_class(name: str) -> type[Engine]:
+    if name in BUILTIN:
+        module, attribute, install = BUILTIN[name]
+        try:
+            engine_class: type[Engine] = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"The engine {name!r} needs a library that is not installed. "
+                f"Received: {error.name!r} can't be imported. Install it with: {install}",
+                name=error.name,
+            ) from error
+        return engine_class
+    for point in entry_points(group="cornu.engines"):
+        if point.name == name:
+            found: type[Engine] = point.load()
+            return found
+    known = ", ".join(repr(known) for known in names() if known != "spec")
+    raise ValueError(
+        f"An engine must be installed or built in. Received: {name!r}. Known engines: {known}. "
+        "Choose one with CORNU_BACKEND, keras.json or cornu.config.set_backend()."
+    )
+
+
+def _plain(engine_class: type[Engine]) -> type[Engine]:
+    """The engine with every default body in its place."""
+    defaults = {
+        name: member for name, member in vars(Engine).items() if hasattr(member, "is_default")
+    }
+    return type(f"Plain{engine_class.__name__}", (engine_class,), {**defaults, "overrides": False})

@@ -1,0 +1,842 @@
+"""The contract between Cornu and an array library.
+
+An engine gives a meaning to the primitives below: JAX computes them, the spec engine infers their
+shapes, an exporter writes them to a file. Everything else in Cornu is written once, over them.
+
+What reaches a primitive is clean: tensors of this engine, operands of one dtype (promotion happens
+above), axes that are not negative, paddings as explicit `(low, high)` pairs, images with channels
+last, static arguments that can be hashed. So an engine's method is a few lines.
+
+Abstract methods must be given. The others have a default body over the abstract ones, which an
+engine may replace where it pays. An engine may also define a method with the name of any op of
+`cornu.ops` (`softmax`, `gelu`, `dot_product_attention`, ...; ops of `cornu.random` and
+`cornu.ops.image` with the prefix `random_` or `image_`): it then takes the place of the op's
+default body, with the op's own signature. Which body runs is decided once, when the op is first
+used on the engine.
+
+Shapes in the comments: n batch, i input channels, o output channels, g groups.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, Protocol, TypeVar
+
+Tensor = Any
+Body = TypeVar("Body", bound=Callable[..., Any])
+Axes = tuple[int, ...]
+Pads = tuple[tuple[int, int], ...]
+
+
+class State(Protocol):
+    """The variables of a compiled step, as the engine sees them: those it changes, those it reads."""
+
+    def read(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The values that the changing and the constant variables hold now."""
+
+    def bound(
+        self, changing: Sequence[Tensor], constant: Sequence[Tensor]
+    ) -> AbstractContextManager[Callable[[], list[Tensor]]]:
+        """Within it, the variables have these values; the yielded call collects the changed ones."""
+
+    def write(self, changing: Sequence[Tensor]) -> None:
+        """Store the values that a step returned."""
+
+
+def default(body: Body) -> Body:
+    """Mark a primitive whose body serves every engine that has nothing better."""
+    body.is_default = True  # type: ignore[attr-defined]
+    return body
+
+
+class Engine(ABC):
+    """One interpretation of the primitives."""
+
+    name: ClassVar[str]
+    #: Exact classes that an op takes without conversion: the fast path's one type test.
+    native: frozenset[type] = frozenset({type(None), bool, int, float})
+    #: Whether models can be trained.
+    trains: ClassVar[bool] = True
+    #: Whether tensors hold values; an engine of shapes or of a file format has none.
+    computes: ClassVar[bool] = True
+    #: Whether ops may use the engine's own bodies instead of their default ones.
+    overrides: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        #: The body of each op on this engine, filled when an op is first used (`core/op.py`).
+        self.bodies: dict[Any, Callable[..., Any]] = {}
+
+    # ---------------------------------------------------------------- tensor
+
+    @abstractmethod
+    def convert_to_tensor(self, x: Any, dtype: str | None = None) -> Tensor:
+        """A tensor of this engine from numbers, nested lists, NumPy arrays or tensors."""
+
+    @abstractmethod
+    def convert_to_numpy(self, x: Tensor) -> Any:
+        """The value as a NumPy array."""
+
+    @abstractmethod
+    def is_tensor(self, x: Any) -> bool:
+        """Whether `x` is a tensor of this engine."""
+
+    @abstractmethod
+    def dtype_of(self, x: Tensor) -> str:
+        """The dtype's standard name, such as `"float32"`."""
+
+    @abstractmethod
+    def shape_of(self, x: Tensor) -> tuple[Any, ...]:
+        """The shape: integers, or dimensions that support arithmetic where they are unknown."""
+
+    @abstractmethod
+    def cast(self, x: Tensor, dtype: str) -> Tensor:
+        """The values in another dtype."""
+
+    @abstractmethod
+    def stop_gradient(self, x: Tensor) -> Tensor:
+        """The same values, constant for differentiation."""
+
+    @abstractmethod
+    def view(self, x: Tensor, dtype: str) -> Tensor:
+        """The same bytes read as another dtype."""
+
+    def weak_type(self, x: Any) -> Any:
+        """What promotion should take `x` for: `int` or `float` for Python numbers, else a dtype."""
+        return type(x) if type(x) in (int, float, bool) else self.dtype_of(x)
+
+    def canonical_dtype(self, dtype: str) -> str:
+        """The dtype that the engine computes in when asked for `dtype`."""
+        return dtype
+
+    def device(self, name: str) -> AbstractContextManager[Any]:
+        """Within it, new tensors lie on the device `"cpu"`, `"gpu:0"`, ..."""
+        return nullcontext()
+
+    def synchronize(self, x: Tensor) -> None:  # noqa: B027  (nothing to wait for by default)
+        """Wait until `x` has been computed."""
+
+    # ------------------------------------------- state: what a Variable holds
+
+    def container(self, value: Tensor, trainable: bool) -> Any:
+        """What a variable with this value holds: an array, a parameter, ..."""
+        return value
+
+    def read(self, container: Any) -> Tensor:
+        """The value in a container."""
+        return container
+
+    def write(self, container: Any, value: Tensor) -> Any:
+        """Put a value in a container; returns the container that holds it now."""
+        return value
+
+    def stand_in(self, variable: Any) -> Tensor:
+        """What a variable (shape, dtype, path) reads as where tensors hold no values."""
+        raise NotImplementedError(f"The {self.name} engine computes: it reads the variable itself.")
+
+    # ------------------------------------------------------------ transforms
+
+    @abstractmethod
+    def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+        """The result of one of two calls, which give the same structure."""
+
+    @abstractmethod
+    def while_loop(
+        self, cond: Callable[..., Tensor], body: Callable[..., Any], state: tuple[Any, ...]
+    ) -> Any:
+        """`state = body(*state)` while `cond(*state)`."""
+
+    @abstractmethod
+    def scan(
+        self,
+        f: Callable[[Any, Any], tuple[Any, Any]],
+        init: Any,
+        xs: Any,
+        length: int | None,
+        reverse: bool,
+    ) -> tuple[Any, Any]:
+        """`carry, y = f(carry, x)` over the leading axis; the last carry and the stacked ys."""
+
+    @abstractmethod
+    def vectorized_map(self, f: Callable[[Any], Any], elements: Any) -> Any:
+        """`f` on each slice of the leading axis, as one batched computation."""
+
+    @abstractmethod
+    def custom_gradient(
+        self, f: Callable[..., tuple[Any, Callable[..., Any]]]
+    ) -> Callable[..., Any]:
+        """`f(*args)` gives `(y, vjp)`; the result is a function whose gradient is `vjp`."""
+
+    @abstractmethod
+    def value_and_grad(
+        self, f: Callable[[list[Tensor]], tuple[Tensor, Any]]
+    ) -> Callable[[list[Tensor]], Any]:
+        """`f(values) -> (scalar, aux)` made into `values -> ((scalar, aux), gradients)`."""
+
+    @abstractmethod
+    def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+        """The result, and the function from its cotangents to the arguments' cotangents."""
+
+    @abstractmethod
+    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
+        """The result, and its derivative along `tangents`."""
+
+    @abstractmethod
+    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+        """The step over `state` as one native call: variables bound, new values stored.
+
+        The changing values are the call's to destroy; the constant ones stay."""
+
+    def compose(
+        self, body: Callable[..., Any], static: tuple[int, ...], name: str
+    ) -> Callable[..., Any]:
+        """An op's body as one native call; `static` are the positions of hashable arguments."""
+        return body
+
+    def remat(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f`, computed again during differentiation instead of kept in memory."""
+        return f
+
+    def eval_shape(self, f: Callable[..., Any], *specs: Any) -> Any:
+        """`(shape, dtype)` of what `f` gives, found without computing. `specs` are such pairs."""
+        raise NotImplementedError(f"The {self.name} engine has no tracer for native functions.")
+
+    # ---------------------------------------------------------------- create
+
+    @abstractmethod
+    def full(self, shape: tuple[Any, ...], value: Any, dtype: str) -> Tensor:
+        """A tensor filled with one value (a number or a scalar tensor)."""
+
+    @abstractmethod
+    def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
+        """start, start + step, ..., below stop."""
+
+    # ---------------------------------------------------------------- unary
+
+    @abstractmethod
+    def negative(self, x: Tensor) -> Tensor:
+        """-x"""
+
+    @abstractmethod
+    def abs(self, x: Tensor) -> Tensor:
+        """|x|; of a complex number its modulus, as a real number."""
+
+    @abstractmethod
+    def sign(self, x: Tensor) -> Tensor:
+        """-1, 0 or 1."""
+
+    @abstractmethod
+    def ceil(self, x: Tensor) -> Tensor:
+        """Rounded up."""
+
+    @abstractmethod
+    def floor(self, x: Tensor) -> Tensor:
+        """Rounded down."""
+
+    @abstractmethod
+    def round(self, x: Tensor) -> Tensor:
+        """Rounded to the nearest integer, halves to even."""
+
+    @abstractmethod
+    def trunc(self, x: Tensor) -> Tensor:
+        """Rounded towards zero."""
+
+    @abstractmethod
+    def sqrt(self, x: Tensor) -> Tensor:
+        """Square root."""
+
+    @abstractmethod
+    def exp(self, x: Tensor) -> Tensor:
+        """e to the x."""
+
+    @abstractmethod
+    def expm1(self, x: Tensor) -> Tensor:
+        """exp(x) - 1, exact near zero."""
+
+    @abstractmethod
+    def log(self, x: Tensor) -> Tensor:
+        """Natural logarithm."""
+
+    @abstractmethod
+    def log1p(self, x: Tensor) -> Tensor:
+        """log(1 + x), exact near zero."""
+
+    @abstractmethod
+    def sin(self, x: Tensor) -> Tensor:
+        """Sine of radians."""
+
+    @abstractmethod
+    def cos(self, x: Tensor) -> Tensor:
+        """Cosine of radians."""
+
+    @abstractmethod
+    def tan(self, x: Tensor) -> Tensor:
+        """Tangent of radians."""
+
+    @abstractmethod
+    def arcsin(self, x: Tensor) -> Tensor:
+        """Inverse sine."""
+
+    @abstractmethod
+    def arccos(self, x: Tensor) -> Tensor:
+        """Inverse cosine."""
+
+    @abstractmethod
+    def arctan(self, x: Tensor) -> Tensor:
+        """Inverse tangent."""
+
+    @abstractmethod
+    def sinh(self, x: Tensor) -> Tensor:
+        """Hyperbolic sine."""
+
+    @abstractmethod
+    def cosh(self, x: Tensor) -> Tensor:
+        """Hyperbolic cosine."""
+
+    @abstractmethod
+    def tanh(self, x: Tensor) -> Tensor:
+        """Hyperbolic tangent."""
+
+    @abstractmethod
+    def arcsinh(self, x: Tensor) -> Tensor:
+        """Inverse hyperbolic sine."""
+
+    @abstractmethod
+    def arccosh(self, x: Tensor) -> Tensor:
+        """Inverse hyperbolic cosine."""
+
+    @abstractmethod
+    def arctanh(self, x: Tensor) -> Tensor:
+        """Inverse hyperbolic tangent."""
+
+    @abstractmethod
+    def erf(self, x: Tensor) -> Tensor:
+        """Error function."""
+
+    @abstractmethod
+    def erfinv(self, x: Tensor) -> Tensor:
+        """Inverse error function."""
+
+    @abstractmethod
+    def lgamma(self, x: Tensor) -> Tensor:
+        """log |gamma(x)|."""
+
+    @abstractmethod
+    def isnan(self, x: Tensor) -> Tensor:
+        """True where x is not a number."""
+
+    @abstractmethod
+    def logical_not(self, x: Tensor) -> Tensor:
+        """Not x, of booleans."""
+
+    @abstractmethod
+    def bitwise_not(self, x: Tensor) -> Tensor:
+        """Every bit inverted."""
+
+    @abstractmethod
+    def real(self, x: Tensor) -> Tensor:
+        """Real part."""
+
+    @abstractmethod
+    def imag(self, x: Tensor) -> Tensor:
+        """Imaginary part."""
+
+    @abstractmethod
+    def conj(self, x: Tensor) -> Tensor:
+        """Complex conjugate."""
+
+    @default
+    def rsqrt(self, x: Tensor) -> Tensor:
+        """1 / sqrt(x)."""
+        return self.divide(self.full((), 1, self.dtype_of(x)), self.sqrt(x))
+
+    @default
+    def log2(self, x: Tensor) -> Tensor:
+        """Logarithm to base 2."""
+        return self.divide(self.log(x), self.full((), math.log(2), self.dtype_of(x)))
+
+    @default
+    def log10(self, x: Tensor) -> Tensor:
+        """Logarithm to base 10."""
+        return self.divide(self.log(x), self.full((), math.log(10), self.dtype_of(x)))
+
+    @default
+    def sigmoid(self, x: Tensor) -> Tensor:
+        """1 / (1 + exp(-x)), as (tanh(x / 2) + 1) / 2, which can't overflow."""
+        half = self.full((), 0.5, self.dtype_of(x))
+        return self.add(self.multiply(self.tanh(self.multiply(x, half)), half), half)
+
+    @default
+    def erfc(self, x: Tensor) -> Tensor:
+        """1 - erf(x)."""
+        return self.subtract(self.full((), 1, self.dtype_of(x)), self.erf(x))
+
+    @abstractmethod
+    def i0(self, x: Tensor) -> Tensor:
+        """Modified Bessel function of the first kind, order 0."""
+
+    @default
+    def isinf(self, x: Tensor) -> Tensor:
+        """True where x is infinite."""
+        return self.equal(self.abs(x), self.full((), math.inf, self.dtype_of(x)))
+
+    @default
+    def isfinite(self, x: Tensor) -> Tensor:
+        """True where x is neither infinite nor NaN."""
+        return self.logical_not(self.logical_or(self.isnan(x), self.isinf(x)))
+
+    @abstractmethod
+    def complex(self, real: Tensor, imag: Tensor) -> Tensor:
+        """real + i imag."""
+
+    # -------------------------------------------- binary, with broadcasting
+
+    @abstractmethod
+    def add(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 + x2"""
+
+    @abstractmethod
+    def subtract(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 - x2"""
+
+    @abstractmethod
+    def multiply(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 * x2"""
+
+    @abstractmethod
+    def divide(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 / x2, of floats or complex numbers."""
+
+    @abstractmethod
+    def floor_divide(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 / x2 rounded down."""
+
+    @abstractmethod
+    def mod(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """The remainder with the sign of x2."""
+
+    @abstractmethod
+    def fmod(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """The remainder with the sign of x1."""
+
+    @abstractmethod
+    def power(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 to the x2."""
+
+    @abstractmethod
+    def maximum(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """The larger one; NaN where either is."""
+
+    @abstractmethod
+    def minimum(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """The smaller one; NaN where either is."""
+
+    @abstractmethod
+    def arctan2(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """The angle of (x2, x1)."""
+
+    @abstractmethod
+    def nextafter(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """The next float after x1 towards x2."""
+
+    @abstractmethod
+    def equal(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 == x2"""
+
+    @abstractmethod
+    def less(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 < x2"""
+
+    @abstractmethod
+    def less_equal(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 <= x2"""
+
+    @abstractmethod
+    def logical_and(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Both, of booleans."""
+
+    @abstractmethod
+    def logical_or(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Either, of booleans."""
+
+    @abstractmethod
+    def bitwise_and(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Bits in both."""
+
+    @abstractmethod
+    def bitwise_or(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Bits in either."""
+
+    @abstractmethod
+    def bitwise_xor(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Bits in one of the two."""
+
+    @abstractmethod
+    def left_shift(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 * 2 ** x2, of integers."""
+
+    @abstractmethod
+    def right_shift(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 shifted down by x2 bits, keeping the sign."""
+
+    @default
+    def not_equal(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 != x2"""
+        return self.logical_not(self.equal(x1, x2))
+
+    @default
+    def greater(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 > x2"""
+        return self.less(x2, x1)
+
+    @default
+    def greater_equal(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 >= x2"""
+        return self.less_equal(x2, x1)
+
+    @default
+    def logical_xor(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """One of the two, of booleans."""
+        return self.not_equal(x1, x2)
+
+    # ------------------------------------------------- select, reduce, scan
+
+    @abstractmethod
+    def where(self, condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+        """x1 where the condition holds, else x2, with broadcasting."""
+
+    @abstractmethod
+    def sum(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        """Sum, in the dtype of x."""
+
+    @abstractmethod
+    def prod(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        """Product, in the dtype of x."""
+
+    @abstractmethod
+    def max(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        """Largest element."""
+
+    @abstractmethod
+    def min(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        """Smallest element."""
+
+    @abstractmethod
+    def all(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        """True where every element is, of booleans."""
+
+    @abstractmethod
+    def any(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        """True where some element is, of booleans."""
+
+    @default
+    def mean(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        """Mean, of floats."""
+        total = self.sum(x, axes, keepdims)
+        shape = self.shape_of(x)
+        count = math.prod([shape[axis] for axis in axes])
+        return self.divide(total, self.full((), count, self.dtype_of(x)))
+
+    @default
+    def var(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        """Mean squared distance from the mean, of floats."""
+        centred = self.subtract(x, self.mean(x, axes, True))
+        return self.mean(self.multiply(centred, centred), axes, keepdims)
+
+    @abstractmethod
+    def argmax(self, x: Tensor, axis: int) -> Tensor:
+        """The first index of the largest element, int32."""
+
+    @abstractmethod
+    def argmin(self, x: Tensor, axis: int) -> Tensor:
+        """The first index of the smallest element, int32."""
+
+    @abstractmethod
+    def cumsum(self, x: Tensor, axis: int) -> Tensor:
+        """Running sum, in the dtype of x."""
+
+    @abstractmethod
+    def cumprod(self, x: Tensor, axis: int) -> Tensor:
+        """Running product, in the dtype of x."""
+
+    # ---------------------------------------------------------- move, index
+
+    @abstractmethod
+    def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
+        """The elements in order in another shape; one dimension may be -1."""
+
+    @abstractmethod
+    def transpose(self, x: Tensor, axes: Axes) -> Tensor:
+        """Axis k of the result is axis axes[k] of x."""
+
+    @abstractmethod
+    def broadcast_to(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
+        """x repeated along new axes and axes of size 1."""
+
+    @abstractmethod
+    def concatenate(self, xs: Sequence[Tensor], axis: int) -> Tensor:
+        """Tensors joined along an axis."""
+
+    @abstractmethod
+    def pad(self, x: Tensor, pads: Pads, value: Any) -> Tensor:
+        """x surrounded by a constant."""
+
+    @abstractmethod
+    def flip(self, x: Tensor, axes: Axes) -> Tensor:
+        """The order along the axes reversed."""
+
+    @abstractmethod
+    def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        """Slices of x at indices, which are in range; the axis is replaced by the indices' shape."""
+
+    @abstractmethod
+    def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        """Elements of x at indices of the same rank, which are in range."""
+
+    @abstractmethod
+    def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
+        """x[key], of integers, slices, None, Ellipsis and integer or boolean tensors."""
+
+    @abstractmethod
+    def slice(self, x: Tensor, start: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
+        """The block of the given shape at `start`, whose entries may be scalar tensors."""
+
+    @abstractmethod
+    def slice_update(self, x: Tensor, start: Sequence[Any], updates: Tensor) -> Tensor:
+        """x with the block at `start` replaced."""
+
+    @abstractmethod
+    def scatter(self, x: Tensor, indices: Tensor, updates: Tensor, reduction: str) -> Tensor:
+        """x with updates put at indices (..., k) by `set`, `add`, `max`, `min` or `mul`."""
+
+    # ---------------------------------------------------------------- order
+
+    @abstractmethod
+    def sort(self, x: Tensor, axis: int) -> Tensor:
+        """Ascending."""
+
+    @abstractmethod
+    def argsort(self, x: Tensor, axis: int) -> Tensor:
+        """Indices that sort, stable, int32."""
+
+    @default
+    def top_k(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k largest elements of the last axis, descending, and their int32 indices."""
+        axis = len(self.shape_of(x)) - 1
+        keys = x if self.dtype_of(x) != "bool" else self.cast(x, "int32")
+        order = self.slice_axis(
+            self.flip(self.argsort(self.flip(keys, (axis,)), axis), (axis,)), axis, 0, k
+        )
+        size = self.full((), self.shape_of(x)[axis] - 1, "int32")
+        order = self.subtract(size, order)
+        return self.take_along_axis(x, order, axis), order
+
+    @abstractmethod
+    def searchsorted(self, sequence: Tensor, values: Tensor, side: str) -> Tensor:
+        """Where values belong in a sorted vector, int32; side is `left` or `right`."""
+
+    @abstractmethod
+    def unique(
+        self, x: Tensor, size: int | None, fill: Any
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Sorted unique elements of a vector, the first index, inverse and count of each, int32; `size` fixes how many, padded with `fill`."""
+
+    @abstractmethod
+    def nonzero(self, x: Tensor, size: int | None, fill: int) -> tuple[Tensor, ...]:
+        """Indices of the elements that are not zero, one int32 vector per axis."""
+
+    # ----------------------------------------------------- contract, window
+
+    @abstractmethod
+    def matmul(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Matrix product of the last two axes, leading ones broadcast; vectors as in NumPy."""
+
+    @abstractmethod
+    def einsum(self, subscripts: str, operands: Sequence[Tensor]) -> Tensor:
+        """Einstein's summation, with an explicit `->`."""
+
+    @default
+    def conv(
+        self, x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes, groups: int
+    ) -> Tensor:
+        """Cross-correlation of x (n, *spatial, i) with a kernel (*window, i / g, o)."""
+        patches = self.patches(x, self.shape_of(kernel)[:-2], strides, pads, dilation, 0)
+        *window, depth, filters = self.shape_of(kernel)
+        size = math.prod(window)
+        *leading, _, channels = self.shape_of(patches)
+        patches = self.reshape(patches, (*leading, size, groups, channels // groups))
+        weights = self.reshape(kernel, (size, depth, groups, filters // groups))
+        letters = "abcdefgh"[: len(leading)]
+        result = self.einsum(f"{letters}wgi,wigo->{letters}go", [patches, weights])
+        return self.reshape(result, (*leading, filters))
+
+    @default
+    def conv_transpose(
+        self, x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes
+    ) -> Tensor:
+        """The transpose of `conv`: x (n, *spatial, i) with zeros between its elements, padded by `pads`
+        and correlated with the flipped kernel (*window, o, i)."""
+        rank = len(strides)
+        spread = self.spread(x, strides)
+        swapped = self.transpose(kernel, (*range(rank), rank + 1, rank))
+        flipped = self.flip(swapped, tuple(range(rank)))
+        return self.conv(spread, flipped, (1,) * rank, pads, dilation, 1)
+
+    @default
+    def max_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
+        """The largest element in each window of x (n, *spatial, i)."""
+        dtype = self.dtype_of(x)
+        lowest = (
+            -math.inf
+            if "float" in dtype
+            else -(2 ** (int(dtype.strip("uint")) - 1))
+            if dtype[0] == "i"
+            else 0
+        )
+        patches = self.patches(x, window, strides, pads, (1,) * len(window), lowest)
+        return self.max(patches, (len(window) + 1,), False)
+
+    @default
+    def average_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
+        """The mean of each window of x (n, *spatial, i), padding left out."""
+        dilation = (1,) * len(window)
+        total = self.sum(
+            self.patches(x, window, strides, pads, dilation, 0), (len(window) + 1,), False
+        )
+        ones = self.full((1, *self.shape_of(x)[1:-1], 1), 1, self.dtype_of(x))
+        count = self.sum(
+            self.patches(ones, window, strides, pads, dilation, 0), (len(window) + 1,), False
+        )
+        return self.divide(total, count)
+
+    # ---------------------------------------------------------- linalg, fft
+
+    @abstractmethod
+    def cholesky(self, x: Tensor) -> Tensor:
+        """The lower triangular factor of x = L L^H."""
+
+    @abstractmethod
+    def solve(self, a: Tensor, b: Tensor) -> Tensor:
+        """x of a x = b, for matrices b."""
+
+    @abstractmethod
+    def solve_triangular(self, a: Tensor, b: Tensor, lower: bool) -> Tensor:
+        """x of a x = b, for a triangular a and matrices b."""
+
+    @abstractmethod
+    def qr(self, x: Tensor, mode: str) -> tuple[Tensor, Tensor]:
+        """Orthogonal and upper triangular factors; mode is `reduced` or `complete`."""
+
+    @abstractmethod
+    def svd(self, x: Tensor, full_matrices: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """u, s, v^H of x = u s v^H."""
+
+    @abstractmethod
+    def eigh(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Eigenvalues, ascending, and eigenvectors of a Hermitian matrix."""
+
+    @abstractmethod
+    def eig(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Complex eigenvalues and eigenvectors."""
+
+    @abstractmethod
+    def lu_factor(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Packed LU factors and int32 pivots."""
+
+    @abstractmethod
+    def fft(self, x: Tensor) -> Tensor:
+        """Discrete Fourier transform of the last axis, of complex numbers."""
+
+    @abstractmethod
+    def ifft(self, x: Tensor) -> Tensor:
+        """The inverse of `fft`."""
+
+    @abstractmethod
+    def rfft(self, x: Tensor) -> Tensor:
+        """The first half of the Fourier transform of a real last axis."""
+
+    @abstractmethod
+    def irfft(self, x: Tensor, length: int) -> Tensor:
+        """The inverse of `rfft`, of `length` elements."""
+
+    # -------------------------------------- random, from a key: uint32 (2,)
+
+    @abstractmethod
+    def random_uniform(self, key: Tensor, shape: tuple[Any, ...], dtype: str) -> Tensor:
+        """Floats in [0, 1)."""
+
+    @abstractmethod
+    def random_normal(self, key: Tensor, shape: tuple[Any, ...], dtype: str) -> Tensor:
+        """Standard normal numbers."""
+
+    @abstractmethod
+    def random_randint(
+        self, key: Tensor, shape: tuple[Any, ...], low: int, high: int, dtype: str
+    ) -> Tensor:
+        """Integers in [low, high)."""
+
+    @abstractmethod
+    def random_gamma(
+        self, key: Tensor, shape: tuple[Any, ...], alpha: Tensor, dtype: str
+    ) -> Tensor:
+        """Gamma numbers of shape parameter alpha, which broadcasts to `shape`, and scale 1."""
+
+    @abstractmethod
+    def random_binomial(
+        self, key: Tensor, shape: tuple[Any, ...], counts: Tensor, p: Tensor, dtype: str
+    ) -> Tensor:
+        """Successes among `counts` trials of probability `p`."""
+
+    @abstractmethod
+    def random_permutation(self, key: Tensor, x: Tensor, axis: int) -> Tensor:
+        """The slices along an axis in random order."""
+
+    @abstractmethod
+    def random_split(self, key: Tensor, count: int) -> Tensor:
+        """(count, 2): independent keys from one."""
+
+    # ------------------------------------------- helpers for default bodies
+
+    def slice_axis(
+        self, x: Tensor, axis: int, start: int, stop: int | None, step: int = 1
+    ) -> Tensor:
+        """x[start:stop:step] along one axis."""
+        return self.get_item(x, (slice(None),) * axis + (slice(start, stop, step),))
+
+    def patches(
+        self, x: Tensor, window: Axes, strides: Axes, pads: Pads, dilation: Axes, fill: float
+    ) -> Tensor:
+        """The windows of x (n, *spatial, i), as (n, *positions, window elements, i)."""
+        x = self.pad(x, ((0, 0), *pads, (0, 0)), fill)
+        rank = len(window)
+        columns = []
+        for flat in range(math.prod(window)):
+            offset, column = flat, x
+            for axis in reversed(range(rank)):
+                offset, position = divmod(offset, window[axis])
+                reach = (window[axis] - 1) * dilation[axis]
+                size = (self.shape_of(x)[axis + 1] - reach - 1) // strides[axis] + 1
+                start = position * dilation[axis]
+                stop = start + (size - 1) * strides[axis] + 1
+                column = self.slice_axis(column, axis + 1, start, stop, strides[axis])
+            shape = self.shape_of(column)
+            columns.append(self.reshape(column, (*shape[:-1], 1, shape[-1])))
+        return self.concatenate(columns, rank + 1)
+
+    def spread(self, x: Tensor, strides: Axes) -> Tensor:
+        """x (n, *spatial, i) with stride - 1 zeros between the elements of each spatial axis."""
+        for axis, stride in enumerate(strides, start=1):
+            if stride == 1:
+                continue
+            shape = self.shape_of(x)
+            column = self.reshape(x, (*shape[: axis + 1], 1, *shape[axis + 1 :]))
+            pads = [(0, 0)] * (len(shape) + 1)
+            pads[axis + 1] = (0, stride - 1)
+            filled = self.reshape(
+                self.pad(column, tuple(pads), 0),
+                (*shape[:axis], shape[axis] * stride, *shape[axis + 1 :]),
+            )
+            x = self.slice_axis(filled, axis, 0, shape[axis] * stride - stride + 1)
+        return x

@@ -1,0 +1,555 @@
+"""Attention: each query answered by a mixture of values."""
+
+from __future__ import annotations
+
+import math
+import string
+from typing import Any
+
+from .. import constraints, initializers, ops, random, regularizers
+from ..core.masks import get_keras_mask
+from ._activations import Softmax
+from ._core import EinsumDense
+from ._layer import Layer
+from ._regularization import Dropout
+
+
+class Attention(Layer):
+    """Dot-product attention (Luong et al., 2015).
+
+    Args:
+        use_scale: Whether scores are multiplied by a learned number.
+        score_mode: `dot`, or `concat` for tanh of the sum of query and key.
+        dropout: The share of scores that is dropped in training.
+        seed: What dropout is drawn from.
+
+    Call with `[query, value]` or `[query, value, key]`, each (batch, time, features).
+
+    >>> import numpy as np
+    >>> Attention()([np.ones((1, 2, 3)), np.ones((1, 4, 3))]).shape
+    (1, 2, 3)
+    """
+
+    def __init__(
+        self,
+        use_scale: bool = False,
+        score_mode: str = "dot",
+        dropout: float = 0.0,
+        seed: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if score_mode not in ("dot", "concat"):
+            raise ValueError(
+                f"`score_mode` must be 'dot' or 'concat'. Received: score_mode={score_mode!r}."
+            )
+        self.use_scale = use_scale
+        self.score_mode = score_mode
+        self.dropout = dropout
+        self.seed = seed
+        if dropout > 0:
+            self.seed_generator = random.SeedGenerator(seed)
+        self.supports_masking = True
+        self.scale: Any = None
+        self.concat_score_weight: Any = None
+
+    def build(self, input_shape: Any) -> None:
+        """Make the learned numbers."""
+        self._check_list(input_shape)
+        if self.use_scale:
+            self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
+        if self.score_mode == "concat":
+            self.concat_score_weight = self.add_weight(
+                name="concat_score_weight", shape=(), initializer="ones"
+            )
+
+    def _check_list(self, given: Any) -> None:
+        if not isinstance(given, (list, tuple)) or len(given) not in (2, 3):
+            raise ValueError(
+                f"{type(self).__name__} takes [query, value] or [query, value, key]. Received: "
+                f"{given} in the layer {self.path!r}."
+            )
+
+    def _calculate_scores(self, query: Any, key: Any) -> Any:
+        """Scores (batch, queries, keys)."""
+        if self.score_mode == "dot":
+            scores = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+            return scores if self.scale is None else scores * self.scale
+        joined = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
+        if self.scale is not None:
+            joined = self.scale * joined
+        return self.concat_score_weight * ops.sum(ops.tanh(joined), axis=-1)
+
+    def call(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool = False,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """The mixtures of values, and the scores where they are asked for."""
+        self._check_list(inputs)
+        query, value = inputs[0], inputs[1]
+        key = inputs[2] if len(inputs) > 2 else value
+        masks = list(mask) if isinstance(mask, (list, tuple)) else [mask] * len(inputs)
+        scores = self._calculate_scores(query, key)
+        allowed = self._allowed(scores, masks[1], use_causal_mask)
+        if allowed is not None:
+            floor = 65504.0 if scores.dtype == "float16" else 1e9
+            scores = scores - floor * ops.cast(ops.logical_not(allowed), scores.dtype)
+        weights = ops.softmax(scores, axis=-1)
+        if training and self.dropout > 0:
+            weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
+        result = ops.matmul(weights, value)
+        if masks[0] is not None:
+            result = result * ops.cast(ops.expand_dims(masks[0], -1), result.dtype)
+        return (result, weights) if return_attention_scores else result
+
+    def _allowed(self, scores: Any, value_mask: Any, causal: bool) -> Any:
+        allowed = None if value_mask is None else ops.expand_dims(value_mask, -2)
+        if causal:
+            past = causal_mask(ops.shape(scores)[-2], ops.shape(scores)[-1])
+            allowed = past if allowed is None else ops.logical_and(allowed, past)
+        return allowed
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the queries."""
+        return previous_mask[0] if isinstance(previous_mask, (list, tuple)) else None
+
+
+class AdditiveAttention(Attention):
+    """Attention by tanh of the sum of query and key (Bahdanau et al., 2014).
+
+    Args:
+        use_scale: Whether the sum over features is weighted by learned numbers.
+        dropout: The share of scores that is dropped in training.
+    """
+
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the learned numbers, one for each feature."""
+        self._check_list(input_shape)
+        if self.use_scale:
+            self.scale = self.add_weight(
+                name="scale", shape=(input_shape[1][-1],), initializer="glorot_uniform"
+            )
+
+    def _calculate_scores(self, query: Any, key: Any) -> Any:
+        joined = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
+        return ops.sum(joined if self.scale is None else self.scale * joined, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = super().get_config()
+        config.pop("score_mode", None)
+        return config
+
+
+def causal_mask(queries: Any, keys: Any) -> Any:
+    """True where a key is not after the query: (1, queries, keys)."""
+    rows = ops.arange(queries, dtype="int32")
+    columns = ops.arange(keys, dtype="int32")
+    allowed = ops.greater_equal(ops.expand_dims(rows, 1), ops.expand_dims(columns, 0))
+    return ops.expand_dims(allowed, 0)
+
+
+class _Projected(Layer):
+    """What attention over projected heads shares: masks, the inner computation, projections."""
+
+    dropout: float
+    _scale: float
+
+    def _set_projections(self, arguments: dict[str, Any]) -> None:
+        for part in ("kernel", "bias"):
+            for kind, get in (
+                ("initializer", initializers.get),
+                ("regularizer", regularizers.get),
+                ("constraint", constraints.get),
+            ):
+                setattr(self, f"{part}_{kind}", get(arguments[f"{part}_{kind}"]))
+        window = arguments["sliding_window"]
+        if window is not None and (not isinstance(window, int) or window <= 0):
+            raise ValueError(
+                f"`sliding_window` must be a positive integer. Received: sliding_window={window!r}."
+            )
+        self.sliding_window = window
+        self.flash_attention = arguments["flash_attention"]
+        self.dropout = arguments["dropout"]
+        self.use_bias = arguments["use_bias"]
+        self.use_gate = arguments["use_gate"]
+        self.seed = arguments["seed"]
+        self.supports_masking = True
+
+    def _projection(self, equation: str, output: Any, bias_axes: str | None, name: str) -> EinsumDense:
+        kinds = ("initializer", "regularizer", "constraint")
+        shared = {f"{part}_{kind}": getattr(self, f"{part}_{kind}") for part in ("kernel", "bias") for kind in kinds}
+        for key in ("kernel_initializer", "bias_initializer"):
+            shared[key] = type(shared[key]).from_config(shared[key].get_config())
+        return EinsumDense(
+            equation,
+            output_shape=output,
+            bias_axes=bias_axes if self.use_bias else None,
+            name=name,
+            dtype=self.dtype_policy,
+            **shared,
+        )
+
+    def _combined_mask(
+        self,
+        query: Any,
+        key: Any,
+        query_mask: Any,
+        value_mask: Any,
+        key_mask: Any,
+        attention_mask: Any,
+        causal: bool,
+    ) -> Any:
+        """What every mask allows: (batch, queries, keys), or None where all is allowed."""
+        parts = []
+        if query_mask is not None:
+            parts.append(ops.expand_dims(ops.cast(query_mask, "bool"), -1))
+        if value_mask is not None:
+            parts.append(ops.expand_dims(ops.cast(value_mask, "bool"), -2))
+        if key_mask is not None:
+            parts.append(ops.expand_dims(ops.cast(key_mask, "bool"), -2))
+        queries, keys = ops.shape(query)[1], ops.shape(key)[1]
+        if causal:
+            parts.append(causal_mask(queries, keys))
+        if self.sliding_window is not None:
+            rows = ops.expand_dims(ops.arange(queries, dtype="int32"), 1)
+            columns = ops.expand_dims(ops.arange(keys, dtype="int32"), 0)
+            near = ops.less(ops.abs(rows - columns), self.sliding_window)
+            parts.append(ops.expand_dims(near, 0))
+        if attention_mask is not None:
+            parts.append(ops.cast(attention_mask, "bool"))
+        if not parts:
+            return None
+        mask = parts[0]
+        for part in parts[1:]:
+            mask = ops.logical_and(mask, part)
+        return mask
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the queries."""
+        return previous_mask
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = super().get_config()
+        config.pop("flash_attention", None)
+        return config
+
+
+class MultiHeadAttention(_Projected):
+    """Attention of several heads, each over a projection of its own (Vaswani et al., 2017).
+
+    Args:
+        num_heads: The number of heads.
+        key_dim: The size of queries and keys in a head.
+        value_dim: The size of values in a head, `key_dim` where it is left out.
+        dropout: The share of scores that is dropped in training.
+        use_bias: Whether projections have a bias.
+        output_shape: The output's features, the query's where it is left out.
+        attention_axes: The axes of the queries that are attended over, 1 where it is left out.
+        sliding_window: How near a key must be.
+        flash_attention: Kept for compatibility: the engine chooses its fastest kernel.
+        kernel_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, bias_constraint: Projections after each update.
+        use_gate: Whether the heads' outputs are multiplied by a sigmoid of the query.
+        seed: What dropout is drawn from.
+
+    >>> import numpy as np
+    >>> x = np.ones((2, 5, 8), "float32")
+    >>> MultiHeadAttention(num_heads=2, key_dim=4)(x, x).shape
+    (2, 5, 8)
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        output_shape: Any = None,
+        attention_axes: Any = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        use_gate: bool = False,
+        seed: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        arguments = dict(locals())
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        for name in ("num_heads", "key_dim"):
+            value = arguments[name]
+            if not isinstance(value, int) or value <= 0:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
+        self.num_heads = num_heads
+        self.key_dim = key_dim
+        self.value_dim = value_dim or key_dim
+        self._set_projections(arguments)
+        self._output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
+        if attention_axes is None:
+            self._attention_axes: tuple[int, ...] | None = None
+        else:
+            axes = (attention_axes,) if isinstance(attention_axes, int) else tuple(attention_axes)
+            self._attention_axes = axes
+        self._scale = 1.0 / math.sqrt(float(key_dim))
+
+    @property
+    def attention_axes(self) -> tuple[int, ...] | None:
+        """The axes of the queries that are attended over."""
+        return self._attention_axes
+
+    @property
+    def output_shape(self) -> Any:
+        """The output's features, where they were given."""
+        return self._output_shape
+
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+        """Make the projections."""
+        key_shape = value_shape if key_shape is None else key_shape
+        if value_shape[1:-1] != key_shape[1:-1]:
+            raise ValueError(
+                "Keys and values must have one shape apart from the last axis. Received: "
+                f"value_shape={tuple(value_shape)}, key_shape={tuple(key_shape)} in {self.path!r}."
+            )
+        rank = len(query_shape)
+        self._query_dense = self._heads(rank, self.key_dim, "query", query_shape)
+        self._key_dense = self._heads(len(key_shape), self.key_dim, "key", key_shape)
+        if self.use_gate:
+            self._gate_dense = self._heads(rank, self.value_dim, "gate", query_shape)
+        self._value_dense = self._heads(len(value_shape), self.value_dim, "value", value_shape)
+        if self._attention_axes is None:
+            self._attention_axes = tuple(range(1, rank - 1))
+        self._softmax = Softmax(
+            axis=tuple(range(-len(self._attention_axes), 0)), dtype=self.dtype_policy
+        )
+        self._dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
+        output = self._output_shape or (query_shape[-1],)
+        letters = string.ascii_lowercase[: rank - 1]
+        inputs, kernel_in = letters + "xy", "xy"
+        result = string.ascii_uppercase[: len(output)]
+        self._output_dense = self._projection(
+            f"{inputs},{kernel_in}{result}->{letters}{result}",
+            (*([None] * (rank - 2)), *output),
+            result,
+            "attention_output",
+        )
+        self._output_dense.build((*query_shape[:-1], self.num_heads, self.value_dim))
+
+    def _heads(self, rank: int, size: int, name: str, shape: Any) -> EinsumDense:
+        """The projection of (batch, ..., features) to (batch, ..., heads, size)."""
+        letters = string.ascii_lowercase[: rank - 1]
+        layer = self._projection(
+            f"{letters}x,xyz->{letters}yz",
+            (*([None] * (rank - 2)), self.num_heads, size),
+            "yz",
+            name,
+        )
+        layer.build(shape)
+        return layer
+
+    def call(
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: Any = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """The heads' mixtures of values, projected; and the scores where they are asked for."""
+        key = value if key is None else key
+        if key_mask is None and value_mask is None:
+            value_mask = get_keras_mask(value)
+        mask = self._combined_mask(
+            query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask
+        )
+        gate = ops.sigmoid(self._gate_dense(query)) if self.use_gate else None
+        heads = (self._query_dense(query), self._key_dense(key), self._value_dense(value))
+        output, scores = self._attend(*heads, mask, training, return_attention_scores)
+        output = output if gate is None else output * gate
+        output = self._output_dense(output)
+        return (output, scores) if return_attention_scores else output
+
+    def _attend(
+        self, query: Any, key: Any, value: Any, mask: Any, training: Any, scores_asked: bool
+    ) -> tuple[Any, Any]:
+        """The mixtures (batch, ..., heads, size) and the scores."""
+        plain = not scores_asked and not (training and self.dropout > 0)
+        if plain and len(query.shape) == 4:
+            if mask is not None:
+                mask = ops.expand_dims(mask, -3)
+            output = ops.dot_product_attention(
+                query, key, value, mask=mask, scale=self._scale, flash_attention=self.flash_attention
+            )
+            return output, None
+        scoring, mixing = self._equations(len(query.shape))
+        scores = ops.einsum(scoring, query * self._scale, key)
+        if mask is not None:
+            axis = -len(self._attention_axes or ()) * 2 - 1
+            while len(mask.shape) < len(scores.shape):
+                mask = ops.expand_dims(mask, axis)
+        scores = self._softmax(scores, mask=mask)
+        kept = self._dropout_layer(scores, training=bool(training)) if self.dropout else scores
+        return ops.einsum(mixing, kept, value), scores
+
+    def _equations(self, rank: int) -> tuple[str, str]:
+        """The einsums of scores and mixtures for tensors (batch, ..., heads, size)."""
+        axes = self._attention_axes or ()
+        letters = string.ascii_lowercase
+        query = list(letters[:rank])
+        key = list(query)
+        for place, axis in enumerate(axes):
+            key[axis] = letters[rank + place]
+        batch = [query[i] for i in range(rank) if i not in axes and i != rank - 1]
+        attended = [query[axis] for axis in axes]
+        source = [key[axis] for axis in axes]
+        scores = "".join([*batch, *attended, *source])
+        return (
+            f"{''.join(query)},{''.join(key)}->{scores}",
+            f"{scores},{''.join(key)}->{''.join(query)}",
+        )
+
+
+class GroupedQueryAttention(_Projected):
+    """Attention in which groups of query heads share keys and values (Ainslie et al., 2023).
+
+    Args:
+        head_dim: The size of a head.
+        num_query_heads: The number of query heads.
+        num_key_value_heads: The number of key and value heads, which divides it.
+        dropout: The share of scores that is dropped in training.
+        use_bias: Whether projections have a bias.
+        sliding_window: How near a key must be.
+        flash_attention: Kept for compatibility: the engine chooses its fastest kernel.
+        kernel_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, bias_constraint: Projections after each update.
+        use_gate: Whether the heads' outputs are multiplied by a sigmoid of the query.
+        seed: What dropout is drawn from.
+
+    >>> import numpy as np
+    >>> x = np.ones((2, 5, 8), "float32")
+    >>> GroupedQueryAttention(4, num_query_heads=4, num_key_value_heads=2)(x, x).shape
+    (2, 5, 8)
+    """
+
+    def __init__(
+        self,
+        head_dim: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        use_gate: bool = False,
+        seed: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        arguments = dict(locals())
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if num_query_heads % num_key_value_heads:
+            raise ValueError(
+                "`num_query_heads` must be a multiple of `num_key_value_heads`. Received: "
+                f"{num_query_heads}, {num_key_value_heads}."
+            )
+        self.head_dim = head_dim
+        self.num_query_heads = num_query_heads
+        self.num_key_value_heads = num_key_value_heads
+        self._set_projections(arguments)
+        self._scale = 1.0 / math.sqrt(float(head_dim))
+
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+        """Make the projections."""
+        key_shape = value_shape if key_shape is None else key_shape
+        shared = (None, self.num_key_value_heads, self.head_dim)
+        own = (None, self.num_query_heads, self.head_dim)
+        self._query_dense = self._built("bqm,muh->bquh", own, "uh", "query", query_shape)
+        self._key_dense = self._built("bkm,mvh->bkvh", shared, "vh", "key", key_shape)
+        self._value_dense = self._built("bkm,mvh->bkvh", shared, "vh", "value", value_shape)
+        if self.use_gate:
+            self._gate_dense = self._built("bqm,muh->bquh", own, "uh", "gate", query_shape)
+        self._softmax = Softmax(axis=-1, dtype=self.dtype_policy)
+        self._dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
+        features = query_shape[-1]
+        self._output_dense = self._built(
+            "bquh,uhm->bqm",
+            (None, features),
+            "m",
+            "attention_output",
+            (*query_shape[:-1], self.num_query_heads, self.head_dim),
+        )
+
+    def _built(self, equation: str, output: Any, bias: str, name: str, shape: Any) -> EinsumDense:
+        layer = self._projection(equation, output, bias, name)
+        layer.build(shape)
+        return layer
+
+    def call(
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: Any = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """The heads' mixtures of values, projected; and the scores where they are asked for."""
+        key = value if key is None else key
+        mask = self._combined_mask(
+            query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask
+        )
+        gate = ops.sigmoid(self._gate_dense(query)) if self.use_gate else None
+        repeats = self.num_query_heads // self.num_key_value_heads
+        q = self._query_dense(query)
+        k = ops.repeat(self._key_dense(key), repeats, axis=2)
+        v = ops.repeat(self._value_dense(value), repeats, axis=2)
+        output, scores = self._attend(q, k, v, mask, training, return_attention_scores)
+        output = output if gate is None else output * gate
+        output = self._output_dense(output)
+        return (output, scores) if return_attention_scores else output
+
+    def _attend(
+        self, query: Any, key: Any, value: Any, mask: Any, training: Any, scores_asked: bool
+    ) -> tuple[Any, Any]:
+        if mask is not None:
+            mask = ops.expand_dims(mask, -3)
+        if not scores_asked and not (training and self.dropout > 0):
+            output = ops.dot_product_attention(
+                query, key, value, mask=mask, scale=self._scale, flash_attention=self.flash_attention
+            )
+            return output, None
+        scores = ops.einsum("bquh,bkuh->buqk", query * self._scale, key)
+        scores = self._softmax(scores, mask=mask)
+        kept = self._dropout_layer(scores, training=bool(training)) if self.dropout else scores
+        return ops.einsum("buqk,bkuh->bquh", kept, value), scores

@@ -1,0 +1,538 @@
+"""Convolutions: one class for each kind, whatever the rank of the space."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from .. import activations, constraints, initializers, ops, regularizers
+from ..core.config import standardize_data_format
+from ._input_spec import InputSpec
+from ._layer import Layer
+from ._lora import AdaptableKernel
+
+PADDINGS = ("valid", "same")
+
+
+def per_axis(value: Any, rank: int, name: str, minimum: int = 1) -> tuple[int, ...]:
+    """One number for each spatial axis, from a number or a tuple."""
+    values = (value,) * rank if isinstance(value, int) else tuple(value)
+    if len(values) != rank or not all(isinstance(v, int) and v >= minimum for v in values):
+        raise ValueError(
+            f"`{name}` must be an integer or {rank} integers, at least {minimum} each. "
+            f"Received: {name}={value!r}."
+        )
+    return values
+
+
+class _Convolution(Layer):
+    """What all convolutions share: the window, the layout, bias and activation."""
+
+    rank: ClassVar[int]
+    _paddings: ClassVar[tuple[str, ...]] = PADDINGS
+
+    def _set_window(
+        self,
+        kernel_size: Any,
+        strides: Any,
+        padding: str,
+        data_format: str | None,
+        dilation_rate: Any,
+    ) -> None:
+        self.kernel_size = per_axis(kernel_size, self.rank, "kernel_size")
+        self.strides = per_axis(strides, self.rank, "strides")
+        self.dilation_rate = per_axis(dilation_rate, self.rank, "dilation_rate")
+        self.data_format = standardize_data_format(data_format)
+        self.padding = str(padding).lower()
+        if self.padding not in self._paddings:
+            raise ValueError(
+                f"`padding` of {type(self).__name__} must be one of {self._paddings}. "
+                f"Received: padding={padding!r}."
+            )
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                "A convolution has strides or dilation, not both. Received: "
+                f"strides={self.strides}, dilation_rate={self.dilation_rate}."
+            )
+        self.input_spec = InputSpec(min_ndim=self.rank + 2, max_ndim=self.rank + 2)
+
+    def _set_bias(
+        self, activation: Any, use_bias: bool, initializer: Any, regularizer: Any, constraint: Any
+    ) -> None:
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.bias_initializer = initializers.get(initializer)
+        self.bias_regularizer = regularizers.get(regularizer)
+        self.bias_constraint = constraints.get(constraint)
+
+    @property
+    def _channel_axis(self) -> int:
+        return -1 if self.data_format == "channels_last" else 1
+
+    def _channels(self, input_shape: Any) -> int:
+        channels = input_shape[self._channel_axis]
+        if channels is None:
+            raise ValueError(
+                "The number of input channels must be known. Received: "
+                f"input_shape={tuple(input_shape)} (data_format={self.data_format!r}) for the layer "
+                f"{self.path!r}. Give it in the input's shape."
+            )
+        axis = self._channel_axis
+        self.input_spec = InputSpec(
+            min_ndim=self.rank + 2, max_ndim=self.rank + 2, axes={axis: channels}
+        )
+        return int(channels)
+
+    def _add_bias(self, filters: int) -> Any:
+        if not self.use_bias:
+            return None
+        return self.add_weight(
+            name="bias",
+            shape=(filters,),
+            initializer=self.bias_initializer,
+            regularizer=self.bias_regularizer,
+            constraint=self.bias_constraint,
+        )
+
+    def _finished(self, outputs: Any, bias: Any) -> Any:
+        """Bias and activation."""
+        if bias is not None:
+            if self.data_format == "channels_first":
+                bias = ops.reshape(bias, (1, -1) + (1,) * self.rank)
+            outputs = ops.add(outputs, bias)
+        return outputs if self.activation is activations.linear else self.activation(outputs)
+
+
+class _Conv(_Convolution, AdaptableKernel):
+    """A convolution with a kernel (*window, channels / groups, filters).
+
+    Args:
+        filters: The number of output channels.
+        kernel_size: The window's size: a number, or one for each spatial axis.
+        strides: The window's step.
+        padding: `valid`: none; `same`: so that the output has the input's size over the strides.
+        data_format: `channels_last` (batch, *space, channels) or `channels_first`.
+        dilation_rate: The distance between the elements of the window.
+        groups: The number of groups of channels that are convolved apart.
+        activation: What is applied to the result.
+        use_bias: Whether a bias is added.
+        kernel_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, bias_constraint: Projections after each update.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        lora = kwargs.pop("lora_rank", None), kwargs.pop("lora_alpha", None)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.filters = _positive("filters", filters)
+        self.groups = _positive("groups", groups)
+        if filters % groups:
+            raise ValueError(
+                "`filters` must be a multiple of `groups`. Received: "
+                f"filters={filters}, groups={groups}."
+            )
+        self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
+        self._set_bias(activation, use_bias, bias_initializer, bias_regularizer, bias_constraint)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self._set_lora(*lora)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the kernel (*window, channels / groups, filters) and the bias."""
+        channels = self._channels(input_shape)
+        if channels % self.groups:
+            raise ValueError(
+                "The number of channels must be a multiple of `groups`. Received: "
+                f"{channels} channels, groups={self.groups} for the layer {self.path!r}."
+            )
+        self._kernel = self.add_weight(
+            name="kernel",
+            shape=(*self.kernel_size, channels // self.groups, self.filters),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = self._add_bias(self.filters)
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel that the layer computes with."""
+        return self._read_kernel()
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """The convolution alone; users may override it."""
+        return ops.conv(
+            inputs,
+            kernel,
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """`activation(inputs * kernel + bias)`."""
+        return self._finished(self.convolution_op(inputs, self.kernel), self.bias)
+
+
+class Conv1D(_Conv):
+    __doc__ = f"""A convolution along time.
+
+    {_Conv.__doc__.split(chr(10), 2)[2].strip() if _Conv.__doc__ else ""}
+
+    `padding="causal"` pads the past alone, so that no output sees what comes after it.
+
+    >>> import numpy as np
+    >>> Conv1D(4, 3)(np.ones((2, 10, 8))).shape
+    (2, 8, 4)
+    """
+    rank = 1
+    _paddings = (*PADDINGS, "causal")
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """The convolution alone; users may override it."""
+        if self.padding != "causal":
+            return super().convolution_op(inputs, kernel)
+        past = self.dilation_rate[0] * (self.kernel_size[0] - 1)
+        return ops.conv(
+            ops.pad(inputs, causal_pads(past, self.data_format)),
+            kernel,
+            strides=self.strides,
+            padding="valid",
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+
+
+class Conv2D(_Conv):
+    __doc__ = f"""A convolution over images.
+
+    {_Conv.__doc__.split(chr(10), 2)[2].strip() if _Conv.__doc__ else ""}
+
+    >>> import numpy as np
+    >>> Conv2D(4, 3, padding="same")(np.ones((2, 8, 8, 3))).shape
+    (2, 8, 8, 4)
+    """
+    rank = 2
+
+
+class Conv3D(_Conv):
+    __doc__ = f"""A convolution over volumes.
+
+    {_Conv.__doc__.split(chr(10), 2)[2].strip() if _Conv.__doc__ else ""}
+
+    >>> import numpy as np
+    >>> Conv3D(4, 3)(np.ones((1, 5, 5, 5, 2))).shape
+    (1, 3, 3, 3, 4)
+    """
+    rank = 3
+
+
+class _ConvTranspose(_Convolution):
+    """The transpose of a convolution, with a kernel (*window, filters, channels).
+
+    Args:
+        output_padding: What is added to the output's size along each axis.
+        filters, kernel_size, strides, padding, data_format, dilation_rate: As in a convolution.
+        activation, use_bias: As in a convolution.
+        kernel_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, bias_constraint: Projections after each update.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        output_padding: Any = None,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.filters = _positive("filters", filters)
+        self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
+        self._set_bias(activation, use_bias, bias_initializer, bias_regularizer, bias_constraint)
+        self.output_padding = (
+            None
+            if output_padding is None
+            else per_axis(output_padding, self.rank, "output_padding", minimum=0)
+        )
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the kernel (*window, filters, channels) and the bias."""
+        channels = self._channels(input_shape)
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(*self.kernel_size, self.filters, channels),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = self._add_bias(self.filters)
+
+    def call(self, inputs: Any) -> Any:
+        """`activation(transposed convolution + bias)`."""
+        outputs = ops.conv_transpose(
+            inputs,
+            self.kernel,
+            strides=self.strides,
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+        return self._finished(outputs, self.bias)
+
+
+class Conv1DTranspose(_ConvTranspose):
+    """The transpose of a convolution along time; arguments as in `Conv2DTranspose`."""
+
+    rank = 1
+
+
+class Conv2DTranspose(_ConvTranspose):
+    __doc__ = f"""{_ConvTranspose.__doc__.strip() if _ConvTranspose.__doc__ else ""}
+
+    >>> import numpy as np
+    >>> Conv2DTranspose(4, 3, strides=2, padding="same")(np.ones((1, 5, 5, 2))).shape
+    (1, 10, 10, 4)
+    """
+    rank = 2
+
+
+class Conv3DTranspose(_ConvTranspose):
+    """The transpose of a convolution over volumes; arguments as in `Conv2DTranspose`."""
+
+    rank = 3
+
+
+class _DepthwiseConv(_Convolution):
+    """A convolution of each channel by itself, with a kernel (*window, channels, multiplier).
+
+    Args:
+        depth_multiplier: The number of output channels for each input channel.
+        kernel_size, strides, padding, data_format, dilation_rate: As in a convolution.
+        activation, use_bias: As in a convolution.
+        depthwise_initializer, bias_initializer: Draw the weights.
+        depthwise_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        depthwise_constraint, bias_constraint: Projections after each update.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.depth_multiplier = _positive("depth_multiplier", depth_multiplier)
+        self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
+        self._set_bias(activation, use_bias, bias_initializer, bias_regularizer, bias_constraint)
+        self.depthwise_initializer = initializers.get(depthwise_initializer)
+        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
+        self.depthwise_constraint = constraints.get(depthwise_constraint)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the kernel (*window, channels, multiplier) and the bias."""
+        channels = self._channels(input_shape)
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(*self.kernel_size, channels, self.depth_multiplier),
+            initializer=self.depthwise_initializer,
+            regularizer=self.depthwise_regularizer,
+            constraint=self.depthwise_constraint,
+        )
+        self.bias = self._add_bias(channels * self.depth_multiplier)
+
+    def call(self, inputs: Any) -> Any:
+        """`activation(each channel * its kernels + bias)`."""
+        outputs = ops.depthwise_conv(
+            inputs,
+            self.kernel,
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+        return self._finished(outputs, self.bias)
+
+
+class DepthwiseConv1D(_DepthwiseConv):
+    """A convolution along time of each channel by itself; arguments as in `DepthwiseConv2D`."""
+
+    rank = 1
+
+
+class DepthwiseConv2D(_DepthwiseConv):
+    __doc__ = f"""{_DepthwiseConv.__doc__.strip() if _DepthwiseConv.__doc__ else ""}
+
+    >>> import numpy as np
+    >>> DepthwiseConv2D(3, depth_multiplier=2)(np.ones((1, 5, 5, 4))).shape
+    (1, 3, 3, 8)
+    """
+    rank = 2
+
+
+class _SeparableConv(_Convolution):
+    """A depthwise convolution, then a convolution with a window of 1.
+
+    Args:
+        filters: The number of output channels.
+        depth_multiplier: The number of channels between the two, for each input channel.
+        kernel_size, strides, padding, data_format, dilation_rate: As in a convolution.
+        activation, use_bias: As in a convolution.
+        depthwise_initializer, pointwise_initializer, bias_initializer: Draw the weights.
+        depthwise_regularizer, pointwise_regularizer, bias_regularizer: Penalties of the weights.
+        activity_regularizer: A penalty on the outputs.
+        depthwise_constraint, pointwise_constraint, bias_constraint: Projections.
+    """
+
+    _paddings = (*PADDINGS, "causal")
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        depth_multiplier: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.filters = _positive("filters", filters)
+        self.depth_multiplier = _positive("depth_multiplier", depth_multiplier)
+        self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
+        self._set_bias(activation, use_bias, bias_initializer, bias_regularizer, bias_constraint)
+        self.depthwise_initializer = initializers.get(depthwise_initializer)
+        self.pointwise_initializer = initializers.get(pointwise_initializer)
+        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
+        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
+        self.depthwise_constraint = constraints.get(depthwise_constraint)
+        self.pointwise_constraint = constraints.get(pointwise_constraint)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the two kernels and the bias."""
+        channels = self._channels(input_shape)
+        self.depthwise_kernel = self.add_weight(
+            name="depthwise_kernel",
+            shape=(*self.kernel_size, channels, self.depth_multiplier),
+            initializer=self.depthwise_initializer,
+            regularizer=self.depthwise_regularizer,
+            constraint=self.depthwise_constraint,
+        )
+        self.pointwise_kernel = self.add_weight(
+            name="pointwise_kernel",
+            shape=(*(1,) * self.rank, channels * self.depth_multiplier, self.filters),
+            initializer=self.pointwise_initializer,
+            regularizer=self.pointwise_regularizer,
+            constraint=self.pointwise_constraint,
+        )
+        self.bias = self._add_bias(self.filters)
+
+    def call(self, inputs: Any) -> Any:
+        """`activation(depthwise, then pointwise convolution + bias)`."""
+        padding = self.padding
+        if padding == "causal":
+            past = self.dilation_rate[0] * (self.kernel_size[0] - 1)
+            inputs = ops.pad(inputs, causal_pads(past, self.data_format))
+            padding = "valid"
+        outputs = ops.separable_conv(
+            inputs,
+            self.depthwise_kernel,
+            self.pointwise_kernel,
+            strides=self.strides,
+            padding=padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+        return self._finished(outputs, self.bias)
+
+
+class SeparableConv1D(_SeparableConv):
+    """A separable convolution along time; arguments as in `SeparableConv2D`."""
+
+    rank = 1
+
+
+class SeparableConv2D(_SeparableConv):
+    __doc__ = f"""{_SeparableConv.__doc__.strip() if _SeparableConv.__doc__ else ""}
+
+    >>> import numpy as np
+    >>> SeparableConv2D(6, 3)(np.ones((1, 5, 5, 4))).shape
+    (1, 3, 3, 6)
+    """
+    rank = 2
+    _paddings = PADDINGS
+
+
+def causal_pads(past: int, data_format: str) -> list[tuple[int, int]]:
+    """Padding of the past of (batch, time, channels), or of (batch, channels, time)."""
+    last = data_format == "channels_last"
+    return [(0, 0), (past, 0), (0, 0)] if last else [(0, 0), (0, 0), (past, 0)]
+
+
+def _positive(name: str, value: Any) -> int:
+    if not isinstance(value, int) or value <= 0:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
+    return value

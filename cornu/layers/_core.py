@@ -1,0 +1,514 @@
+"""The basic layers: dense ones, embeddings, and functions as layers."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from .. import activations, constraints, initializers, ops, regularizers
+from ..core import tree
+from ..core.dtypes import is_integer
+from ..core.keras_tensor import KerasTensor
+from ..core.masks import set_keras_mask
+from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ._input_spec import InputSpec
+from ._layer import Layer
+from ._lora import AdaptableKernel
+
+
+class Dense(AdaptableKernel):
+    """`activation(inputs @ kernel + bias)`, over the last axis.
+
+    Args:
+        units: The size of the output's last axis.
+        activation: What is applied to the result; nothing where it is left out.
+        use_bias: Whether a bias is added.
+        kernel_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, bias_constraint: Projections after each update.
+        lora_rank, lora_alpha: Low-rank adaptation of the kernel.
+        quantization_config: Kept in the config.
+
+    Input shape: `(batch, ..., features)`. Output shape: `(batch, ..., units)`.
+
+    >>> import numpy as np
+    >>> Dense(3)(np.ones((2, 4))).shape
+    (2, 3)
+    """
+
+    _optional_arguments = frozenset({"lora_rank", "lora_alpha", "activity_regularizer"})
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(units, int) or units <= 0:
+            raise ValueError(f"`units` must be a positive integer. Received: units={units!r}.")
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.units = units
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self._set_lora(lora_rank, lora_alpha)
+        self.quantization_config = quantization_config
+        self.input_spec = InputSpec(min_ndim=2)
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        """Make kernel (features, units) and bias (units,)."""
+        features = input_shape[-1]
+        self._kernel = self.add_weight(
+            name="kernel",
+            shape=(features, self.units),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = (
+            self.add_weight(
+                name="bias",
+                shape=(self.units,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+            if self.use_bias
+            else None
+        )
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel (features, units) that the layer computes with."""
+        return self._read_kernel()
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        """`activation(inputs @ kernel + bias)`."""
+        x = ops.matmul(inputs, self.kernel)
+        if self.bias is not None:
+            x = ops.add(x, self.bias)
+        return x if self.activation is activations.linear else self.activation(x)
+
+
+class EinsumDense(AdaptableKernel):
+    """A dense layer of any shape, written as an einsum of inputs and kernel.
+
+    Args:
+        equation: Two terms and a result, such as `"abc,cd->abd"`; `...` stands for leading axes.
+        output_shape: The output's shape without the batch; `None` for dimensions taken from inputs.
+        activation: What is applied to the result.
+        bias_axes: The letters of the output that the bias has; no bias where it is left out.
+        kernel_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, bias_constraint: Projections after each update.
+        lora_rank, lora_alpha: Low-rank adaptation of the kernel.
+        quantization_config: Kept in the config.
+
+    >>> import numpy as np
+    >>> EinsumDense("abc,cd->abd", output_shape=(None, 5), bias_axes="d")(np.ones((2, 3, 4))).shape
+    (2, 3, 5)
+    """
+
+    _optional_arguments = frozenset({"lora_rank", "lora_alpha", "gptq_unpacked_column_size"})
+
+    def __init__(
+        self,
+        equation: str,
+        output_shape: Any,
+        activation: Any = None,
+        bias_axes: str | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        gptq_unpacked_column_size: int | None = None,
+        quantization_config: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.equation = equation
+        self.partial_output_shape = (
+            (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        )
+        self.output_shape = self.partial_output_shape
+        self.bias_axes = bias_axes
+        self.activation = activations.get(activation)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self._set_lora(lora_rank, lora_alpha)
+        self.gptq_unpacked_column_size = gptq_unpacked_column_size
+        self.quantization_config = quantization_config
+
+    def build(self, input_shape: Any) -> None:
+        """Make the kernel and bias that the equation asks for."""
+        kernel_shape, bias_shape, self.full_output_shape = einsum_shapes(
+            self.equation, self.bias_axes, tuple(input_shape), self.partial_output_shape
+        )
+        self._kernel = self.add_weight(
+            name="kernel",
+            shape=kernel_shape,
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = (
+            self.add_weight(
+                name="bias",
+                shape=bias_shape,
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+            if bias_shape is not None
+            else None
+        )
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel that the layer computes with."""
+        return self._read_kernel()
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        """`activation(einsum(equation, inputs, kernel) + bias)`."""
+        x = ops.einsum(self.equation, inputs, self.kernel)
+        if self.bias is not None:
+            x = ops.add(x, self.bias)
+        return self.activation(x)
+
+
+def einsum_shapes(
+    equation: str, bias_axes: str | None, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...] | None, tuple[Any, ...]]:
+    """The shapes of kernel, bias and output of an equation `inputs,kernel->output`."""
+    found = re.fullmatch(r"(\.{3})?([a-zA-Z]+)(\.{3})?,([a-zA-Z]+)->(\.{3})?([a-zA-Z]+)(\.{3})?", equation)
+    if found is None:
+        raise ValueError(
+            "An equation must have the form 'X,Y->Z', of letters and `...`. Received: "
+            f"equation={equation!r}. An example is '...bc,cd->...bd'."
+        )
+    left, inputs, _, kernel, _, output, _ = found.groups()
+    elided = len(input_shape) - len(inputs)
+    if left:
+        sizes = dict(zip(inputs, input_shape[elided:], strict=True))
+        leading, trailing = input_shape[:elided], ()
+        named = output_shape[len(output_shape) - len(output) :]
+    else:
+        sizes = dict(zip(inputs, input_shape, strict=False))
+        leading, trailing = (), input_shape[len(inputs) :]
+        named = (input_shape[0], *output_shape)[: len(output)]
+    if left and len(named) < len(output):
+        named = (*(sizes.get(letter) for letter in output[: len(output) - len(named)]), *named)
+    sizes_out = dict(zip(output, named, strict=False))
+    for letter, size in sizes_out.items():
+        if letter in sizes and size is not None and sizes[letter] not in (size, None):
+            raise ValueError(
+                "The output's shape must agree with the input's. Received: "
+                f"{letter}={size} in output_shape={output_shape}, {letter}={sizes[letter]} in "
+                f"input_shape={input_shape}, for equation={equation!r}."
+            )
+        if letter in sizes and size is None:
+            sizes_out[letter] = sizes[letter]
+    known = {**{k: v for k, v in sizes_out.items() if v is not None}, **{k: v for k, v in sizes.items() if v is not None}}
+    for letter in kernel:
+        if letter not in known:
+            raise ValueError(
+                "Every dimension of the kernel must be known from inputs or output. Received: "
+                f"{letter!r} unknown, for equation={equation!r}, input_shape={input_shape}, "
+                f"output_shape={output_shape}."
+            )
+    bias_shape = None
+    if bias_axes:
+        for letter in bias_axes:
+            if letter not in output:
+                raise ValueError(
+                    "A bias has axes of the output. Received: "
+                    f"bias_axes={bias_axes!r} with {letter!r}, which is not in {output!r}."
+                )
+        first = min(output.index(letter) for letter in bias_axes)
+        bias_shape = tuple(
+            known[letter] if letter in bias_axes else 1 for letter in output[first:]
+        ) + (1,) * len(trailing)
+    full = (*leading, *(sizes_out.get(letter) for letter in output), *trailing)
+    return tuple(known[letter] for letter in kernel), bias_shape, full
+
+
+class Embedding(AdaptableKernel):
+    """Integers turned into vectors by a table.
+
+    Args:
+        input_dim: The number of integers: inputs lie in [0, input_dim).
+        output_dim: The size of a vector.
+        embeddings_initializer: Draws the table.
+        embeddings_regularizer, embeddings_constraint: Penalty and projection of the table.
+        mask_zero: Whether 0 is padding, which a mask marks for the layers that follow.
+        weights: A table to start from.
+        lora_rank, lora_alpha: Low-rank adaptation of the table.
+        quantization_config: Kept in the config.
+
+    Input shape: `(batch, ...)`, integers. Output shape: `(batch, ..., output_dim)`.
+
+    >>> import numpy as np
+    >>> Embedding(10, 4)(np.array([[1, 2, 3]])).shape
+    (1, 3, 4)
+    """
+
+    _kernel_name = "embeddings"
+    _optional_arguments = frozenset({"lora_rank", "lora_alpha", "weights"})
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        weights: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("input_length", None)
+        super().__init__(**kwargs)
+        self.input_dim = input_dim
+        self.output_dim = output_dim
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self.mask_zero = mask_zero
+        self.supports_masking = mask_zero
+        self.autocast = False
+        self._set_lora(lora_rank, lora_alpha)
+        self.quantization_config = quantization_config
+        if weights is not None:
+            self.build()
+            self.set_weights([weights] if hasattr(weights, "shape") else weights)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the table (input_dim, output_dim)."""
+        self._embeddings = self.add_weight(
+            name="embeddings",
+            shape=(self.input_dim, self.output_dim),
+            initializer=self.embeddings_initializer,
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
+        )
+
+    @property
+    def embeddings(self) -> Any:
+        """The table that the layer reads."""
+        return self._read_kernel()
+
+    def call(self, inputs: Any) -> Any:
+        """The table's rows at the inputs."""
+        dtype = inputs.dtype if isinstance(inputs, KerasTensor) else str(inputs.dtype)
+        if not is_integer(dtype):
+            inputs = ops.cast(inputs, "int32")
+        return ops.cast(ops.take(self.embeddings, inputs, axis=0), self.compute_dtype)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """True where an input is not 0, if 0 is padding."""
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
+
+
+class Activation(Layer):
+    """A function applied to each element.
+
+    Args:
+        activation: The function, or its name.
+
+    >>> import numpy as np
+    >>> Activation("relu")(np.array([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.activation = activations.get(activation)
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """The function of the inputs."""
+        return self.activation(inputs)
+
+
+class Identity(Layer):
+    """The inputs as they are."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs."""
+        return inputs
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the inputs."""
+        return previous_mask
+
+
+class Lambda(Layer):
+    """A function as a layer.
+
+    A model with one is saved only if the function is registered: files never hold code.
+
+    Args:
+        function: What is called on the inputs, with `mask` and `training` if it takes them.
+        output_shape: The output's shape without the batch, or a function of the input's shape.
+        mask: The output's mask, or a function of inputs and mask that gives it.
+        arguments: More arguments for the function, by name.
+
+    >>> import numpy as np
+    >>> Lambda(lambda x: x * 2)(np.ones(2)).tolist()
+    [2.0, 2.0]
+    """
+
+    def __init__(
+        self,
+        function: Any,
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.function = function
+        self.arguments = arguments or {}
+        self.mask = mask
+        self.supports_masking = mask is not None
+        self._output_shape = output_shape
+        self.built = True
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The output's spec: what the caller said, else what the function does to specs."""
+        if self._output_shape is None:
+            return super().compute_output_spec(*args, **kwargs)
+        inputs = args[0] if args else kwargs["inputs"]
+        shapes = tree.map_structure(lambda x: x.shape, inputs)
+        return tree.map_shape_structure(
+            lambda shape: KerasTensor(shape, self.compute_dtype), self._shape_for(shapes)
+        )
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The output's shape for an input's shape."""
+        if self._output_shape is None:
+            return super().compute_output_shape(input_shape)
+        return self._shape_for(input_shape)
+
+    def _shape_for(self, input_shape: Any) -> Any:
+        if callable(self._output_shape):
+            return self._output_shape(input_shape)
+        first = input_shape[0] if isinstance(input_shape[0], (tuple, list)) else input_shape
+        return (first[0], *self._output_shape)
+
+    def call(self, inputs: Any, mask: Any = None, training: Any = None) -> Any:
+        """The function of the inputs."""
+        takes = _parameters(self.function)
+        extra = dict(self.arguments)
+        if "mask" in takes:
+            extra["mask"] = mask
+        if "training" in takes:
+            extra["training"] = training
+        return self.function(inputs, **extra)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask that the caller gave."""
+        return self.mask(inputs, mask) if callable(self.mask) else self.mask
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; functions by their registered names."""
+        config = Layer.get_config(self)
+        config["function"] = serialize_keras_object(self.function)
+        if self._output_shape is not None:
+            shape = self._output_shape
+            config["output_shape"] = serialize_keras_object(shape) if callable(shape) else shape
+        else:
+            config.pop("output_shape", None)
+        if self.mask is not None:
+            config["mask"] = serialize_keras_object(self.mask)
+        else:
+            config.pop("mask", None)
+        config["arguments"] = serialize_keras_object(self.arguments)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: Any = None) -> Any:
+        """The layer that `get_config` described."""
+        config = dict(config)
+        for key in ("function", "output_shape", "mask", "arguments"):
+            if isinstance(config.get(key), (dict, str)):
+                config[key] = deserialize_keras_object(config[key], custom_objects=custom_objects)
+        if isinstance(config.get("output_shape"), list):
+            config["output_shape"] = tuple(config["output_shape"])
+        return super().from_config(config)
+
+
+def _parameters(function: Any) -> set[str]:
+    try:
+        return set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return set()
+
+
+class Masking(Layer):
+    """Steps of a sequence that hold one value throughout are marked to be skipped.
+
+    Args:
+        mask_value: The value; steps in which every feature has it are masked and set to 0.
+
+    Shape: `(batch, time, features)`, kept.
+
+    >>> import numpy as np
+    >>> Masking()(np.array([[[1.0, 2.0], [0.0, 0.0]]])).shape
+    (1, 2, 2)
+    """
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(mask_value, dict) and mask_value.get("config", None):
+            mask_value = deserialize_keras_object(mask_value)
+        self.mask_value = mask_value
+        self.supports_masking = True
+        self.built = True
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """True at the steps that are kept: (batch, time)."""
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs, with masked steps set to 0."""
+        kept = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
+        outputs = inputs * ops.cast(kept, inputs.dtype)
+        set_keras_mask(outputs, ops.squeeze(kept, axis=-1))
+        return outputs

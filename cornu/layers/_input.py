@@ -1,0 +1,149 @@
+"""InputLayer: where data comes into a graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.dtypes import standardize_dtype
+from ..core.keras_tensor import KerasTensor
+from ..core.operation import Node
+from ._input_spec import InputSpec
+from ._layer import Layer
+
+
+class InputLayer(Layer):
+    """Where data comes into a graph of layers.
+
+    Args:
+        shape: The shape of one sample; `None` where a dimension is unknown.
+        batch_size: The number of samples in a batch, where it is fixed.
+        dtype: The dtype of the data; floatx where it is left out.
+        batch_shape: The shape with the batch, instead of `shape` and `batch_size`.
+        input_tensor: An existing symbolic tensor to take as the input.
+        optional: Whether None may be passed.
+        name: The input's name.
+    """
+
+    def __init__(
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
+        batch_shape: Any = None,
+        input_tensor: Any = None,
+        optional: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, **kwargs)
+        if sparse or ragged:
+            raise ValueError(
+                "Inputs are dense tensors. Received: "
+                f"sparse={sparse}, ragged={ragged} for the input {self.name!r}."
+            )
+        if shape is not None and batch_shape is not None:
+            raise ValueError(
+                "An input takes `shape` or `batch_shape`, not both. Received: "
+                f"shape={shape}, batch_shape={batch_shape}."
+            )
+        if batch_size is not None and batch_shape is not None:
+            raise ValueError(
+                "`batch_size` is part of `batch_shape`. Received: "
+                f"batch_size={batch_size}, batch_shape={batch_shape}."
+            )
+        if input_tensor is not None:
+            batch_shape, dtype = input_tensor.shape, input_tensor.dtype
+        elif batch_shape is None:
+            if shape is None:
+                raise ValueError("An input needs a `shape`. Received: shape=None.")
+            batch_shape = (batch_size, *_as_tuple(shape))
+        self._batch_shape = tuple(batch_shape)
+        for size in self._batch_shape:
+            if size is not None and (not isinstance(size, int) or size < 0):
+                raise ValueError(
+                    "Every dimension of an input is an integer or None. Received: "
+                    f"batch_shape={self._batch_shape} for the input {self.name!r}."
+                )
+        self._dtype = standardize_dtype(dtype)
+        self.optional = optional
+        self.sparse = self.ragged = False
+        self.supports_masking = True
+        self.built = True
+        output = input_tensor
+        if output is None:
+            output = KerasTensor(self._batch_shape, self._dtype, name=self.name)
+        Node(self, (), {}, output)
+        self.input_spec = InputSpec(
+            shape=self._batch_shape, dtype=None, name=self.name, optional=optional
+        )
+
+    def call(self) -> Any:
+        """An input computes nothing."""
+        raise NotImplementedError("An input is not called.")
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the data."""
+        return self._dtype
+
+    @property
+    def batch_shape(self) -> tuple[Any, ...]:
+        """The shape, with the batch."""
+        return self._batch_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "batch_shape": self._batch_shape,
+            "dtype": self._dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+            "optional": self.optional,
+        }
+
+
+def Input(  # noqa: N802  (Keras's name)
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
+    batch_shape: Any = None,
+    name: str | None = None,
+    tensor: Any = None,
+    optional: bool = False,
+) -> KerasTensor:
+    """A symbolic tensor that stands for data, to build a model on.
+
+    Args:
+        shape: The shape of one sample; `None` where a dimension is unknown.
+        batch_size: The number of samples in a batch, where it is fixed.
+        dtype: The dtype of the data; floatx where it is left out.
+        batch_shape: The shape with the batch, instead of `shape` and `batch_size`.
+        name: The input's name.
+        tensor: An existing symbolic tensor to take as the input.
+        optional: Whether None may be passed.
+
+    >>> Input((28, 28, 1)).shape
+    (None, 28, 28, 1)
+    """
+    layer = InputLayer(
+        shape=shape,
+        batch_size=batch_size,
+        dtype=dtype,
+        sparse=sparse,
+        ragged=ragged,
+        batch_shape=batch_shape,
+        name=name,
+        input_tensor=tensor,
+        optional=optional,
+    )
+    output: KerasTensor = layer.output
+    return output
+
+
+def _as_tuple(shape: Any) -> tuple[Any, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)

@@ -1,0 +1,886 @@
+"""Layer: state and a computation on tensors; the base of everything in `cornu.layers`."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from .. import dtype_policies, initializers, ops, regularizers
+from .. import constraints as constraint_functions
+from ..core import naming, tree
+from ..core.dtypes import is_float
+from ..core.keras_tensor import KerasTensor
+from ..core.masks import get_keras_mask, set_keras_mask
+from ..core.operation import Operation, any_symbolic, config_arguments
+from ..core.scopes import SymbolicScope, StatelessScope, concrete_scope, context
+from ..core.variable import Variable
+from ..engines import Engine, current
+from ._call import BuildSignature, CallSignature, shapes_of
+from ._input_spec import assert_input_compatibility
+from ._tracking import PLAIN, Tracker
+
+
+class Layer(Operation):
+    """A computation with state.
+
+    A subclass makes its weights in `__init__` or in `build(input_shape)`, which runs at the first
+    call, and computes in `call(inputs)`. Its parts (weights, sublayers) are found by themselves.
+
+    Args:
+        activity_regularizer: A penalty on the outputs, added to the losses.
+        trainable: Whether the weights take part in training.
+        dtype: The dtype or dtype policy of computation and weights.
+        autocast: Whether float inputs are cast to the compute dtype.
+        name: The layer's name; made from the class name where it is left out.
+
+    >>> import numpy as np
+    >>> class Scale(Layer):
+    ...     def build(self, input_shape):
+    ...         self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+    ...     def call(self, inputs):
+    ...         return inputs * self.scale
+    >>> Scale()(np.ones((2, 3), "float32")).shape
+    (2, 3)
+    """
+
+    _tracked_as: ClassVar[str] = "layers"
+    _describes_itself = True
+    _call_signature: ClassVar[CallSignature]
+    _build_signature: ClassVar[BuildSignature]
+    _built_by_calling: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "call" in vars(cls):
+            cls._call_signature = CallSignature(vars(cls)["call"])
+        if "build" in vars(cls):
+            cls._build_signature = BuildSignature(vars(cls)["build"])
+            cls._built_by_calling = False
+            cls.build = _in_build(vars(cls)["build"])  # type: ignore[method-assign]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        instance = super().__new__(cls, *args, **kwargs)
+        object.__setattr__(instance, "_tracker", Tracker())
+        object.__setattr__(instance, "built", False)
+        return instance
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self._given_shape: tuple[Any, ...] | None = None
+        if "input_shape" in kwargs:
+            self._given_shape = tuple(kwargs.pop("input_shape"))
+        elif "input_dim" in kwargs:
+            self._given_shape = (kwargs.pop("input_dim"),)
+        if kwargs:
+            raise ValueError(
+                f"{type(self).__name__} has no such arguments. Received: {sorted(kwargs)}."
+            )
+        self._path: str | None = None
+        self._trainable = bool(trainable)
+        self._dtype_policy = dtype_policies.get(dtype)
+        self._cast_dtype: str = self._dtype_policy.compute_dtype
+        self.autocast = autocast
+        self._input_spec: Any = None
+        self._supports_masking = False
+        self._losses: list[Any] = []
+        self._build_shapes: dict[str, Any] | None = None
+
+    # ------------------------------------------------------------------ parts
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if type(value) not in PLAIN:
+            value = self._tracker.track(value)  # type: ignore[attr-defined]
+        elif (old := self.__dict__.get(name)) is not None:
+            self._tracker.drop(old)  # type: ignore[attr-defined]
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._tracker.drop(self.__dict__.get(name))  # type: ignore[attr-defined]
+        super().__delattr__(name)
+
+    def _owned(self, kind: str) -> list[Any]:
+        owned: list[Any] = self._tracker.owned[kind]  # type: ignore[attr-defined]
+        return owned
+
+    @property
+    def _layers(self) -> list[Layer]:
+        return self._owned("layers")
+
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
+        found: list[Layer] = [self] if include_self else []
+        for layer in self._layers:
+            found.append(layer)
+            if recursive:
+                found.extend(layer._flatten_layers(include_self=False))
+        return list({id(layer): layer for layer in found}.values())
+
+    def _own_weights(self) -> list[Variable]:
+        owned = self._owned("variables")
+        return [v for v in owned if v.trainable] + [v for v in owned if not v.trainable]
+
+    def _collect(self, own: Callable[[Layer], Sequence[Variable]]) -> list[Variable]:
+        """Variables of this layer, then those of its sublayers, each once."""
+        found: dict[int, Variable] = {}
+        _gather(self, own, found)
+        return list(found.values())
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All state: weights and the states of random generators."""
+        return self._collect(Layer._own_variables)
+
+    def _own_variables(self) -> list[Variable]:
+        return [*self._own_weights(), *(seed.state for seed in self._owned("seed_generators"))]
+
+    @property
+    def weights(self) -> list[Variable]:
+        """The weights, trainable or not, of this layer and its sublayers."""
+        return self._collect(Layer._own_weights)
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The variables that training changes by gradients."""
+        return [v for v in self.variables if v.trainable] if self._trainable else []
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The variables that training does not change by gradients."""
+        if not self._trainable:
+            return self.variables
+        return [v for v in self.variables if not v.trainable]
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that training changes by gradients."""
+        return [v for v in self.weights if v.trainable] if self._trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that training does not change by gradients."""
+        if not self._trainable:
+            return self.weights
+        return [v for v in self.weights if not v.trainable]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of this layer and its sublayers."""
+        return [*self._owned("metrics"), *(m for layer in self._layers for m in layer.metrics)]
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The state of the metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights take part in training."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = bool(value)
+        self._trainable = value
+        for variable in self._owned("variables"):
+            if variable in self._frozen_by_design():
+                continue
+            variable.trainable = value
+        for layer in self._layers:
+            layer.trainable = value
+
+    def _frozen_by_design(self) -> list[Variable]:
+        """Weights made with `trainable=False`, which `trainable = True` leaves alone."""
+        frozen: list[Variable] = self.__dict__.setdefault("_untrained", [])
+        return frozen
+
+    def count_params(self) -> int:
+        """The number of elements in the weights."""
+        if not self.built:
+            raise ValueError(
+                "A layer's parameters can be counted once it is built. Received: the layer "
+                f"{self.name!r}, never built. Call it on data, or `build(input_shape)`."
+            )
+        return sum(int(np.prod(weight.shape)) for weight in self.weights)
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str | None = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a weight of this layer.
+
+        Args:
+            shape: The shape; a scalar where it is left out.
+            initializer: What draws the initial value: glorot_uniform for floats, zeros for others.
+            dtype: The dtype; the policy's variable dtype where it is left out.
+            trainable: Whether gradients change it.
+            autocast: Whether it reads as the compute dtype within the layer's call.
+            regularizer: A penalty on the value, added to the losses.
+            constraint: A projection of the value after each update.
+            aggregation: How replicas are joined.
+            overwrite_with_gradient: Whether the gradient replaces the value.
+            name: The weight's name.
+
+        Returns:
+            The variable.
+        """
+        dtype = self.variable_dtype if dtype is None else dtype
+        if initializer is None:
+            initializer = "glorot_uniform" if "float" in str(dtype) else "zeros"
+        with naming.NameScope(self.name, caller=self):
+            variable = Variable(
+                initializers.get(initializer),
+                shape=tuple(shape) if shape is not None else (),
+                dtype=dtype,
+                trainable=trainable,
+                autocast=autocast,
+                aggregation=aggregation,
+                name=name,
+            )
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraint_functions.get(constraint)
+        variable.overwrite_with_gradient = overwrite_with_gradient
+        if not trainable:
+            self._frozen_by_design().append(variable)
+        self._tracker.add("variables", variable)  # type: ignore[attr-defined]
+        return variable
+
+    add_variable = add_weight
+
+    # ------------------------------------------------------------------ dtype
+
+    @property
+    def dtype_policy(self) -> Any:
+        """The dtypes of computation and of weights."""
+        return self._dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        self._dtype_policy = dtype_policies.get(value)
+        self._cast_dtype = self._dtype_policy.compute_dtype
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the weights."""
+        return self.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of the computation."""
+        dtype: str = self._dtype_policy.compute_dtype
+        return dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of the weights."""
+        dtype: str = self._dtype_policy.variable_dtype
+        return dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that float inputs are cast to."""
+        return self.compute_dtype
+
+    @property
+    def quantization_mode(self) -> Any:
+        """How the weights are quantized; None where they are not."""
+        return self._dtype_policy.quantization_mode
+
+    @property
+    def supports_masking(self) -> bool:
+        """Whether the layer knows what to do with masks."""
+        return self._supports_masking
+
+    @supports_masking.setter
+    def supports_masking(self, value: bool) -> None:
+        self._supports_masking = bool(value)
+
+    @property
+    def input_spec(self) -> Any:
+        """What the inputs must be like, as one or several InputSpec."""
+        return self._input_spec
+
+    @input_spec.setter
+    def input_spec(self, value: Any) -> None:
+        self._input_spec = value
+
+    @property
+    def path(self) -> str:
+        """Where the layer is: the names of the layers it is part of, and its own."""
+        return self._path or self.name
+
+    # ------------------------------------------------------------------ build
+
+    build: Callable[..., None]
+
+    def _has_unbuilt_parts(self) -> bool:
+        return any(not layer.built for layer in self._layers)
+
+    def _build_for(self, arguments: dict[str, Any]) -> None:
+        """Build for the arguments of the first call."""
+        shapes = shapes_of(arguments)
+        if self._built_by_calling:
+            with naming.NameScope(self.name, caller=self):
+                self._path = naming.current_path()
+                if shapes and self._has_unbuilt_parts():
+                    self._dry_run(arguments)
+            self._build_shapes = shapes or None
+            self._after_build()
+            return
+        if not shapes:
+            raise ValueError(
+                f"The layer {self.name!r} is built from the shapes of its inputs. Received: a call "
+                "without tensors. Pass a tensor as the first argument, or call `build` yourself."
+            )
+        given = self._build_signature.arguments(shapes)
+        if given is None:
+            raise ValueError(
+                f"`build` of {type(self).__name__} must take the shapes of the call's tensors. "
+                f"Received: {list(shapes)}, while `build` takes {self._build_signature.names}. "
+                "Name its parameters after those of `call`, with `_shape` added."
+            )
+        self._build_shapes = shapes
+        self.build(**given)
+
+    def _dry_run(self, arguments: dict[str, Any]) -> None:
+        """Run the call on shapes only, which builds the sublayers."""
+        specs = tree.map_structure(_as_spec, arguments)
+        try:
+            with SymbolicScope():
+                self.call(**specs)
+        except Exception as error:  # noqa: BLE001  (the call's own error comes when it really runs)
+            if self._has_unbuilt_parts() and isinstance(error, (ValueError, NotImplementedError)):
+                return
+
+    def _after_build(self) -> None:
+        self.built = True
+        self._post_build()
+        self._tracker.locked = self.path  # type: ignore[attr-defined]
+
+    def _post_build(self) -> None:
+        """What is left to do once the layer is built; subclasses may add to it."""
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shapes that the layer was built for."""
+        shapes = self._build_shapes
+        if not shapes:
+            return None
+        if len(shapes) == 1:
+            return {"input_shape": next(iter(shapes.values()))}
+        return {"shapes_dict": shapes}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build for shapes that `get_build_config` gave."""
+        if not config:
+            return
+        if "shapes_dict" in config:
+            shapes = {key: _as_shape(shape) for key, shape in config["shapes_dict"].items()}
+        else:
+            shapes = {"input_shape": _as_shape(config["input_shape"])}
+        if self._built_by_calling:
+            with naming.NameScope(self.name, caller=self):
+                self._build_by_calling(shapes)
+            self._build_shapes = shapes
+            self._after_build()
+            return
+        given = self._build_signature.arguments(shapes)
+        self.build(**(shapes if given is None else given))
+        self._build_shapes = shapes
+
+    def _build_by_calling(self, shapes: dict[str, Any]) -> None:
+        """Build sublayers by a call on shapes only."""
+        if len(shapes) == 1:
+            (shape,) = shapes.values()
+            specs = {self._call_signature.first or "inputs": _spec_of_shape(shape, self.input_dtype)}
+        else:
+            specs = {
+                key.removesuffix("_shape"): _spec_of_shape(shape, self.input_dtype)
+                for key, shape in shapes.items()
+            }
+        self._dry_run(specs)
+
+    # ------------------------------------------------------------------- call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the layer on tensors; build it first where that has not happened."""
+        try:
+            engine = current()
+            if not kwargs and len(args) == 1 and self.built and engine.is_tensor(args[0]):
+                return self._call_on_tensor(engine, args[0])
+            return self._call_on_arguments(engine, args, kwargs)
+        except Exception as error:
+            self._locate(error)
+            raise
+
+    def _call_on_tensor(self, engine: Engine, x: Any) -> Any:
+        """The fast path: a built layer on one tensor."""
+        dtype = engine.dtype_of(x)
+        if dtype != self._cast_dtype and self.autocast and is_float(dtype):
+            x = self._cast_input(engine, x)
+        if self._input_spec is not None:
+            self._check_inputs(engine, x)
+        mask = get_keras_mask(x)
+        signature = self._call_signature
+        kwargs: dict[str, Any] = {}
+        if mask is not None and signature.has_mask:
+            kwargs["mask"] = mask
+        training = context.training
+        if signature.has_training:
+            if training is None:
+                training = signature.default_training
+            if training is not None:
+                kwargs["training"] = training
+        return self._run(engine, (x,), kwargs, x, mask, training)
+
+    def _call_on_arguments(
+        self, engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        signature = self._call_signature
+        training = kwargs.get("training")
+        if "training" in kwargs and not (signature.has_training or signature.takes_any):
+            del kwargs["training"]
+        args = tree.map_structure(functools.partial(self._convert_input, engine), args)
+        kwargs = tree.map_structure(functools.partial(self._convert_input, engine), kwargs)
+        for leaf in tree.flatten(args):
+            if leaf is not None and not isinstance(leaf, KerasTensor) and not engine.is_tensor(leaf):
+                raise ValueError(
+                    "Positional arguments of a layer must be tensors. Received: "
+                    f"{leaf!r} (of {type(leaf).__name__}) for the layer {self.path!r}. "
+                    "Convert it with `cornu.ops.convert_to_tensor`, or pass it by its name."
+                )
+        arguments = self._bind(args, kwargs)
+        first = next(iter(arguments.values()), None)
+        if self._input_spec is not None:
+            self._check_inputs(engine, first)
+        if not self.built:
+            self._build_for(arguments)
+            if self._input_spec is not None:
+                self._check_inputs(engine, first)
+        if signature.has_training:
+            training = arguments.get("training")
+            if training is None:
+                training = context.training
+            if training is None:
+                training = signature.default_training
+            if training is not None and not _given_by_position(signature, args, "training"):
+                kwargs["training"] = training
+        for name, mask_name in signature.masks.items():
+            if arguments.get(mask_name) is None and arguments.get(name) is not None:
+                masks = tree.map_structure(get_keras_mask, arguments[name])
+                if any(mask is not None for mask in tree.flatten(masks)):
+                    kwargs[mask_name] = masks
+        previous = tree.map_structure(get_keras_mask, first)
+        return self._run(engine, args, kwargs, first, previous, training)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._call_signature.bind(args, kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"{error} in the call of the layer {self.path!r} ({type(self).__name__}). "
+                f"Received: {len(args)} positional argument(s) and {sorted(kwargs)}. "
+                f"`call` takes {list(self._call_signature.parameters)}."
+            ) from None
+
+    def _run(
+        self,
+        engine: Engine,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        first: Any,
+        previous_mask: Any,
+        training: bool | None,
+    ) -> Any:
+        """`call` within what holds during it: training, autocasting, the path of what it makes."""
+        outer = (context.training, context.autocast, context.calling)
+        if not context.calling:
+            self._clear_losses()
+        if training is not None:
+            context.training = training
+        context.calling = True
+        context.autocast = self._autocast_dtype(outer[1])
+        try:
+            if engine.computes and any_symbolic((args, kwargs)):
+                outputs = self.symbolic_call(*args, **kwargs)
+            elif self._layers or not self.built:
+                with naming.NameScope(self.name, caller=self):
+                    outputs = self.call(*args, **kwargs)
+            else:
+                outputs = self.call(*args, **kwargs)
+            if self.activity_regularizer is not None:
+                for output in tree.flatten(outputs):
+                    if not isinstance(output, KerasTensor):
+                        batch = ops.cast(ops.shape(output)[0], self.compute_dtype)
+                        self.add_loss(self.activity_regularizer(output) / batch)
+        finally:
+            context.training, context.autocast, context.calling = outer
+        if previous_mask is not None or self._makes_masks:
+            self._mask_outputs(first, outputs, previous_mask)
+        return outputs
+
+    def _autocast_dtype(self, outer: str | None) -> str | None:
+        policy = self._dtype_policy
+        if outer is None and policy.compute_dtype == policy.variable_dtype:
+            return None
+        return policy.compute_dtype if self.autocast and is_float(policy.compute_dtype) else None
+
+    def _convert_input(self, engine: Engine, x: Any) -> Any:
+        kind = type(x)
+        if kind in PLAIN:
+            return x
+        if isinstance(x, Variable):
+            x = x.value
+        elif not isinstance(x, KerasTensor) and not engine.is_tensor(x):
+            if not hasattr(x, "__array__") and not hasattr(x, "__dlpack__"):
+                return x
+            x = engine.convert_to_tensor(x)
+        if self.autocast:
+            dtype = x.dtype if isinstance(x, KerasTensor) else engine.dtype_of(x)
+            if dtype != self._cast_dtype and is_float(dtype) and is_float(self._cast_dtype):
+                return self._cast_input(engine, x)
+        return x
+
+    def _cast_input(self, engine: Engine, x: Any) -> Any:
+        if not is_float(self._cast_dtype):
+            return x
+        mask = get_keras_mask(x)
+        x = ops.cast(x, self._cast_dtype)
+        if mask is not None:
+            set_keras_mask(x, mask)
+        return x
+
+    def _check_inputs(self, engine: Engine, inputs: Any) -> None:
+        assert_input_compatibility(
+            self._input_spec,
+            inputs,
+            self.path,
+            lambda x: tuple(x.shape),
+            lambda x: x.dtype if isinstance(x, KerasTensor) else engine.dtype_of(x),
+        )
+
+    def _locate(self, error: Exception) -> None:
+        """Add to an error in which layer it came up; the innermost layer says so."""
+        if getattr(error, "_cornu_located", False):
+            return
+        try:
+            error._cornu_located = True  # type: ignore[attr-defined]
+        except AttributeError:
+            return
+        error.add_note(f"Raised in the layer {self.path!r} ({type(self).__name__}).")
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Infer the outputs' specs and record the call as a node."""
+        outputs = self.compute_output_spec(*args, **kwargs)
+        return self._record(args, kwargs, outputs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The shapes and dtypes of the outputs, as KerasTensors.
+
+        They come from `compute_output_shape` where a user's class has one, else from running `call`
+        on the spec engine, else from the current engine's own tracer.
+        """
+        if type(self).compute_output_shape.__module__.split(".")[0] != "cornu":
+            return self._spec_from_shape(args, kwargs)
+        try:
+            with SymbolicScope(), naming.NameScope(self.name, caller=self):
+                return self.call(*args, **kwargs)
+        except (TypeError, AttributeError) as error:
+            traced = self._traced_spec(args, kwargs)
+            if traced is None:
+                raise error
+            return traced
+
+    def _spec_from_shape(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        shapes = shapes_of(self._call_signature.bind(args, kwargs))
+        given = BuildSignature(type(self).compute_output_shape).arguments(shapes) or shapes
+        shape = self.compute_output_shape(**given)
+        return _spec_of_shape(shape, self.compute_dtype)
+
+    def _traced_spec(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The outputs' specs from the engine's tracer, unknown sizes found by trying two."""
+        from ._native import traced_spec
+
+        return traced_spec(self, args, kwargs)
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """The shape of the output for a shape of the input."""
+        if args and not kwargs and len(args) == 1:
+            first = self._call_signature.first or "inputs"
+            specs: dict[str, Any] = {first: _spec_of_shape(args[0], self.input_dtype)}
+        else:
+            names = [f"{name}_shape" for name in self._call_signature.parameters]
+            shapes = {**dict(zip(names, args, strict=False)), **kwargs}
+            specs = {
+                key.removesuffix("_shape"): _spec_of_shape(shape, self.input_dtype)
+                for key, shape in shapes.items()
+                if shape is not None
+            }
+        if not self.built:
+            with concrete_scope():
+                self._build_for(specs)
+        outputs = self.compute_output_spec(**specs)
+        return tree.map_structure(lambda x: x.shape, outputs)
+
+    # ----------------------------------------------------------------- masks
+
+    @functools.cached_property
+    def _makes_masks(self) -> bool:
+        return type(self).compute_mask is not Layer.compute_mask
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the outputs: that of the inputs, unless a subclass says otherwise."""
+        return previous_mask
+
+    def _mask_outputs(self, inputs: Any, outputs: Any, previous_mask: Any) -> None:
+        flat = tree.flatten(outputs)
+        has_mask = any(mask is not None for mask in tree.flatten(previous_mask))
+        if not self._supports_masking and not self._makes_masks:
+            if has_mask:
+                warnings.warn(
+                    f"The layer {self.path!r} ({type(self).__name__}) does not support masks: the "
+                    "mask of its input is dropped.",
+                    stacklevel=4,
+                )
+            return
+        if flat and all(get_keras_mask(x) is not None for x in flat):
+            return
+        masks = self.compute_mask(inputs, previous_mask)
+        if masks is None:
+            return
+        flat_masks = tree.flatten(masks)
+        for x, mask in zip(flat, flat_masks, strict=False):
+            if mask is not None and get_keras_mask(x) is None:
+                set_keras_mask(x, mask)
+
+    # ---------------------------------------------------------------- losses
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar, or a list of them, to what training minimizes; call it within `call`."""
+        for value in tree.flatten(loss):
+            if context.stateless is not None and context.stateless.collect_losses:
+                context.stateless.add_loss((self, value))
+            self._losses.append(value)
+
+    def _clear_losses(self) -> None:
+        for layer in self._flatten_layers():
+            if layer._losses:
+                layer._losses.clear()
+
+    @property
+    def losses(self) -> list[Any]:
+        """The penalties of the last call and those on the weights."""
+        found = [loss for layer in self._flatten_layers() for loss in layer._losses]
+        return found + [
+            weight.regularizer(weight) for weight in self.trainable_weights if weight.regularizer
+        ]
+
+    # ------------------------------------------------------------- stateless
+
+    def stateless_call(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Call the layer as a pure function of its variables' values.
+
+        Returns:
+            `(outputs, non_trainable_variables)`, and the losses where they are asked for.
+        """
+        if not self.built:
+            raise ValueError(
+                "A stateless call needs the layer's variables. Received: the layer "
+                f"{self.name!r}, never built. Call it on data, or `build(input_shape)`, first."
+            )
+        pairs: list[tuple[Variable, Any]] = []
+        for which, variables, values in (
+            ("trainable", self.trainable_variables, list(trainable_variables)),
+            ("non_trainable", self.non_trainable_variables, list(non_trainable_variables)),
+        ):
+            if len(variables) != len(values):
+                raise ValueError(
+                    f"`{which}_variables` must have a value for each of the layer's "
+                    f"{len(variables)} variables. Received: {len(values)} values for {self.path!r}."
+                )
+            pairs.extend(zip(variables, values, strict=True))
+        with StatelessScope(pairs) as scope:
+            outputs = self(*args, **kwargs)
+            losses = self.losses if return_losses else None
+        self._clear_losses()
+        state = [scope.get_current_value(variable) for variable in self.non_trainable_variables]
+        return (outputs, state, losses) if return_losses else (outputs, state)
+
+    def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """`layer_call`, computed again during differentiation instead of kept in memory."""
+        return current().remat(layer_call)
+
+    # --------------------------------------------------------------- weights
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """The values of the weights, as NumPy arrays."""
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set the values of the weights from arrays."""
+        own = self.weights
+        if len(own) != len(weights):
+            raise ValueError(
+                f"`weights` must have an array for each of the {len(own)} weights of the layer "
+                f"{self.path!r}. Received: {len(weights)} arrays. "
+                "`[weight.path for weight in layer.weights]` lists them."
+            )
+        for variable, value in zip(own, weights, strict=True):
+            if variable.shape != tuple(value.shape):
+                raise ValueError(
+                    f"An array must have the shape {variable.shape} of the weight "
+                    f"{variable.path!r}. Received: shape={tuple(value.shape)}."
+                )
+        for variable, value in zip(own, weights, strict=True):
+            variable.assign(value)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the weights that this layer itself owns into a mapping, numbered."""
+        for index, variable in enumerate(self._own_weights()):
+            store[str(index)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the weights that this layer itself owns from a mapping, numbered."""
+        own = self._own_weights()
+        if len(store.keys()) != len(own):
+            if not own and not self.built:
+                raise ValueError(
+                    f"The layer {self.path!r} must be built before its weights can be loaded. "
+                    f"Received: {len(store.keys())} weights for a layer that has none yet. Call it "
+                    "on data, or `build(input_shape)`."
+                )
+            raise ValueError(
+                f"The layer {self.path!r} has {len(own)} weights. Received: "
+                f"{len(store.keys())} in the file. The file is of another architecture."
+            )
+        for index, variable in enumerate(own):
+            value = store[str(index)]
+            if tuple(value.shape) != variable.shape:
+                raise ValueError(
+                    f"The weight {variable.path!r} has the shape {variable.shape}. Received: "
+                    f"shape={tuple(value.shape)} in the file. The file is of another architecture."
+                )
+            variable.assign(np.asarray(value))
+
+    # ----------------------------------------------------------------- config
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as what a file can hold."""
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        config["dtype"] = dtype_policies.serialize(self._dtype_policy)
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        return {**config, **config_arguments(self, _BASE_ARGUMENTS)}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+_BASE_ARGUMENTS = {"name", "trainable", "dtype", "autocast"}
+
+
+def _in_build(build: Callable[..., None]) -> Callable[..., None]:
+    """A `build` within the layer's name scope, which marks the layer as built."""
+
+    @functools.wraps(build)
+    def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
+        if self.__dict__.get("_building"):
+            return build(self, *args, **kwargs)
+        object.__setattr__(self, "_building", True)
+        try:
+            with concrete_scope(), naming.NameScope(self.name, caller=self):
+                self._path = naming.current_path()
+                build(self, *args, **kwargs)
+            if self._build_shapes is None:
+                names = self._build_signature.names
+                shapes = {**dict(zip(names, args, strict=False)), **kwargs}
+                self._build_shapes = {k: v for k, v in shapes.items() if v is not None} or None
+            self._after_build()
+        finally:
+            object.__setattr__(self, "_building", False)
+
+    return wrapper
+
+
+def _gather(
+    layer: Layer, own: Callable[[Layer], Sequence[Variable]], found: dict[int, Variable]
+) -> None:
+    for variable in own(layer):
+        found.setdefault(id(variable), variable)
+    for sublayer in layer._layers:
+        _gather(sublayer, own, found)
+
+
+def _given_by_position(signature: CallSignature, args: tuple[Any, ...], name: str) -> bool:
+    return name in list(signature.parameters)[: len(args)]
+
+
+def _as_spec(x: Any) -> Any:
+    if isinstance(x, KerasTensor) or not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        return x
+    engine = current()
+    dtype = engine.dtype_of(x) if engine.is_tensor(x) else x.dtype
+    return KerasTensor(x.shape, dtype)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(
+        size is None or isinstance(size, (int, np.integer)) for size in value
+    )
+
+
+def _as_shape(value: Any) -> Any:
+    """A shape, or a structure of shapes, as it was before it went through JSON."""
+    if _is_shape(value):
+        return tuple(value)
+    if isinstance(value, dict):
+        return {key: _as_shape(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_shape(item) for item in value]
+    return value
+
+
+def _spec_of_shape(shape: Any, dtype: str) -> Any:
+    if _is_shape(shape):
+        return KerasTensor(tuple(shape), dtype)
+    if isinstance(shape, dict):
+        return {key: _spec_of_shape(item, dtype) for key, item in shape.items()}
+    return type(shape)(_spec_of_shape(item, dtype) for item in shape)
+
+
+def _default_build(self: Layer, input_shape: Any = None) -> None:
+    """Make the weights. Subclasses that need shapes for it override this."""
+    if input_shape is not None and self._has_unbuilt_parts():
+        self._build_by_calling({"input_shape": input_shape})
+
+
+Layer.build = _in_build(_default_build)  # type: ignore[method-assign]
+Layer._build_signature = BuildSignature(_default_build)
+Layer._call_signature = CallSignature(Layer.call)

@@ -1,0 +1,260 @@
+"""Layers that take several inputs and give one."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from .. import ops
+from ._layer import Layer
+
+
+class Merge(Layer):
+    """Inputs of one shape, up to broadcasting, made into one, element by element."""
+
+    _least = 2
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        """Check that there are several inputs that go together."""
+        self._check_count(input_shape)
+        batches = {shape[0] for shape in input_shape if shape and shape[0] is not None}
+        if len(batches) > 1:
+            raise ValueError(
+                "Inputs that are merged must have one batch size. Received: "
+                f"shapes {[tuple(shape) for shape in input_shape]} in the layer {self.path!r}."
+            )
+
+    def _check_count(self, input_shape: Any) -> None:
+        several = isinstance(input_shape, (list, tuple)) and all(
+            isinstance(shape, (list, tuple)) for shape in input_shape
+        )
+        if not several or len(input_shape) < self._least:
+            raise ValueError(
+                f"{type(self).__name__} takes a list of at least {self._least} tensors. Received: "
+                f"input_shape={input_shape} in the layer {self.path!r}."
+            )
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs as one."""
+        if not isinstance(inputs, (list, tuple)):
+            raise ValueError(
+                f"{type(self).__name__} takes a list of tensors. Received: inputs={inputs!r}."
+            )
+        return self._merged(_same_rank(list(inputs)))
+
+    def _merged(self, inputs: list[Any]) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define `_merged(inputs)`.")
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Kept where every input that has a mask keeps."""
+        if not isinstance(previous_mask, (list, tuple)):
+            return None
+        masks = [mask for mask in previous_mask if mask is not None]
+        return functools.reduce(ops.logical_and, masks) if masks else None
+
+
+def _same_rank(inputs: list[Any]) -> list[Any]:
+    """Inputs with axes of size 1 put in after the batch where the rank is lower."""
+    rank = max(len(x.shape) for x in inputs)
+    raised = []
+    for x in inputs:
+        for _ in range(rank - len(x.shape)):
+            x = ops.expand_dims(x, 1)
+        raised.append(x)
+    return raised
+
+
+class Add(Merge):
+    """The sum of the inputs.
+
+    >>> import numpy as np
+    >>> Add()([np.ones(2), np.ones(2)]).tolist()
+    [2.0, 2.0]
+    """
+
+    def _merged(self, inputs: list[Any]) -> Any:
+        return functools.reduce(ops.add, inputs)
+
+
+class Subtract(Merge):
+    """The first input less the second."""
+
+    def build(self, input_shape: Any) -> None:
+        """Check that there are two inputs."""
+        super().build(input_shape)
+        if len(input_shape) != 2:
+            raise ValueError(
+                f"Subtract takes two tensors. Received: {len(input_shape)} in {self.path!r}."
+            )
+
+    def _merged(self, inputs: list[Any]) -> Any:
+        return ops.subtract(*inputs)
+
+
+class Multiply(Merge):
+    """The product of the inputs."""
+
+    def _merged(self, inputs: list[Any]) -> Any:
+        return functools.reduce(ops.multiply, inputs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Kept where some input is: what another one masks is multiplied away."""
+        if not isinstance(previous_mask, (list, tuple)) or any(m is None for m in previous_mask):
+            return None
+        return functools.reduce(ops.logical_or, previous_mask)
+
+
+class Average(Merge):
+    """The mean of the inputs."""
+
+    def _merged(self, inputs: list[Any]) -> Any:
+        return functools.reduce(ops.add, inputs) / len(inputs)
+
+
+class Maximum(Merge):
+    """The largest of the inputs."""
+
+    def _merged(self, inputs: list[Any]) -> Any:
+        return functools.reduce(ops.maximum, inputs)
+
+
+class Minimum(Merge):
+    """The smallest of the inputs."""
+
+    def _merged(self, inputs: list[Any]) -> Any:
+        return functools.reduce(ops.minimum, inputs)
+
+
+class Concatenate(Merge):
+    """The inputs, joined along an axis.
+
+    Args:
+        axis: The axis.
+
+    >>> import numpy as np
+    >>> Concatenate()([np.ones((2, 3)), np.ones((2, 1))]).shape
+    (2, 4)
+    """
+
+    _least = 1
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def build(self, input_shape: Any) -> None:
+        """Check that the inputs go together."""
+        self._check_count(input_shape)
+        ranks = {len(shape) for shape in input_shape}
+        axis = self.axis
+        others = [
+            [size for i, size in enumerate(shape) if i != axis % len(shape)] for shape in input_shape
+        ]
+        fits = len(ranks) == 1 and all(
+            len({size for size in sizes if size is not None}) <= 1
+            for sizes in zip(*others, strict=False)
+        )
+        if not fits:
+            raise ValueError(
+                "Tensors that are concatenated must have equal shapes apart from the axis. Received: "
+                f"shapes {[tuple(shape) for shape in input_shape]}, axis={axis} in {self.path!r}."
+            )
+
+    def _merged(self, inputs: list[Any]) -> Any:
+        return ops.concatenate(inputs, axis=self.axis)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The masks, joined as the inputs are."""
+        if not isinstance(previous_mask, (list, tuple)) or all(m is None for m in previous_mask):
+            return None
+        masks = []
+        for x, mask in zip(inputs, previous_mask, strict=True):
+            if mask is None:
+                masks.append(ops.ones_like(x, dtype="bool"))
+                continue
+            while len(mask.shape) < len(x.shape):
+                mask = ops.expand_dims(mask, -1)
+            masks.append(ops.logical_and(ops.ones_like(x, dtype="bool"), mask))
+        return ops.all(ops.concatenate(masks, axis=self.axis), axis=-1)
+
+
+class Dot(Merge):
+    """Products of two inputs, summed over an axis of each, sample by sample.
+
+    Args:
+        axes: The axis, or one for each input; the batch is axis 0.
+        normalize: Whether inputs are scaled to length 1 first, for the cosine.
+
+    >>> import numpy as np
+    >>> Dot(axes=2)([np.ones((1, 2, 3)), np.ones((1, 4, 3))]).shape
+    (1, 2, 4)
+    """
+
+    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(axes, int) and (
+            not isinstance(axes, (list, tuple))
+            or len(axes) != 2
+            or not all(isinstance(axis, int) for axis in axes)
+        ):
+            raise ValueError(f"`axes` must be an integer or two. Received: axes={axes!r}.")
+        self.axes = axes
+        self.normalize = normalize
+
+    def build(self, input_shape: Any) -> None:
+        """Check that the two axes have one size."""
+        self._check_count(input_shape)
+        if len(input_shape) != 2:
+            raise ValueError(f"Dot takes two tensors. Received: {len(input_shape)} in {self.path!r}.")
+        sizes = [shape[axis] for shape, axis in zip(input_shape, self._pair(), strict=True)]
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise ValueError(
+                "The axes of a dot product must have one size. Received: "
+                f"shapes {[tuple(shape) for shape in input_shape]}, axes={self.axes} in {self.path!r}."
+            )
+
+    def _pair(self) -> tuple[int, int]:
+        return (self.axes, self.axes) if isinstance(self.axes, int) else tuple(self.axes)  # type: ignore[return-value]
+
+    def call(self, inputs: Any) -> Any:
+        """The products, summed."""
+        x, y = inputs
+        first, second = (
+            axis % len(t.shape) for axis, t in zip(self._pair(), (x, y), strict=True)
+        )
+        if self.normalize:
+            x, y = ops.normalize(x, axis=first), ops.normalize(y, axis=second)
+        letters = iter("bcdefghijklm")
+        left = ["a" if i == 0 else "z" if i == first else next(letters) for i in range(len(x.shape))]
+        right = ["a" if i == 0 else "z" if i == second else next(letters) for i in range(len(y.shape))]
+        result = [c for c in left if c != "z"] + [c for c in right if c not in "az"]
+        product = ops.einsum(f"{''.join(left)},{''.join(right)}->{''.join(result)}", x, y)
+        return product if len(result) > 1 else ops.expand_dims(product, 1)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """What is summed has no mask."""
+        return None
+
+
+def _function(layer: type[Merge]) -> Any:
+    def merge(inputs: Any, **kwargs: Any) -> Any:
+        return layer(**kwargs)(inputs)
+
+    merge.__name__ = merge.__qualname__ = layer.__name__.lower()
+    merge.__doc__ = f"`{layer.__name__}` as a function of the inputs."
+    return merge
+
+
+add, subtract, multiply, average = (_function(c) for c in (Add, Subtract, Multiply, Average))
+maximum, minimum, concatenate = (_function(c) for c in (Maximum, Minimum, Concatenate))
+
+
+def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
+    """`Dot` as a function of the inputs."""
+    return Dot(axes=axes, **kwargs)(inputs)
+
+

@@ -1,0 +1,409 @@
+"""Recurrent layers: a cell run over time."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import ops
+from ..core import tree
+from ..core.config import floatx
+from ..core.dtypes import numpy_dtype
+from ..core.operation import constructor_signature
+from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ..core.variable import Variable
+from ..ops import _recurrent
+from ._cells import (
+    GRUCell,
+    LSTMCell,
+    SimpleRNNCell,
+    StackedRNNCells,
+    _Cell,
+    initial_state,
+    takes_training,
+)
+from ._input_spec import InputSpec
+from ._layer import Layer
+
+
+class RNN(Layer):
+    """A cell run over the steps of sequences (batch, time, features).
+
+    Args:
+        cell: A cell, with `call(inputs, states)` giving an output and new states, and `state_size`;
+            or a list of cells, one on top of the other.
+        return_sequences: Whether the outputs of all steps are given, not just the last.
+        return_state: Whether the last states are given as well.
+        go_backwards: Whether time runs backwards.
+        stateful: Whether a batch starts with the states that the last one ended with.
+        unroll: Whether the steps are written out one by one.
+        zero_output_for_mask: Whether the outputs of masked steps are 0, not those before.
+
+    >>> import numpy as np
+    >>> RNN(LSTMCell(4))(np.ones((2, 5, 3))).shape
+    (2, 4)
+    """
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(cell, (list, tuple)):
+            cell = StackedRNNCells(cell)
+        for name, what in (("call", "a method"), ("state_size", "an attribute")):
+            if not hasattr(cell, name):
+                raise ValueError(
+                    f"A cell must have {what} `{name}`. Received: cell={cell!r} (of "
+                    f"{type(cell).__name__}) without it."
+                )
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+        self.go_backwards = go_backwards
+        self.stateful = stateful
+        self.unroll = unroll
+        self.zero_output_for_mask = zero_output_for_mask
+        self.supports_masking = True
+        self.states: Any = None
+
+    @property
+    def state_size(self) -> Any:
+        """The size of the cell's state, or of each of them."""
+        return self.cell.state_size
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        """Build the cell for one step, and keep states where they outlive a batch."""
+        if isinstance(self.cell, Layer) and not self.cell.built:
+            self.cell.build((sequences_shape[0], *sequences_shape[2:]))
+        if self.stateful:
+            self._make_states(sequences_shape[0])
+
+    def _make_states(self, batch: Any) -> None:
+        if batch is None:
+            raise ValueError(
+                "A stateful layer needs a fixed batch size. Received: an unknown one for the layer "
+                f"{self.path!r}. Start the model with `Input(batch_shape=...)`."
+            )
+        specs = initial_state(self.cell, batch)
+        self.states = tree.map_structure(
+            lambda x: Variable(
+                np.zeros(x.shape, numpy_dtype(self.variable_dtype)),
+                trainable=False,
+                name="rnn_state",
+            ),
+            list(specs) if isinstance(specs, (list, tuple)) else [specs],
+        )
+
+    def get_initial_state(self, batch_size: Any) -> Any:
+        """The states that a sequence starts with."""
+        states = initial_state(self.cell, batch_size)
+        return list(states) if isinstance(states, (list, tuple)) else [states]
+
+    def reset_state(self) -> None:
+        """Set kept states to 0."""
+        for state in tree.flatten(self.states) if self.states is not None else ():
+            state.assign(np.zeros(state.shape, floatx()))
+
+    reset_states = reset_state
+
+    def call(
+        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+    ) -> Any:
+        """The outputs, and the states where they are asked for."""
+        if isinstance(mask, (list, tuple)):
+            mask = mask[0]
+        if self.unroll and sequences.shape[1] is None:
+            raise ValueError(
+                "A layer that is unrolled needs a fixed number of steps. Received: sequences of shape "
+                f"{tuple(sequences.shape)} in {self.path!r}. Give the time's size in the input's shape."
+            )
+        states = self._first_states(sequences, initial_state)
+        drops = hasattr(self.cell, "draw_dropout_masks")
+        if drops:
+            self.cell.draw_dropout_masks(sequences[:, 0], tree.flatten(states), training)
+        try:
+            outputs, last, states = self._over_time(sequences, states, mask, training)
+        finally:
+            if drops:
+                self.cell.forget_dropout_masks()
+        if self.stateful:
+            for kept, new in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
+                kept.assign(ops.cast(new, kept.dtype))
+        result = ops.cast(outputs if self.return_sequences else last, self.compute_dtype)
+        return (result, *states) if self.return_state else result
+
+    def _first_states(self, sequences: Any, given: Any) -> Any:
+        if given is None:
+            given = (
+                tree.map_structure(lambda state: state.value, self.states)
+                if self.stateful
+                else self.get_initial_state(batch_size=ops.shape(sequences)[0])
+            )
+        given = list(given) if isinstance(given, (list, tuple)) else [given]
+        return tree.map_structure(lambda x: ops.cast(x, self.compute_dtype), given)
+
+    def _over_time(self, sequences: Any, states: Any, mask: Any, training: Any) -> Any:
+        """Outputs of all steps, the last one, and the last states."""
+        if isinstance(self.cell, _Cell):
+            done = self.cell.fused(
+                sequences,
+                states,
+                training,
+                mask=mask,
+                go_backwards=self.go_backwards,
+                unroll=self.unroll,
+                zero_output_for_mask=self.zero_output_for_mask,
+            )
+            if done is not None:
+                return done
+        extra = {"training": training} if takes_training(self.cell) else {}
+
+        def step(x: Any, states: Any) -> Any:
+            output, new = self.cell(x, states, **extra)
+            return output, list(new) if isinstance(new, (list, tuple)) else [new]
+
+        last, outputs, states = _recurrent.rnn(
+            step,
+            sequences,
+            states,
+            go_backwards=self.go_backwards,
+            mask=mask,
+            unroll=self.unroll,
+            zero_output_for_mask=self.zero_output_for_mask,
+            return_all_outputs=self.return_sequences,
+        )
+        return outputs, last, states
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the sequences, where sequences are given; none for states."""
+        mask = tree.flatten(previous_mask)[0] if previous_mask is not None else None
+        output = mask if self.return_sequences else None
+        if self.return_state:
+            return [output, *(None for _ in tree.flatten(self.state_size))]
+        return output
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as what a file can hold."""
+        config = super().get_config()
+        config["cell"] = serialize_keras_object(self.cell)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """The layer that `get_config` described."""
+        config = dict(config)
+        if "cell" in config:
+            cell = deserialize_keras_object(config.pop("cell"), custom_objects=custom_objects)
+            return cls(cell, **config)
+        return super().from_config(config)
+
+
+class _Standard(RNN):
+    """A layer of one of the standard cells: its arguments are the cell's and those of `RNN`."""
+
+    _cell: ClassVar[type[_Cell]]
+    _own = ("cell", "use_cudnn")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in constructor_signature(cls._cell).parameters:
+            if name not in ("kwargs", "name"):
+                setattr(cls, name, property(lambda self, name=name: getattr(self.cell, name)))
+
+    def _start(self, arguments: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        """Make the cell from the arguments that are the cell's, the layer from the others."""
+        of_cell = constructor_signature(self._cell).parameters
+        cell_arguments = {name: arguments[name] for name in of_cell if name in arguments}
+        cell_arguments.pop("kwargs", None)
+        of_layer = constructor_signature(RNN).parameters
+        own = {name: arguments[name] for name in of_layer if name in arguments}
+        own.pop("kwargs", None)
+        cell_name = {"SimpleRNNCell": "simple_rnn_cell", "LSTMCell": "lstm_cell", "GRUCell": "gru_cell"}
+        cell = self._cell(
+            **cell_arguments,
+            name=cell_name[self._cell.__name__],
+            dtype=kwargs.get("dtype"),
+            trainable=kwargs.get("trainable", True),
+        )
+        RNN.__init__(
+            self, cell, **own, activity_regularizer=arguments["activity_regularizer"], **kwargs
+        )
+        self.input_spec = [InputSpec(ndim=3)]
+
+    def _check_inputs(self, engine: Any, inputs: Any) -> None:
+        first = inputs[0] if isinstance(inputs, (list, tuple)) else inputs
+        super()._check_inputs(engine, first)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; the cell follows from them."""
+        config = super().get_config()
+        for name in (*self._own, *self._not_in_files):
+            config.pop(name, None)
+        return config
+
+    _not_in_files: ClassVar[tuple[str, ...]] = ()
+
+
+class SimpleRNN(_Standard):
+    """`h = activation(x kernel + h recurrent_kernel + bias)` over time.
+
+    Args:
+        units: The size of output and state.
+        activation, use_bias: Of the cell.
+        kernel_initializer, recurrent_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, recurrent_constraint, bias_constraint: Projections.
+        dropout, recurrent_dropout: The shares of inputs and state that are dropped in training.
+        return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
+        seed: What dropout is drawn from.
+
+    >>> import numpy as np
+    >>> SimpleRNN(4, return_sequences=True)(np.ones((2, 5, 3))).shape
+    (2, 5, 4)
+    """
+
+    _cell = SimpleRNNCell
+    _not_in_files = ("seed",)
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        seed: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self._start(dict(locals()), kwargs)
+
+
+class LSTM(_Standard):
+    """Long short-term memory over time (Hochreiter and Schmidhuber, 1997).
+
+    Args:
+        units: The size of the output and of each state.
+        activation, recurrent_activation, use_bias, unit_forget_bias: Of the cell.
+        kernel_initializer, recurrent_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, recurrent_constraint, bias_constraint: Projections.
+        dropout, recurrent_dropout: The shares of inputs and state that are dropped in training.
+        seed: What they are drawn from.
+        return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
+        use_cudnn: Kept for compatibility: the engine chooses its fastest form.
+
+    >>> import numpy as np
+    >>> LSTM(4)(np.ones((2, 5, 3))).shape
+    (2, 4)
+    """
+
+    _cell = LSTMCell
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: Any = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        use_cudnn: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        self._start(dict(locals()), kwargs)
+
+
+class GRU(_Standard):
+    """Gated recurrent units over time (Cho et al., 2014).
+
+    Args:
+        units: The size of output and state.
+        activation, recurrent_activation, use_bias: Of the cell.
+        kernel_initializer, recurrent_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, recurrent_constraint, bias_constraint: Projections.
+        dropout, recurrent_dropout: The shares of inputs and state that are dropped in training.
+        seed: What they are drawn from.
+        return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
+        reset_after: Whether the reset gate is applied after the recurrent product.
+        use_cudnn: Kept for compatibility: the engine chooses its fastest form.
+
+    >>> import numpy as np
+    >>> GRU(4)(np.ones((2, 5, 3))).shape
+    (2, 4)
+    """
+
+    _cell = GRUCell
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: Any = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        reset_after: bool = True,
+        use_cudnn: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        self._start(dict(locals()), kwargs)
+
+

@@ -1,0 +1,246 @@
+"""Layers around other layers: both directions of time, every step of time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import ops
+from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ._input_spec import InputSpec
+from ._layer import Layer
+from ._normalization import Wrapper
+
+_MERGES = {
+    "concat": lambda a, b: ops.concatenate([a, b], axis=-1),
+    "sum": ops.add,
+    "ave": lambda a, b: (a + b) / 2,
+    "mul": ops.multiply,
+}
+
+
+class Bidirectional(Layer):
+    """A recurrent layer run forwards and backwards in time (Schuster and Paliwal, 1997).
+
+    Args:
+        layer: A recurrent layer; a copy of it runs backwards.
+        merge_mode: How the two outputs become one: `concat`, `sum`, `ave` or `mul`; None for a list.
+        weights: Weights to start from.
+        backward_layer: Another layer for the way back; its `go_backwards` is the opposite.
+
+    >>> import numpy as np
+    >>> from cornu.layers import LSTM
+    >>> Bidirectional(LSTM(4))(np.ones((2, 5, 3))).shape
+    (2, 8)
+    """
+
+    def __init__(
+        self,
+        layer: Any,
+        merge_mode: str | None = "concat",
+        weights: Any = None,
+        backward_layer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        for which, given in (("layer", layer), ("backward_layer", backward_layer)):
+            if given is not None and not isinstance(given, Layer):
+                raise ValueError(
+                    f"`{which}` must be a layer. Received: {which}={given!r} (of "
+                    f"{type(given).__name__})."
+                )
+        if merge_mode is not None and merge_mode not in _MERGES:
+            raise ValueError(
+                f"`merge_mode` must be one of {[*_MERGES, None]}. Received: {merge_mode!r}."
+            )
+        super().__init__(**kwargs)
+        self.forward_layer = _renamed_copy(layer, "forward_")
+        if backward_layer is None:
+            self.backward_layer = _renamed_copy(
+                layer, "backward_", go_backwards=not layer.go_backwards
+            )
+        else:
+            self.backward_layer = backward_layer
+        self._check_directions()
+        self.merge_mode = merge_mode
+        self.stateful = layer.stateful
+        self.return_sequences = layer.return_sequences
+        self.return_state = layer.return_state
+        self.supports_masking = True
+        self.input_spec = InputSpec(ndim=3)
+        self._initial_weights = weights
+
+    def _check_directions(self) -> None:
+        forward, backward = self.forward_layer, self.backward_layer
+        if forward.go_backwards == backward.go_backwards:
+            raise ValueError(
+                "The two layers must run in opposite directions. Received: go_backwards="
+                f"{forward.go_backwards} for both."
+            )
+        for name in ("stateful", "return_sequences", "return_state"):
+            if getattr(forward, name) != getattr(backward, name):
+                raise ValueError(
+                    f"The two layers must agree on `{name}`. Received: "
+                    f"{getattr(forward, name)} and {getattr(backward, name)}."
+                )
+
+    @property
+    def layer(self) -> Layer:
+        """The layer that runs forwards."""
+        layer: Layer = self.forward_layer
+        return layer
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        """Build both layers."""
+        for layer in (self.forward_layer, self.backward_layer):
+            if not layer.built:
+                layer.build(sequences_shape)
+        if self._initial_weights is not None:
+            half = len(self._initial_weights) // 2
+            self.forward_layer.set_weights(self._initial_weights[:half])
+            self.backward_layer.set_weights(self._initial_weights[half:])
+
+    def call(
+        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: Any = None
+    ) -> Any:
+        """The outputs of both directions, merged, and the states where they are asked for."""
+        forward_state = backward_state = None
+        if initial_state is not None:
+            half = len(initial_state) // 2
+            forward_state, backward_state = initial_state[:half], initial_state[half:]
+        training = bool(training)
+        ahead = self.forward_layer(
+            sequences, initial_state=forward_state, mask=mask, training=training
+        )
+        back = self.backward_layer(
+            sequences, initial_state=backward_state, mask=mask, training=training
+        )
+        states: tuple[Any, ...] = ()
+        if self.return_state:
+            states = (*ahead[1:], *back[1:])
+            ahead, back = ahead[0], back[0]
+        if self.return_sequences:
+            back = ops.flip(back, axis=1)
+        outputs = (
+            (ahead, back) if self.merge_mode is None else (_MERGES[self.merge_mode](ahead, back),)
+        )
+        if self.return_state:
+            return (*outputs, *states)
+        return outputs if self.merge_mode is None else outputs[0]
+
+    def reset_state(self) -> None:
+        """Set the kept states of both layers to 0."""
+        self.forward_layer.reset_state()
+        self.backward_layer.reset_state()
+
+    reset_states = reset_state
+
+    @property
+    def states(self) -> Any:
+        """The kept states of both layers."""
+        if not self.forward_layer.states:
+            return None
+        return (self.forward_layer.states, self.backward_layer.states)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the sequences, for each output that is a sequence."""
+        mask = previous_mask[0] if isinstance(previous_mask, list) else previous_mask
+        kept = mask if self.return_sequences else None
+        outputs = [kept, kept] if self.merge_mode is None else [kept]
+        if self.return_state:
+            return [*outputs, *(None for _ in range(2 * len(_sizes(self.forward_layer))))]
+        return outputs if self.merge_mode is None else kept
+
+    def get_config(self) -> dict[str, Any]:
+        """The two layers, as what a file can hold."""
+        config = Layer.get_config(self)
+        for name in ("weights", "backward_layer", "layer"):
+            config.pop(name, None)
+        return {
+            **config,
+            "merge_mode": self.merge_mode,
+            "layer": serialize_keras_object(self.forward_layer),
+            "backward_layer": serialize_keras_object(self.backward_layer),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """The layer that `get_config` described."""
+        config = dict(config)
+        for name in ("layer", "backward_layer"):
+            if isinstance(config.get(name), dict):
+                config[name] = deserialize_keras_object(config[name], custom_objects=custom_objects)
+        return cls(**config)
+
+
+def _sizes(layer: Any) -> list[Any]:
+    size = layer.state_size
+    return list(size) if isinstance(size, (list, tuple)) else [size]
+
+
+def _renamed_copy(layer: Any, prefix: str, **changes: Any) -> Any:
+    """A new layer with the config of another one, named after it."""
+    for name in ("go_backwards", "return_sequences", "return_state", "stateful"):
+        if not hasattr(layer, name):
+            raise ValueError(
+                f"Bidirectional needs a layer with the attribute `{name}`. Received: {layer!r} "
+                f"(of {type(layer).__name__}) without it."
+            )
+    config = serialize_keras_object(layer)
+    config.pop("build_config", None)
+    name = layer.name if layer.name.startswith(prefix) else prefix + layer.name
+    config["config"] = {**config["config"], "name": name, **changes}
+    return deserialize_keras_object(config, custom_objects={type(layer).__name__: type(layer)})
+
+
+class TimeDistributed(Wrapper):
+    """A layer applied to every step of (batch, time, ...) in the same way.
+
+    Args:
+        layer: The layer.
+
+    >>> import numpy as np
+    >>> from cornu.layers import Dense
+    >>> TimeDistributed(Dense(4))(np.ones((2, 5, 3))).shape
+    (2, 5, 4)
+    """
+
+    def __init__(self, layer: Any, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build the inner layer for one step."""
+        shape = tuple(input_shape)
+        if len(shape) < 3:
+            raise ValueError(
+                "TimeDistributed takes inputs (batch, time, ...). Received: "
+                f"input_shape={shape} in the layer {self.path!r}."
+            )
+        super().build((shape[0], *shape[2:]))
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """The layer's outputs for every step: steps are samples of one larger batch."""
+        sizes = ops.shape(inputs)
+        steps = _merged(inputs, sizes)
+        kwargs: dict[str, Any] = {}
+        if self.layer._call_signature.has_training and training is not None:
+            kwargs["training"] = training
+        if self.layer._call_signature.has_mask and mask is not None and len(mask.shape) > 2:
+            kwargs["mask"] = _merged(mask, ops.shape(mask))
+        outputs = self.layer(steps, **kwargs)
+        rest = ops.shape(outputs)[1:]
+        return ops.reshape(outputs, (*sizes[:2], *rest))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the steps."""
+        return previous_mask
+
+
+def _merged(x: Any, sizes: Any) -> Any:
+    """Batch and time as one axis."""
+    rest = tuple(sizes[2:])
+    batch, time = x.shape[:2]
+    whole = math.prod((batch, time)) if None not in (batch, time) else sizes[0] * sizes[1]
+    return ops.reshape(x, (whole, *rest))
+
+

@@ -1,0 +1,98 @@
+"""Metrics: figures that tell how well a model does, over many batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.serialization import Catalog as _Catalog
+from ..core.serialization import serialize_keras_object as _serialize
+from ..losses import binary_crossentropy as binary_crossentropy
+from ..losses import binary_focal_crossentropy as binary_focal_crossentropy
+from ..losses import categorical_crossentropy as categorical_crossentropy
+from ..losses import categorical_focal_crossentropy as categorical_focal_crossentropy
+from ..losses import categorical_hinge as categorical_hinge
+from ..losses import hinge as hinge
+from ..losses import huber as huber
+from ..losses import kl_divergence as kl_divergence
+from ..losses import log_cosh as log_cosh
+from ..losses import mean_absolute_error as mean_absolute_error
+from ..losses import mean_absolute_percentage_error as mean_absolute_percentage_error
+from ..losses import mean_squared_error as mean_squared_error
+from ..losses import mean_squared_logarithmic_error as mean_squared_logarithmic_error
+from ..losses import poisson as poisson
+from ..losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
+from ..losses import squared_hinge as squared_hinge
+from ._accuracy import Accuracy as Accuracy
+from ._accuracy import BinaryAccuracy as BinaryAccuracy
+from ._accuracy import CategoricalAccuracy as CategoricalAccuracy
+from ._accuracy import SparseCategoricalAccuracy as SparseCategoricalAccuracy
+from ._accuracy import SparseTopKCategoricalAccuracy as SparseTopKCategoricalAccuracy
+from ._accuracy import TopKCategoricalAccuracy as TopKCategoricalAccuracy
+from ._accuracy import binary_accuracy as binary_accuracy
+from ._accuracy import categorical_accuracy as categorical_accuracy
+from ._accuracy import sparse_categorical_accuracy as sparse_categorical_accuracy
+from ._accuracy import sparse_top_k_categorical_accuracy as sparse_top_k_categorical_accuracy
+from ._accuracy import top_k_categorical_accuracy as top_k_categorical_accuracy
+from ._metric import Metric as Metric
+from ._of_losses import BinaryCrossentropy as BinaryCrossentropy
+from ._of_losses import CategoricalCrossentropy as CategoricalCrossentropy
+from ._of_losses import CategoricalHinge as CategoricalHinge
+from ._of_losses import Hinge as Hinge
+from ._of_losses import KLDivergence as KLDivergence
+from ._of_losses import LogCoshError as LogCoshError
+from ._of_losses import MeanAbsoluteError as MeanAbsoluteError
+from ._of_losses import MeanAbsolutePercentageError as MeanAbsolutePercentageError
+from ._of_losses import MeanSquaredError as MeanSquaredError
+from ._of_losses import MeanSquaredLogarithmicError as MeanSquaredLogarithmicError
+from ._of_losses import Poisson as Poisson
+from ._of_losses import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
+from ._of_losses import SquaredHinge as SquaredHinge
+from ._reduction import Mean as Mean
+from ._reduction import MeanMetricWrapper as MeanMetricWrapper
+from ._reduction import Sum as Sum
+
+#: Short names of metrics, in either case.
+_SHORT = {
+    "bce": BinaryCrossentropy,
+    "mae": MeanAbsoluteError,
+    "mape": MeanAbsolutePercentageError,
+    "mse": MeanSquaredError,
+    "msle": MeanSquaredLogarithmicError,
+}
+_CLASSES = tuple(
+    kind for kind in list(globals().values()) if isinstance(kind, type) and issubclass(kind, Metric)
+)
+_CATALOG = _Catalog(
+    "metric", _CLASSES, {**_SHORT, **{name.upper(): kind for name, kind in _SHORT.items()}}
+)
+
+
+def get(identifier: Any) -> Any:
+    """The metric that a name, a config, a class or a callable means.
+
+    Raises:
+        ValueError: If it means none.
+
+    >>> get("mse")
+    <MeanSquaredError name=mean_squared_error>
+    """
+    return _CATALOG.get(identifier)
+
+
+def serialize(metric: Any) -> Any:
+    """What a file can hold of a metric.
+
+    >>> serialize(BinaryAccuracy())["config"]
+    {'name': 'binary_accuracy', 'dtype': 'float32', 'threshold': 0.5}
+    """
+    return _serialize(metric)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The metric that `serialize` described.
+
+    >>> deserialize({"class_name": "Mean", "config": {"name": "average"}})
+    <Mean name=average>
+    """
+    return _CATALOG.deserialize(config, custom_objects)

@@ -1,0 +1,176 @@
+"""Sums and means over batches, and metrics that are the mean of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from .. import ops
+from ..core.masks import get_keras_mask
+from ..core.serialization import deserialize_arguments, serialize_keras_object
+from ..losses._declared import Declared
+from ..losses._reduction import check_broadcast, squeeze_or_expand_to_same_rank
+from ._metric import Metric
+
+
+def samplewise(
+    values: Any, sample_weight: Any, reduce: Callable[..., Any], dtype: str
+) -> tuple[Any, Any]:
+    """Values and weights with one axis, that of samples, or none.
+
+    Args:
+        values: A tensor; its axes after those of the weights, then those after the first one, are
+            reduced. Its mask counts where weights are given.
+        sample_weight: A tensor that broadcasts with the values from the first axis on, or None.
+        reduce: `ops.mean` or `ops.sum`.
+        dtype: The dtype of both results.
+    """
+    mask = get_keras_mask(values)
+    values = ops.cast(values, dtype)
+    if sample_weight is not None:
+        weight = ops.cast(sample_weight, dtype)
+        if mask is not None:
+            weight = masked(weight, mask, dtype)
+        values, weight = squeeze_or_expand_to_same_rank(values, weight)
+        rank = len(weight.shape)
+        values = _reduced(values, reduce, rank)
+        check_broadcast(tuple(values.shape), tuple(weight.shape), "sample_weight")
+        values = values * weight
+        sample_weight = _reduced(weight, reduce, 1)
+    return _reduced(values, reduce, 1), sample_weight
+
+
+def masked(weight: Any, mask: Any, dtype: str) -> Any:
+    """Weights that are 0 where a mask is false; the mask alone where there are none."""
+    mask = ops.cast(mask, dtype)
+    if weight is None:
+        return mask
+    weight, mask = squeeze_or_expand_to_same_rank(ops.cast(weight, dtype), mask)
+    check_broadcast(tuple(weight.shape), tuple(mask.shape), "mask")
+    return weight * mask
+
+
+def _reduced(x: Any, reduce: Callable[..., Any], start: int) -> Any:
+    """x with the axes from `start` on reduced."""
+    rank = len(x.shape)
+    return reduce(x, axis=tuple(range(start, rank))) if rank > start else x
+
+
+class Sum(Metric):
+    """The sum of values, each times its weight.
+
+    Args:
+        name, dtype: As in `Metric`.
+
+    >>> metric = Sum()
+    >>> metric.update_state([1.0, 3.0])
+    >>> float(metric([5.0], sample_weight=2.0))
+    14.0
+    """
+
+    def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_variable((), "zeros", name="total")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add the values of a batch."""
+        values, _ = samplewise(values, sample_weight, ops.sum, self._dtype)
+        self.total.assign_add(ops.sum(values))
+
+    def result(self) -> Any:
+        """The sum."""
+        return ops.cast(self.total, self._dtype)
+
+
+class Mean(Metric):
+    """The mean of values, weighted where weights are given.
+
+    Args:
+        name, dtype: As in `Metric`.
+
+    >>> metric = Mean()
+    >>> metric.update_state([1.0, 3.0])
+    >>> float(metric([5.0], sample_weight=2.0))
+    3.5
+    """
+
+    def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_variable((), "zeros", name="total")
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Take the values of a batch into the mean."""
+        values, weight = samplewise(values, sample_weight, ops.mean, self._dtype)
+        self.total.assign_add(ops.sum(values))
+        if weight is not None:
+            count = ops.sum(weight)
+        else:
+            count = ops.cast(ops.shape(values)[0] if values.shape else 1, self._dtype)
+        self.count.assign_add(count)
+
+    def result(self) -> Any:
+        """The mean; 0 where there was no value."""
+        return ops.divide_no_nan(self.total, ops.cast(self.count, self._dtype))
+
+
+class MeanMetricWrapper(Mean):
+    """The mean of what a function `fn(y_true, y_pred, **kwargs)` gives for each sample.
+
+    Args:
+        fn: The function.
+        name, dtype: As in `Metric`.
+        **kwargs: Further arguments of the function.
+
+    >>> from cornu.losses import huber
+    >>> float(MeanMetricWrapper(huber, delta=0.5)([[0.0]], [[1.0]]))
+    0.375
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self._fn = fn
+        self._fn_kwargs = kwargs
+        self._direction = "down" if _is_loss(fn) else self._direction
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Take a batch into account; values that the predictions' mask excludes don't count."""
+        mask = get_keras_mask(y_pred)
+        values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        if mask is not None:
+            sample_weight = masked(sample_weight, mask, self._dtype)
+        super().update_state(values, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, as what a file can hold."""
+        arguments = {"fn": self._fn, **self._fn_kwargs}
+        described = {key: serialize_keras_object(value) for key, value in arguments.items()}
+        return {**super().get_config(), **described}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The metric that `get_config` described."""
+        return cls(**deserialize_arguments(config))
+
+
+def _is_loss(function: Callable[..., Any]) -> bool:
+    return getattr(function, "__module__", "").startswith("cornu.losses.")
+
+
+class NamedMetric(Declared, MeanMetricWrapper):
+    """A metric of this package that is the mean of a function.
+
+    `class Hinge(NamedMetric, function=hinge)`. A subclass whose function has parameters declares
+    them in an `__init__` of its own.
+    """
+
+    _direction = "up"
+
+    def __init__(self, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+        super().__init__(self._function, name or self._default_name, dtype, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, as what a file can hold."""
+        return {**Metric.get_config(self), **self._described(**self._fn_kwargs)}

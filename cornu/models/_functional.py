@@ -1,0 +1,417 @@
+"""Functional: a model read off a graph of layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core import tree
+from ..core.keras_tensor import KerasTensor
+from ..core.masks import get_keras_mask, set_keras_mask
+from ..core.operation import Node, Operation
+from ..core.scopes import context
+from ..core.serialization import (
+    deserialize_keras_object,
+    get_registered_name,
+    serialize_keras_object,
+)
+from ..engines import current
+from ..layers._input import Input, InputLayer
+from ..layers._input_spec import InputSpec
+from ..layers._layer import Layer
+from ._function import Function
+from ._model import Model
+
+
+class Functional(Function, Model):
+    """A model from symbolic inputs to symbolic outputs; `Model(inputs, outputs)` makes one.
+
+    Args:
+        inputs: Symbolic tensors in any structure; dictionaries name the inputs.
+        outputs: Symbolic tensors made from them, in any structure.
+        name: The model's name.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+        trainable = kwargs.pop("trainable", None)
+        Model.__init__(self, name=name, **kwargs)
+        inputs, outputs = tree.map_structure(_same, inputs), tree.map_structure(_same, outputs)
+        flat = tree.flatten(inputs)
+        if len({id(x) for x in flat}) != len(flat):
+            raise ValueError(
+                f"Each input of a model is passed once. Received: inputs={inputs}, with repetitions."
+            )
+        if all(isinstance(x, KerasTensor) for x in flat) and not all(map(_is_input, flat)):
+            inputs, outputs = _from_new_inputs(inputs, outputs)
+        object.__setattr__(self, "_functional_layers", [])
+        self._set_graph(inputs, outputs)
+        for operation in self._graph.operations:
+            if isinstance(operation, Layer):
+                self._tracker.add("layers", operation)  # type: ignore[attr-defined]
+        self._functional_layers = [op for op in self._graph.operations if isinstance(op, Layer)]
+        self._check_names()
+        self.built = True
+        self.supports_masking = True
+        if trainable is not None:
+            self.trainable = trainable
+
+    def _check_names(self) -> None:
+        seen: set[str] = set()
+        for operation in self._graph.operations:
+            if operation.name in seen:
+                raise ValueError(
+                    "The layers of a model must have different names. Received: two named "
+                    f"{operation.name!r}. Give one of them another `name`."
+                )
+            seen.add(operation.name)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in the order in which they run."""
+        return list(self._functional_layers)
+
+    @property
+    def input_names(self) -> list[str]:
+        """The inputs' names."""
+        return [x._keras_history.operation.name for x in self._inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the operations that give the outputs."""
+        return [x._keras_history.operation.name for x in self._outputs]
+
+    @property
+    def input_shape(self) -> Any:
+        """The shapes of the inputs, with the batch."""
+        return tree.map_structure(lambda x: x.shape, self._inputs_struct)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shapes of the outputs, with the batch."""
+        return tree.map_structure(lambda x: x.shape, self._outputs_struct)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic inputs, in their structure."""
+        return self._inputs_struct
+
+    @property
+    def output(self) -> Any:
+        """The symbolic outputs, in their structure."""
+        return self._outputs_struct
+
+    @property
+    def input_spec(self) -> Any:
+        """What each input must be like; sizes that a model can't rely on are free."""
+        if self._input_spec is not None:
+            return self._input_spec
+        return [
+            InputSpec(
+                shape=(None, *x.shape[1:]),
+                allow_last_axis_squeeze=True,
+                name=x._keras_history.operation.name,
+                optional=x._keras_history.operation.optional,
+            )
+            for x in self._inputs
+        ]
+
+    @input_spec.setter
+    def input_spec(self, value: Any) -> None:
+        self._input_spec = value
+
+    def build(self, input_shape: Any = None) -> None:
+        """A functional model is built when it is made."""
+
+    def _has_unbuilt_parts(self) -> bool:
+        return False
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Run the layers.
+
+        Args:
+            inputs: Tensors in the structure of the model's inputs.
+            training: Whether the model is being trained; given to the layers that ask.
+            mask: Masks of the inputs.
+        """
+        values = self._standardized(inputs)
+        if mask is not None:
+            for x, one in zip(values, tree.flatten(mask), strict=False):
+                if one is not None:
+                    set_keras_mask(x, one)
+        if training is None:
+            training = context.training
+
+        def run(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if "training" in kwargs and training is not None:
+                if len(kwargs) == 1 and context.training == training:
+                    return operation(*args)
+                kwargs["training"] = training
+            return operation(*args, **kwargs)
+
+        return self._run_steps(values, run)
+
+    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """The outputs for these inputs, as KerasTensors."""
+        return Function.compute_output_spec(self, inputs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The masks are those that the layers left on the outputs."""
+        return None
+
+    def _standardized(self, inputs: Any) -> list[Any]:
+        """The inputs in order, with rank and dtype of the model's."""
+        if isinstance(inputs, dict) and not isinstance(self._inputs_struct, dict):
+            names = self.input_names
+            missing = [name for name in names if name not in inputs]
+            if missing:
+                raise ValueError(
+                    f"The model {self.name!r} takes the inputs {names}. Received: "
+                    f"{sorted(inputs)}. Missing: {missing}."
+                )
+            values = [inputs[name] for name in names]
+        elif isinstance(inputs, dict):
+            values = tree.flatten({key: inputs[key] for key in self._checked_keys(inputs)})
+        else:
+            values = [inputs] if len(self._inputs) == 1 and type(inputs) not in _NESTS else tree.flatten(inputs)
+        if len(values) != len(self._inputs):
+            raise ValueError(
+                f"The model {self.name!r} takes {len(self._inputs)} input(s): {self.input_names}. "
+                f"Received: {len(values)}."
+            )
+        return [
+            self._adjusted(value, reference)
+            for value, reference in zip(values, self._inputs, strict=True)
+        ]
+
+    def _checked_keys(self, inputs: dict[str, Any]) -> list[str]:
+        struct = self._inputs_struct
+        missing = [key for key in struct if key not in inputs]
+        if missing:
+            raise ValueError(
+                f"The model {self.name!r} takes the inputs {sorted(struct)}. Received: "
+                f"{sorted(inputs)}. Missing: {missing}."
+            )
+        return list(struct)
+
+    def _adjusted(self, x: Any, reference: KerasTensor) -> Any:
+        from .. import ops
+
+        if x is None:
+            return None
+        engine = current()
+        shape = x.shape
+        dtype = x.dtype if isinstance(x, KerasTensor) else engine.dtype_of(x)
+        result = x
+        if len(shape) == reference.ndim:
+            if dtype == reference.dtype:
+                return x
+        elif len(shape) == reference.ndim + 1 and shape[-1] == 1:
+            result = ops.squeeze(x, axis=-1)
+        elif len(shape) == reference.ndim - 1 and reference.shape[-1] == 1:
+            result = ops.expand_dims(x, axis=-1)
+        else:
+            operation = reference._keras_history.operation  # type: ignore[union-attr]
+            raise ValueError(
+                f"The input {operation.name!r} of the model {self.name!r} must have the shape "
+                f"{reference.shape}. Received: shape={tuple(shape)}. Reshape the data."
+            )
+        if dtype != reference.dtype and engine.canonical_dtype(reference.dtype) != dtype:
+            result = ops.cast(result, reference.dtype)
+        mask = get_keras_mask(x)
+        if mask is not None and result is not x:
+            set_keras_mask(result, mask)
+        return result
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers and how they are connected, as what a file can hold."""
+        if not _constructed_as_functional(type(self)):
+            return Model.get_config(self)
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            **graph_config(self),
+        }
+
+
+_NESTS = (list, tuple, dict)
+
+
+def graph_config(model: Functional) -> dict[str, Any]:
+    """The operations of a model, how they are connected, and where inputs and outputs are."""
+    keys = _node_keys(model)
+    operations = []
+    for operation in model._graph.operations:
+        entry = serialize_keras_object(operation)
+        if not isinstance(operation, Layer):
+            entry["module"] = type(operation).__module__
+            entry["registered_name"] = get_registered_name(type(operation))
+        entry["name"] = operation.name
+        entry["inbound_nodes"] = [
+            _node_config(node, keys)
+            for node in operation._inbound_nodes
+            if id(node) in keys and not node.is_input
+        ]
+        operations.append(entry)
+
+    def place(x: KerasTensor) -> list[Any]:
+        history = x._keras_history
+        assert history is not None
+        node = history.operation._inbound_nodes[history.node_index]
+        return [history.operation.name, keys[id(node)], history.tensor_index]
+
+    return {
+        "layers": operations,
+        "input_layers": tree.map_structure(place, model._inputs_struct),
+        "output_layers": tree.map_structure(place, model._outputs_struct),
+    }
+
+
+def _node_keys(model: Functional) -> dict[int, int]:
+    """The place of each node of the model among its operation's nodes in the model."""
+    in_graph = {id(node) for node in model._graph.nodes}
+    for x in model._inputs:
+        history = x._keras_history
+        assert history is not None
+        in_graph.add(id(history.operation._inbound_nodes[history.node_index]))
+    keys = {}
+    for operation in model._graph.operations:
+        own = [node for node in operation._inbound_nodes if id(node) in in_graph]
+        keys.update({id(node): index for index, node in enumerate(own)})
+    return keys
+
+
+def _node_config(node: Node, keys: dict[int, int]) -> dict[str, Any]:
+    def written(x: Any) -> Any:
+        if not isinstance(x, KerasTensor):
+            return serialize_keras_object(x)
+        history = x._keras_history
+        assert history is not None
+        made_by = history.operation._inbound_nodes[history.node_index]
+        place = [history.operation.name, keys[id(made_by)], history.tensor_index]
+        config = {"shape": x.shape, "dtype": x.dtype, "keras_history": place}
+        return {"class_name": "__keras_tensor__", "config": config}
+
+    args = [tree.map_structure(written, argument) for argument in node.args]
+    kwargs = {key: tree.map_structure(written, value) for key, value in node.kwargs.items()}
+    return {"args": args, "kwargs": kwargs}
+
+
+def functional_from_config(cls: type, config: dict[str, Any], custom_objects: Any = None) -> Any:
+    """The model that `Functional.get_config` described."""
+    made: dict[str, Operation] = {}
+    waiting: list[tuple[Operation, list[Any]]] = []
+    for entry in config["layers"]:
+        operation = deserialize_keras_object(entry, custom_objects=custom_objects)
+        made[entry["name"]] = operation
+        waiting.append((operation, list(entry["inbound_nodes"])))
+    while any(nodes for _, nodes in waiting):
+        progress = False
+        for operation, nodes in waiting:
+            while nodes and _call_from_config(operation, nodes[0], made):
+                nodes.pop(0)
+                progress = True
+        if not progress:
+            stuck = [operation.name for operation, nodes in waiting if nodes]
+            raise ValueError(
+                "The layers of a model's config must be connected. Received: a config in which the "
+                f"inputs of {stuck} come from nowhere."
+            )
+
+    def tensor(place: list[Any]) -> KerasTensor:
+        name, node_index, tensor_index = place
+        outputs: list[KerasTensor] = made[name]._inbound_nodes[node_index].outputs
+        return outputs[tensor_index]
+
+    inputs = _map_places(tensor, config["input_layers"])
+    outputs = _map_places(tensor, config["output_layers"])
+    known = ("name", "trainable", "layers", "input_layers", "output_layers", "dtype")
+    extra = {key: value for key, value in config.items() if key not in known}
+    if config.get("trainable") is not None:
+        extra["trainable"] = config["trainable"]
+    model_class = Functional if cls is Model else cls
+    return model_class(inputs=inputs, outputs=outputs, name=config["name"], **extra)
+
+
+def _map_places(tensor: Any, places: Any) -> Any:
+    if _is_place(places):
+        return tensor(places)
+    if isinstance(places, dict):
+        if places.get("class_name") == "__tuple__":
+            return tuple(_map_places(tensor, item) for item in places["items"])
+        return {key: _map_places(tensor, value) for key, value in places.items()}
+    return [_map_places(tensor, item) for item in places]
+
+
+def _is_place(value: Any) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and isinstance(value[1], int)
+        and isinstance(value[2], int)
+    )
+
+
+class _NotMadeYetError(Exception):
+    """An input of a node does not exist yet."""
+
+
+def _call_from_config(operation: Operation, node: Any, made: dict[str, Operation]) -> bool:
+    """Call an operation as a config says; False where an input of it does not exist yet."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+            name, node_index, tensor_index = value["config"]["keras_history"]
+            nodes = made[name]._inbound_nodes if name in made else []
+            if node_index >= len(nodes):
+                raise _NotMadeYetError
+            return nodes[node_index].outputs[tensor_index]
+        if isinstance(value, dict) and ("class_name" in value or "__ellipsis__" in value):
+            if value.get("class_name") in ("__tuple__", "__slice__"):
+                return deserialize_keras_object(_resolved(value, read))
+            return deserialize_keras_object(value)
+        if isinstance(value, dict):
+            return {key: read(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [read(item) for item in value]
+        return value
+
+    try:
+        args = [read(value) for value in node["args"]]
+        kwargs = {key: read(value) for key, value in node["kwargs"].items()}
+    except _NotMadeYetError:
+        return False
+    operation(*args, **kwargs)
+    return True
+
+
+def _resolved(value: Any, read: Any) -> Any:
+    if value.get("class_name") == "__tuple__":
+        return {**value, "config": value["config"]} if "config" in value else value
+    return value
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
+def _is_input(x: KerasTensor) -> bool:
+    history = x._keras_history
+    return history is not None and isinstance(history.operation, InputLayer)
+
+
+def _from_new_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
+    """The same graph from inputs of its own, for a model that starts within another one."""
+
+    def own(x: KerasTensor) -> KerasTensor:
+        return x if _is_input(x) else Input(batch_shape=x.shape, dtype=x.dtype, name=x.name)
+
+    fresh = tree.map_structure(own, inputs)
+    graph = Function(inputs, outputs)
+    return fresh, graph._run_steps(
+        tree.flatten(fresh), lambda operation, args, kwargs: operation(*args, **kwargs)
+    )
+
+
+def _constructed_as_functional(cls: type) -> bool:
+    """Whether a class is made by `cls(inputs, outputs)`, so that its config is the graph."""
+    return "__init__" not in vars(cls) or cls is Functional or cls.__init__ is Functional.__init__

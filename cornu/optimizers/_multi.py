@@ -1,0 +1,143 @@
+"""Several optimizers, each for some of the variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from typing import Any, Self
+
+from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ..core.variable import Variable
+from ._optimizer import Optimizer
+
+
+class OptimizerMap(MutableMapping[str, Optimizer]):
+    """Optimizers by patterns of variables' paths, and one for the rest.
+
+    Args:
+        default_optimizer: The optimizer of variables that no pattern matches.
+        optimizer_map: Optimizers by regular expression.
+    """
+
+    def __init__(
+        self, default_optimizer: Optimizer, optimizer_map: dict[str, Optimizer] | None = None
+    ) -> None:
+        self.default_optimizer = default_optimizer
+        self._by_pattern = dict(optimizer_map or {})
+
+    def __call__(self, variable: Variable) -> Optimizer:
+        """The optimizer of a variable."""
+        return self[variable.path]
+
+    def __getitem__(self, key: str) -> Optimizer:
+        if key in self._by_pattern:
+            return self._by_pattern[key]
+        matching = [pattern for pattern in self._by_pattern if re.search(pattern, key)]
+        if len(matching) > 1:
+            raise ValueError(
+                f"A path must match one pattern at most. Received: {key!r}, matched by {matching}."
+            )
+        return self._by_pattern[matching[0]] if matching else self.default_optimizer
+
+    def __setitem__(self, key: str, optimizer: Optimizer) -> None:
+        if key in self._by_pattern:
+            raise ValueError(f"A pattern is given once. Received: {key!r} again.")
+        self._by_pattern[key] = optimizer
+
+    def __delitem__(self, key: str) -> None:
+        del self._by_pattern[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_pattern)
+
+    def __len__(self) -> int:
+        return len(self._by_pattern)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as what a file can hold."""
+        return {
+            "default_optimizer": serialize_keras_object(self.default_optimizer),
+            "optimizer_map": {k: serialize_keras_object(v) for k, v in self._by_pattern.items()},
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The map that `get_config` described."""
+        by_pattern = config.get("optimizer_map") or {}
+        return cls(
+            deserialize_keras_object(config["default_optimizer"]),
+            {key: deserialize_keras_object(value) for key, value in by_pattern.items()},
+        )
+
+
+class MultiOptimizer(Optimizer):
+    """Several optimizers, each for the variables that a map or a function gives it.
+
+    Args:
+        optimizer_map: An `OptimizerMap`, or a function from a variable to its optimizer.
+        loss_scale_factor: What the loss is multiplied by, for all of them.
+        name: The name.
+    """
+
+    def __init__(
+        self,
+        optimizer_map: OptimizerMap | Callable[[Variable], Optimizer],
+        loss_scale_factor: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(loss_scale_factor=loss_scale_factor, name=name)
+        self.optimizer_map = optimizer_map
+        self.optimizers: list[Optimizer] = []
+        self._of: dict[int, Optimizer] = {}
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Give each optimizer its variables."""
+        groups: dict[int, tuple[Optimizer, list[Variable]]] = {}
+        for variable in variables:
+            optimizer = self.optimizer_map(variable)
+            groups.setdefault(id(optimizer), (optimizer, []))[1].append(variable)
+            self._of[id(variable)] = optimizer
+        self.optimizers = [optimizer for optimizer, _ in groups.values()]
+        for optimizer, group in groups.values():
+            if not optimizer.built:
+                optimizer.build(group)
+        self._trainable_variables = list(variables)
+        self._places = {id(v): i for i, v in enumerate(variables)}
+        self.built = True
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Its own state, then that of each optimizer."""
+        return [*self._variables, *(v for one in self.optimizers for v in one.variables)]
+
+    @property
+    def learning_rate(self) -> Any:
+        """There is none: each optimizer has its own."""
+        raise ValueError(
+            "A MultiOptimizer has no learning rate of its own. Look at those of `.optimizers`."
+        )
+
+    def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
+        for optimizer in self.optimizers:
+            own = [(g, v) for g, v in pairs if self._of[id(v)] is optimizer]
+            if own:
+                optimizer.apply([g for g, _ in own], [v for _, v in own])
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """What each optimizer does at the end of training."""
+        for optimizer in self.optimizers:
+            optimizer.finalize_variable_values(var_list)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as what a file can hold."""
+        return {
+            "optimizer_map": serialize_keras_object(self.optimizer_map),
+            "loss_scale_factor": self.loss_scale_factor,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """The optimizer that `get_config` described."""
+        chosen = deserialize_keras_object(config["optimizer_map"], custom_objects=custom_objects)
+        return cls(chosen, config.get("loss_scale_factor"), config.get("name"))

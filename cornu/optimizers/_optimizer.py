@@ -1,0 +1,542 @@
+"""Optimizer: how gradients change variables; everything but the update rule itself."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Self, TypedDict
+
+import numpy as np
+
+from .. import initializers, ops
+from ..core import naming
+from ..core.operation import constructor_signature
+from ..core.scopes import StatelessScope
+from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ..core.variable import Variable
+from .schedules import LearningRateSchedule
+
+
+class Options(TypedDict, total=False):
+    """What every optimizer takes.
+
+    weight_decay: The share of a weight taken off at each step, times the learning rate.
+    clipnorm: The largest norm of each gradient.
+    clipvalue: The largest absolute value of each gradient's elements.
+    global_clipnorm: The largest norm of all gradients together.
+    use_ema: Whether a moving average of the weights is kept.
+    ema_momentum: The share of the average that stays at each step.
+    ema_overwrite_frequency: After how many steps the average replaces the weights.
+    loss_scale_factor: What the loss is multiplied by, and gradients divided by.
+    gradient_accumulation_steps: Over how many steps gradients are averaged for one update.
+    name: The optimizer's name.
+    """
+
+    weight_decay: float | None
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    loss_scale_factor: float | None
+    gradient_accumulation_steps: int | None
+    name: str | None
+
+
+class Optimizer:
+    """How gradients change variables.
+
+    An optimizer of Cornu says what it keeps for each variable (`slots`, zeros at first) and gives a
+    `rule`. One of a user may instead override `build` and `update_step`, as in Keras.
+
+    Args:
+        learning_rate: A number, a schedule, or a call that gives a number.
+
+    Raises:
+        ValueError: Where more than one way of clipping is asked for.
+    """
+
+    #: What is kept for each variable: the names of its slots.
+    slots: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise ValueError(
+                f"{type(self).__name__} has no such arguments. Received: {sorted(kwargs)}."
+            )
+        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        if sum(value is not None for value in clips.values()) > 1:
+            raise ValueError(f"Gradients are clipped in one way at most. Received: {clips}.")
+        if use_ema and not 0 <= ema_momentum <= 1:
+            raise ValueError(f"`ema_momentum` lies in [0, 1]. Received: {ema_momentum}.")
+        if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
+            raise ValueError(
+                "`gradient_accumulation_steps` must be 2 or more. Received: "
+                f"gradient_accumulation_steps={gradient_accumulation_steps}."
+            )
+        self.name = name or naming.auto_name(type(self).__name__)
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.built = False
+        self._variables: list[Variable] = []
+        self._trainable_variables: list[Variable] = []
+        self._slots: dict[str, list[Variable | None]] = {}
+        self._places: dict[int, int] = {}
+        self._undecayed: set[int] = set()
+        self._averages: list[Variable] = []
+        self._accumulated: list[Variable] = []
+        with naming.NameScope(self.name, caller=self):
+            self._iterations = self._own(
+                Variable(np.zeros((), "int32"), trainable=False, name="iteration")
+            )
+        if isinstance(learning_rate, dict):
+            learning_rate = deserialize_keras_object(learning_rate)
+        self._learning_rate: Any = learning_rate
+        if not callable(learning_rate):
+            if not isinstance(learning_rate, (int, float, np.floating)) and not hasattr(learning_rate, "shape"):
+                raise ValueError(
+                    "A learning rate is a number, a schedule or a callable. Received: "
+                    f"learning_rate={learning_rate!r}."
+                )
+            with naming.NameScope(self.name, caller=self):
+                self._learning_rate = self._own(
+                    Variable(
+                        np.asarray(learning_rate, "float32"), trainable=False, name="learning_rate"
+                    )
+                )
+
+    # ------------------------------------------------------------------ state
+
+    def _own(self, variable: Variable) -> Variable:
+        self._variables.append(variable)
+        return variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The optimizer's state, in the order in which it is saved."""
+        return list(self._variables)
+
+    @property
+    def iterations(self) -> Any:
+        """The number of updates so far."""
+        if self.gradient_accumulation_steps:
+            return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
+        return self._iterations
+
+    @iterations.setter
+    def iterations(self, variable: Variable) -> None:
+        if self.built:
+            raise RuntimeError(
+                "`iterations` can't be replaced once the optimizer is built. Received: "
+                f"iterations={variable!r}. Assign to it instead."
+            )
+        self._variables[0] = self._iterations = variable
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate: a variable, or what the schedule gives at this iteration."""
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            return self._learning_rate(self.iterations)
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        current = self._learning_rate
+        if isinstance(current, Variable) and callable(value):
+            self._variables = [v for v in self._variables if v is not current]
+        if callable(value):
+            self._learning_rate = value
+        elif isinstance(current, Variable):
+            current.assign(value)
+        else:
+            raise TypeError(
+                "The learning rate of an optimizer with a schedule can't be set to a number. "
+                f"Received: learning_rate={value!r}. Compile with a number to change it in training."
+            )
+
+    def _get_current_learning_rate(self) -> Any:
+        rate = self._learning_rate
+        if isinstance(rate, LearningRateSchedule):
+            return rate(self.iterations)
+        return rate() if callable(rate) and not isinstance(rate, Variable) else rate
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Make what is kept for each variable."""
+        if self.use_ema:
+            self._averages = [
+                self.add_variable_from_reference(v, "average") for v in variables
+            ]
+        if self.gradient_accumulation_steps:
+            self._accumulated = [
+                self.add_variable_from_reference(v, "gradient_accumulator") for v in variables
+            ]
+        self._trainable_variables = list(variables)
+        self._places = {id(v): i for i, v in enumerate(variables)}
+        self._slots = {name: [] for name in self.slots}
+        if type(self).build is Optimizer.build or self.slots:
+            for variable in variables:
+                for name, made in self.make_slots(variable).items():
+                    self._slots.setdefault(name, []).append(made)
+        self.built = True
+
+    def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
+        """What is kept for one variable, by the slots' names."""
+        return {name: self.add_variable_from_reference(variable, name) for name in self.slots}
+
+    def add_variable(
+        self,
+        shape: Any,
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "none",
+        layout: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a variable of the optimizer's state."""
+        with naming.NameScope(self.name, caller=self):
+            return self._own(
+                Variable(
+                    initializers.get(initializer),
+                    shape=shape,
+                    dtype=dtype,
+                    trainable=False,
+                    aggregation=aggregation,
+                    name=name,
+                )
+            )
+
+    def add_variable_from_reference(
+        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+    ) -> Variable:
+        """Make a variable of the shape and dtype of another, named after it."""
+        base = reference_variable.path.replace("/", "_")
+        return self.add_variable(
+            shape=reference_variable.shape,
+            initializer=initializer,
+            dtype=reference_variable._dtype,
+            name=f"{base}_{name}" if name else base,
+        )
+
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
+    ) -> Any:
+        """One variable for each of `trainable_variables`; a list for each name where several are given."""
+        names = [name] if isinstance(name, str) else list(name)
+        given = initializer if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
+        made: list[list[Variable]] = [[] for _ in names]
+        for variable in trainable_variables:
+            for place, one, draw in zip(made, names, given, strict=True):
+                place.append(self.add_variable_from_reference(variable, one, draw))
+        return made[0] if isinstance(name, str) else tuple(made)
+
+    def _get_variable_index(self, variable: Variable) -> int:
+        return self._places[id(variable)]
+
+    # ----------------------------------------------------------------- update
+
+    def rule(self, gradient: Any, weight: Any, rate: Any, **slots: Any) -> tuple[Any, ...]:
+        """The new weight, then the new value of each slot."""
+        raise NotImplementedError(
+            f"The optimizer {type(self).__name__} must have a `rule` or an `update_step`."
+        )
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        """Change one variable by its gradient."""
+        place = self._get_variable_index(variable)
+        slots = {name: kept[place] for name, kept in self._slots.items()}
+        values = {name: None if kept is None else kept.value for name, kept in slots.items()}
+        weight, *kept_values = self.rule(gradient, variable.value, learning_rate, **values)
+        variable.assign(weight)
+        for slot, value in zip(slots.values(), kept_values, strict=True):
+            if slot is not None:
+                slot.assign(value)
+
+    @property
+    def step(self) -> Any:
+        """The number of this update, counted from 1, as a float."""
+        return ops.cast(ops.add(self.iterations, 1), "float32")
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Any:
+        """Apply pairs `(gradient, variable)`."""
+        gradients, variables = zip(*grads_and_vars, strict=True)
+        self.apply(list(gradients), list(variables))
+        return self._iterations
+
+    def apply(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None
+    ) -> None:
+        """Change variables by their gradients.
+
+        Args:
+            grads: A gradient for each variable; None where a variable has none.
+            trainable_variables: The variables; those that the optimizer was built for where they
+                are left out.
+        """
+        if trainable_variables is None:
+            if not self.built:
+                raise ValueError(
+                    "An optimizer must know its variables. Received: gradients for an optimizer "
+                    f"that was never built ({self.name!r}). Pass `trainable_variables`, or `build` it."
+                )
+            trainable_variables = self._trainable_variables
+        if len(grads) != len(trainable_variables):
+            raise ValueError(
+                "There must be a gradient for each variable. Received: "
+                f"{len(grads)} gradients for {len(trainable_variables)} variables."
+            )
+        if not self.built:
+            self.build(trainable_variables)
+        self._check_known(trainable_variables)
+        pairs = self._with_gradient(grads, trainable_variables)
+        if not pairs:
+            return
+        scale = self.loss_scale_factor
+        pairs = [(g if scale is None else ops.divide(g, scale), v) for g, v in pairs]
+        if self.gradient_accumulation_steps:
+            self._accumulate(pairs)
+        else:
+            self._update(pairs)
+        self._iterations.assign_add(1)
+
+    def _check_known(self, variables: Sequence[Variable]) -> None:
+        unknown = [v.path for v in variables if id(v) not in self._places]
+        if unknown:
+            raise ValueError(
+                "An optimizer changes the variables that it was built for. Received: "
+                f"{unknown[:5]}, which are new to {self.name!r}. Compile the model again, or make "
+                "another optimizer."
+            )
+
+    def _with_gradient(
+        self, grads: Sequence[Any], variables: Sequence[Variable]
+    ) -> list[tuple[Any, Variable]]:
+        pairs = []
+        missing = []
+        for gradient, variable in zip(grads, variables, strict=True):
+            if gradient is None:
+                missing.append(variable.path)
+            elif variable.overwrite_with_gradient:
+                variable.assign(gradient)
+            else:
+                pairs.append((gradient, variable))
+        if missing and not pairs and not any(v.overwrite_with_gradient for v in variables):
+            raise ValueError(
+                "Training needs gradients. Received: None for every variable. Check that the loss "
+                "depends on them."
+            )
+        if missing:
+            warnings.warn(
+                f"Some variables have no gradient: {missing[:5]}. Does the loss depend on them?",
+                stacklevel=4,
+            )
+        return pairs
+
+    def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
+        variables = [variable for _, variable in pairs]
+        gradients = self._clipped([gradient for gradient, _ in pairs])
+        rate = ops.cast(self._get_current_learning_rate(), "float32")
+        self._decay(variables, rate)
+        for gradient, variable in zip(gradients, variables, strict=True):
+            dtype = variable._dtype
+            self.update_step(ops.cast(gradient, dtype), variable, ops.cast(rate, dtype))
+        for variable in variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
+        if self.use_ema:
+            self._average()
+
+    def _accumulate(self, pairs: list[tuple[Any, Variable]]) -> None:
+        """Add gradients up; at every n-th step update with their mean and start again."""
+        steps = self.gradient_accumulation_steps
+        due = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
+        kept = [self._accumulated[self._get_variable_index(v)] for _, v in pairs]
+        sums = [ops.add(g, a) for (g, _), a in zip(pairs, kept, strict=True)]
+        means = [(ops.divide(s, steps), v) for s, (_, v) in zip(sums, pairs, strict=True)]
+        only_if(due, lambda: self._update(means))
+        for place, total in zip(kept, sums, strict=True):
+            place.assign(ops.where(due, ops.zeros_like(total), total))
+
+    def _clipped(self, gradients: list[Any]) -> list[Any]:
+        if self.clipnorm:
+            return [clip_by_norm(gradient, self.clipnorm) for gradient in gradients]
+        if self.global_clipnorm:
+            return clip_by_global_norm(gradients, self.global_clipnorm)
+        if self.clipvalue:
+            limit = self.clipvalue
+            return [ops.clip(gradient, -limit, limit) for gradient in gradients]
+        return gradients
+
+    def _decay(self, variables: Sequence[Variable], rate: Any) -> None:
+        if self.weight_decay is None:
+            return
+        for variable in variables:
+            if id(variable) not in self._undecayed:
+                step = ops.multiply(ops.cast(rate, variable._dtype), self.weight_decay)
+                variable.assign(ops.subtract(variable.value, ops.multiply(variable.value, step)))
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Leave variables out of weight decay, given as such or by patterns of their paths."""
+        if self.built:
+            for variable in self._trainable_variables:
+                if any(re.search(pattern, variable.path) for pattern in var_names or ()):
+                    self._undecayed.add(id(variable))
+        elif var_names:
+            raise ValueError(
+                "Variables are left out of weight decay by name once the optimizer is built. "
+                f"Received: var_names={var_names} for {self.name!r}. Call `build` first."
+            )
+        self._undecayed |= {id(variable) for variable in var_list or ()}
+
+    def _average(self) -> None:
+        momentum = self.ema_momentum
+        first = ops.equal(self.iterations, 0)
+        for variable, average in zip(self._trainable_variables, self._averages, strict=True):
+            share = ops.where(first, 0.0, momentum)
+            mixed = average.value * ops.cast(share, average._dtype) + variable.value * ops.cast(
+                1 - share, average._dtype
+            )
+            average.assign(mixed)
+        if self.ema_overwrite_frequency:
+            due = ops.equal(ops.mod(ops.add(self.iterations, 1), self.ema_overwrite_frequency), 0)
+            for variable, average in zip(self._trainable_variables, self._averages, strict=True):
+                variable.assign(ops.where(due, average.value, variable.value))
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """At the end of training, put the moving averages in place of the weights."""
+        if self.use_ema:
+            known = {id(v): a for v, a in zip(self._trainable_variables, self._averages, strict=True)}
+            for variable in var_list:
+                if id(variable) in known:
+                    variable.assign(known[id(variable)].value)
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss that gradients are taken of."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """`apply` as a pure function of values; the new values of variables and state."""
+        if not self.built:
+            raise ValueError(
+                f"A stateless update needs the optimizer's state. Received: {self.name!r}, never "
+                "built. Call `build(variables)` first."
+            )
+        pairs = [
+            *zip(self._trainable_variables, trainable_variables, strict=True),
+            *zip(self.variables, optimizer_variables, strict=True),
+        ]
+        with StatelessScope(pairs) as scope:
+            self.apply(grads)
+        groups = (self._trainable_variables, self.variables)
+        weights, state = ([scope.get_current_value(v) for v in group] for group in groups)
+        return weights, state
+
+    # ----------------------------------------------------------------- config
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set the optimizer's state from arrays."""
+        if len(weights) != len(self._variables):
+            raise ValueError(
+                f"The optimizer has {len(self._variables)} variables. Received: {len(weights)} arrays."
+            )
+        for variable, value in zip(self._variables, weights, strict=True):
+            variable.assign(value)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the state into a mapping, numbered."""
+        for index, variable in enumerate(self.variables):
+            store[str(index)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the state from a mapping, numbered; with a warning where it does not fit."""
+        if len(store.keys()) != len(self.variables):
+            warnings.warn(
+                f"The optimizer {self.name!r} starts anew: it has {len(self.variables)} variables. "
+                f"Received: {len(store.keys())} in the file.",
+                stacklevel=2,
+            )
+            return
+        for index, variable in enumerate(self.variables):
+            variable.assign(np.asarray(store[str(index)]))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as what a file can hold."""
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            rate = float(rate.numpy())
+        else:
+            rate = serialize_keras_object(rate)
+        config: dict[str, Any] = {"name": self.name, "learning_rate": rate}
+        for key in Options.__annotations__:
+            config.setdefault(key, getattr(self, key))
+        for owner in reversed(type(self).__mro__):
+            if issubclass(owner, Optimizer) and owner is not Optimizer and "__init__" in vars(owner):
+                for name, parameter in constructor_signature(owner).parameters.items():
+                    if parameter.kind is not parameter.VAR_KEYWORD and hasattr(self, name):
+                        config.setdefault(name, getattr(self, name))
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """The optimizer that `get_config` described."""
+        config = dict(config)
+        if isinstance(config.get("learning_rate"), dict):
+            config["learning_rate"] = deserialize_keras_object(
+                config["learning_rate"], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+
+def only_if(condition: Any, update: Callable[[], None]) -> None:
+    """Run an update of variables, and keep what it wrote where a scalar condition holds."""
+    with StatelessScope() as scope:
+        update()
+    for variable, value in scope.updates():
+        variable.assign(ops.where(condition, value, variable.value))
+
+
+def clip_by_norm(gradient: Any, limit: float) -> Any:
+    """A gradient scaled down to a norm."""
+    squared = ops.sum(ops.square(gradient))
+    norm = ops.sqrt(ops.where(squared > 0, squared, ops.ones_like(squared)))
+    return gradient * limit / ops.maximum(ops.where(squared > 0, norm, squared), limit)
+
+
+def global_norm(gradients: Sequence[Any]) -> Any:
+    """The norm of all gradients as one vector."""
+    total = ops.sum(ops.stack([ops.sum(ops.square(gradient)) for gradient in gradients]))
+    return ops.sqrt(total)
+
+
+def clip_by_global_norm(gradients: Sequence[Any], limit: float) -> list[Any]:
+    """Gradients scaled down together to a norm."""
+    norm = global_norm(gradients)
+    scale = limit * ops.minimum(1.0 / ops.maximum(norm, 1e-30), 1.0 / limit)
+    scale = ops.where(ops.isfinite(norm), scale, float("nan"))
+    return [gradient * ops.cast(scale, gradient.dtype) for gradient in gradients]

@@ -1,0 +1,326 @@
+"""Progress on the terminal: one live line while an epoch runs, one finished line once it is done.
+
+Where the output is no terminal (a file, a pipe) only finished lines are written, without control
+codes. With interactive logging disabled they go to the logger `cornu`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.config import is_interactive_logging_enabled
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.text import Text
+
+logger = logging.getLogger("cornu")
+
+#: Seconds between two drawings of a live line: a drawing costs about a millisecond.
+INTERVAL = 0.1
+WIDTH = 20
+
+
+class Progress:
+    """The line of one epoch, or of one evaluation or prediction.
+
+    Args:
+        target: The number of steps; `None` if it is not known.
+        title: What stands before the bar, such as `Epoch 1/10`.
+        verbose: 0 shows nothing, 1 a live line where there is a terminal, 2 only the finished line.
+        unit: What a step is called.
+        interval: Seconds between two drawings.
+        width: The bar's width in characters.
+    """
+
+    def __init__(
+        self,
+        target: int | None,
+        title: str = "",
+        verbose: int = 1,
+        unit: str = "step",
+        interval: float = INTERVAL,
+        width: int = WIDTH,
+    ) -> None:
+        self.target = target
+        self.title = title
+        self.unit = unit
+        self.interval = interval
+        self.width = width
+        self.verbose = verbose
+        self._live: Live | None = None
+        self._shows_live = verbose == 1 and _has_terminal()
+        self._done = False
+        self._started = perf_counter()
+        self._first_step: float | None = None
+        self._next_drawing = self._started if self._shows_live else math.inf
+
+    def update(self, step: int, values: Mapping[str, Any] | None = None) -> None:
+        """Say that `step` steps are done. The values are looked at only if the line is drawn."""
+        now = perf_counter()
+        if self._first_step is None:
+            self._first_step = now
+        if now >= self._next_drawing:
+            self.draw(step, values)
+
+    def draw(self, step: int, values: Mapping[str, Any] | None = None) -> None:
+        """Draw the live line."""
+        line = self.line(step, dict(values or {}), finished=False)
+        if self._live is None:
+            self._live = _open_live(self)
+        self._live.update(line, refresh=True)
+        self._next_drawing = perf_counter() + self.interval
+
+    def finish(self, step: int, values: Mapping[str, Any] | None = None) -> None:
+        """Leave the finished line."""
+        if self._done:
+            return
+        self._done = True
+        self._next_drawing = math.inf
+        if self.verbose == 0:
+            return
+        if self._first_step is None:
+            self._first_step = self._started
+        line = self.line(step, dict(values or {}), finished=True)
+        if self._shows_live:
+            self.pause()
+            _console().print(line, highlight=False)
+        else:
+            say(line.plain)
+
+    def pause(self) -> None:
+        """Take the live line away; the next `update` draws it again."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            _forget_shown(self)
+
+    def close(self) -> None:
+        """End without a finished line, after an error, say."""
+        self._done = True
+        self._next_drawing = math.inf
+        self.pause()
+
+    def line(self, step: int, values: Mapping[str, Any], finished: bool) -> Text:
+        """The line: title, bar, steps, time, metrics."""
+        from rich.text import Text
+
+        if self._shows_live:
+            parts = [
+                Text(self.title, style="bold"),
+                _bar(step, self.target, self.width),
+                Text(self._count(step), style="bold"),
+                Text(self._time(step, finished)),
+            ]
+            line = Text(" ").join(part for part in parts if part.plain)
+        else:
+            fields = [self.title, self._count(step), *self._time(step, finished).split(" ")]
+            line = Text(" - ".join(field for field in fields if field))
+        for name, value in values.items():
+            shown = format_value(value)
+            line.append(f" - {name}: ")
+            line.append(shown, style="bold red" if "nan" in shown else "")
+        return line
+
+    def _count(self, step: int) -> str:
+        return f"{step}/{'Unknown' if self.target is None else self.target}"
+
+    def _time(self, step: int, finished: bool) -> str:
+        """The time that it took, or that is left, and the time of a step."""
+        now = perf_counter()
+        per_step = self._per_step(step, now)
+        running = not finished and self.target is not None
+        seconds = per_step * max(0, (self.target or 0) - step) if running else now - self._started
+        return f"{format_seconds(seconds)} {format_step_time(per_step, self.unit)}"
+
+    def _per_step(self, step: int, now: float) -> float:
+        """Seconds of a step, those of the first left out: it compiles."""
+        if step > 1 and self._first_step is not None and self._first_step > self._started:
+            return (now - self._first_step) / (step - 1)
+        return (now - self._started) / max(step, 1)
+
+
+class Progbar:
+    """A progress bar for loops of your own.
+
+    Args:
+        target: The number of steps; `None` if it is not known.
+        width: The bar's width in characters.
+        verbose: 0 shows nothing, 1 a live line, 2 a line at the end.
+        interval: Seconds between two drawings, at least.
+        stateful_metrics: Names of the values that are shown as they are; others are averaged over
+            the steps.
+        stateless_metrics: If given, names of the values that are averaged, all others being shown
+            as they are.
+        unit_name: What a step is called.
+
+    >>> bar = Progbar(3, verbose=0)
+    >>> for step in range(3):
+    ...     bar.update(step + 1, values=[("loss", 1.0 / (step + 1))])
+    """
+
+    def __init__(
+        self,
+        target: int | None,
+        width: int = WIDTH,
+        verbose: int = 1,
+        interval: float = 0.05,
+        stateful_metrics: Iterable[str] | None = None,
+        stateless_metrics: Iterable[str] | None = None,
+        unit_name: str = "step",
+    ) -> None:
+        self.target = target
+        self.width = width
+        self.verbose = verbose
+        self.interval = interval
+        self.unit_name = unit_name
+        self.stateful_metrics = set(stateful_metrics or ())
+        self.stateless_metrics = None if stateless_metrics is None else set(stateless_metrics)
+        self._seen_so_far = 0
+        self._sums: dict[str, tuple[Any, int]] = {}
+        self._progress = Progress(
+            target, verbose=verbose, unit=unit_name, interval=interval, width=width
+        )
+
+    def update(
+        self,
+        current: int,
+        values: Iterable[tuple[str, Any]] | None = None,
+        finalize: bool | None = None,
+    ) -> None:
+        """Show that `current` steps are done.
+
+        Args:
+            current: The number of steps.
+            values: Pairs `(name, value)`; the last update shows them as they are.
+            finalize: Whether this is the last update; by default, whether `current` reached
+                `target`.
+        """
+        if finalize is None:
+            finalize = self.target is not None and current >= self.target
+        steps = max(current - self._seen_so_far, 1)
+        for name, value in values or ():
+            if finalize or not self._averages(name):
+                self._sums[name] = (value, 1)
+            else:
+                total, count = self._sums.get(name, (0.0, 0))
+                self._sums[name] = (total + value * steps, count + steps)
+        self._seen_so_far = current
+        if finalize:
+            self._progress.finish(current, self._means())
+        elif not self._progress._done:
+            self._progress.update(current, self._means())
+
+    def add(self, n: int, values: Iterable[tuple[str, Any]] | None = None) -> None:
+        """Show that `n` more steps are done."""
+        self.update(self._seen_so_far + n, values)
+
+    def _averages(self, name: str) -> bool:
+        if self.stateless_metrics is not None:
+            return name in self.stateless_metrics
+        return name not in self.stateful_metrics
+
+    def _means(self) -> dict[str, Any]:
+        return {name: total / count for name, (total, count) in self._sums.items()}
+
+
+def say(message: str) -> None:
+    """Write a line of text, above the live line if there is one."""
+    if is_interactive_logging_enabled():
+        print(message, file=sys.stdout, flush=True)
+    else:
+        logger.info(message)
+
+
+def format_value(value: Any) -> str:
+    """A metric: four decimals, or an exponent where those say little.
+
+    >>> format_value(0.28124), format_value(1e-5), format_value("x")
+    ('0.2812', '1.0000e-05', 'x')
+    """
+    if isinstance(value, str):
+        return value
+    number = float(np.mean(np.asarray(value, dtype="float64")))
+    return f"{number:.4f}" if number == 0 or not abs(number) <= 1e-3 else f"{number:.4e}"
+
+
+def format_seconds(seconds: float) -> str:
+    """A span of time.
+
+    >>> format_seconds(4.2), format_seconds(75), format_seconds(3675)
+    ('4s', '1:15', '1:01:15')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02d}:{rest:02d}"
+    return f"{minutes}:{rest:02d}" if minutes else f"{rest}s"
+
+
+def format_step_time(seconds: float, unit: str) -> str:
+    """The time of one step.
+
+    >>> format_step_time(0.0123, "step")
+    '12ms/step'
+    """
+    if seconds >= 1 or seconds == 0:
+        return f"{seconds:.0f}s/{unit}"
+    if seconds >= 1e-3:
+        return f"{seconds * 1e3:.0f}ms/{unit}"
+    return f"{seconds * 1e6:.0f}us/{unit}"
+
+
+def _bar(step: int, target: int | None, width: int) -> Text:
+    from rich.text import Text
+
+    if not target:
+        return Text("")
+    filled = min(width, width * step // target)
+    return Text("━" * filled, style="green").append("━" * (width - filled), style="bright_black")
+
+
+# ------------------------------------------------------------------------ the terminal's one line
+
+_shown: Progress | None = None
+
+
+def _console() -> Any:
+    import rich
+
+    return rich.get_console()
+
+
+def _has_terminal() -> bool:
+    if not is_interactive_logging_enabled():
+        return False
+    console = _console()
+    return (console.is_terminal and not console.is_dumb_terminal) or console.is_jupyter
+
+
+def _open_live(progress: Progress) -> Live:
+    """A live line for `progress`; another that was shown is taken away until it is drawn again."""
+    global _shown
+    from rich.live import Live
+
+    if _shown is not None:
+        _shown.pause()
+    live = Live(console=_console(), auto_refresh=False, transient=True, vertical_overflow="visible")
+    live.start()
+    _shown = progress
+    atexit.register(progress.pause)
+    return live
+
+
+def _forget_shown(progress: Progress) -> None:
+    global _shown
+    if _shown is progress:
+        _shown = None
+    atexit.unregister(progress.pause)

@@ -1,0 +1,797 @@
+"""The one trainer: what `fit`, `evaluate` and `predict` do on every engine.
+
+A step is written with objects: it calls the model, takes gradients, applies them, updates metrics.
+`core.state.CompiledStep` makes it one native call of the current engine.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import callbacks as callbacks_module
+from .. import losses as losses_module
+from .. import metrics as metrics_module
+from .. import optimizers as optimizers_module
+from .. import random
+from ..core import tree
+from ..core.keras_tensor import KerasTensor
+from ..core.scopes import StatelessScope, SymbolicScope, context
+from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ..core.state import CompiledStep, value_and_grad
+from ..core.variable import Variable
+from ..engines import current
+from ._compiled import CompiledLoss, CompiledMetrics
+from ._data import make_source, train_validation_split, unpack_x_y_sample_weight
+
+if TYPE_CHECKING:
+    from ..layers._layer import Layer
+
+    _Base = Layer
+else:
+    _Base = object
+
+
+class Trainer(_Base):
+    """Training, evaluation and prediction, for a model to inherit."""
+
+    def __init__(self) -> None:
+        self.optimizer: Any = None
+        self.compiled = False
+        self.stop_training = False
+        self.loss: Any = None
+        self.run_eagerly = False
+        self.jit_compile: Any = None
+        self.steps_per_execution = 1
+        self.auto_scale_loss = True
+        self._compile_loss: CompiledLoss | None = None
+        self._compile_metrics: CompiledMetrics | None = None
+        self._loss_tracker: Any = None
+        self._compile_config: dict[str, Any] | None = None
+        self._functions: dict[Any, Callable[..., Any]] = {}
+
+    # ---------------------------------------------------------------- compile
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how the model is trained.
+
+        Args:
+            optimizer: The optimizer, or its name.
+            loss: A loss, its name, or a structure of them in that of the outputs.
+            loss_weights: The weight of each output's loss.
+            metrics: Metrics, their names, or structures of them in that of the outputs.
+            weighted_metrics: Metrics that take sample weights into account.
+            run_eagerly: Whether steps run operation by operation, for debugging.
+            steps_per_execution: How many steps run in one native call.
+            jit_compile: Kept in the config; engines that compile always do.
+            auto_scale_loss: Whether a float16 policy gets a loss scale.
+        """
+        given = {key: value for key, value in locals().items() if key != "self"}
+        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ValueError(
+                "`steps_per_execution` must be a positive integer. Received: "
+                f"steps_per_execution={steps_per_execution!r}."
+            )
+        self.optimizer = optimizers_module.get(optimizer)
+        if (
+            auto_scale_loss
+            and getattr(self, "dtype_policy", None) is not None
+            and self.dtype_policy.name == "mixed_float16"
+            and self.optimizer is not None
+            and not isinstance(self.optimizer, optimizers_module.LossScaleOptimizer)
+        ):
+            self.optimizer = optimizers_module.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
+        self.auto_scale_loss = auto_scale_loss
+        self._compile_loss = CompiledLoss(loss, loss_weights) if loss is not None else None
+        self.loss = loss
+        has_metrics = metrics is not None or weighted_metrics is not None
+        self._compile_metrics = CompiledMetrics(metrics, weighted_metrics) if has_metrics else None
+        self._loss_tracker = metrics_module.Mean(name="loss")
+        self.run_eagerly = run_eagerly
+        self.jit_compile = jit_compile
+        self.steps_per_execution = steps_per_execution
+        self.stop_training = False
+        self.compiled = True
+        self._compile_config = given
+        self._functions = {}
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """What `compile` was given, as what a file can hold."""
+        if not self.compiled or self._compile_config is None:
+            return None
+        config = {**self._compile_config, "optimizer": self.optimizer}
+        config.pop("auto_scale_loss")
+        config["jit_compile"] = bool(config["jit_compile"])
+        config = {key: serialize_keras_object(value) for key, value in config.items()}
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config` said."""
+        if type(self).compile is not Trainer.compile and "optimizer" not in config:
+            warnings.warn(
+                f"{type(self).__name__} has a `compile` of its own: call it after loading, or define "
+                "`compile_from_config`.",
+                stacklevel=2,
+            )
+            return
+        self.compile(**{key: deserialize_keras_object(value) for key, value in config.items()})
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(
+                f"A model must be compiled before `{method}()`. Received: the model "
+                f"{self.name!r}, never compiled. Call `model.compile(optimizer, loss)` first."
+            )
+
+    # ---------------------------------------------------------------- metrics
+
+    @property
+    def metrics(self) -> list[Any]:
+        """All metrics: the loss, those of `compile`, and those of the layers."""
+        found = [self._loss_tracker] if self._loss_tracker is not None else []
+        found += [metric for layer in self._flatten_layers() for metric in layer._owned("metrics")]
+        if self._compile_metrics is not None:
+            found += self._compile_metrics.metrics
+        if self._compile_loss is not None:
+            found += self._compile_loss.metrics
+        return list({id(metric): metric for metric in found}.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the metrics, as in the logs."""
+        return [metric.name for metric in self.metrics]
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The state of the metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    def reset_metrics(self) -> None:
+        """Start all metrics again."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The values of all metrics, by name."""
+        results: dict[str, Any] = {}
+        for metric in self.metrics:
+            value = metric.result()
+            results.update(value if isinstance(value, dict) else {metric.name: value})
+        return results
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Update the metrics of `compile`; the values of all metrics, by name."""
+        if self._compile_metrics is not None and y is not None:
+            self._compile_metrics.update_state(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The loss of `compile` plus the losses that layers added, a scalar."""
+        from .. import ops
+
+        parts = []
+        if self._compile_loss is not None:
+            parts.append(self._compile_loss(y, y_pred, sample_weight))
+        parts += [ops.sum(ops.cast(loss, "float32")) for loss in self.losses]
+        if not parts:
+            if self._compile_loss is None and type(self).compute_loss is Trainer.compute_loss:
+                raise ValueError(
+                    "Training needs a loss. Received: a model compiled without one, whose layers "
+                    f"add none ({self.name!r}). Give `compile` a `loss`, or `add_loss` in a layer."
+                )
+            return ops.zeros(())
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+    def stateless_compute_loss(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        metrics_variables: Sequence[Any],
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Any, tuple[list[Any], list[Any], list[Any]]]:
+        """The loss as a pure function of the variables' values; the values come back with it."""
+        groups = (self.trainable_variables, self.non_trainable_variables, self.metrics_variables)
+        given = (trainable_variables, non_trainable_variables, metrics_variables)
+        pairs = [
+            pair
+            for variables, values in zip(groups, given, strict=True)
+            for pair in zip(variables, values, strict=True)
+        ]
+        with StatelessScope(pairs) as scope:
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=training)
+        after = [[scope.get_current_value(variable) for variable in group] for group in groups]
+        return loss, (after[0], after[1], after[2])
+
+    # ------------------------------------------------------------------ steps
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step of training on a batch `(x, y, sample_weight)`; the metrics' values, by name.
+
+        Subclasses override it for a training of their own; it runs on every engine.
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+
+        def loss_for() -> tuple[Any, Any]:
+            y_pred = self._predicted(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+            return self.optimizer.scale_loss(loss), y_pred
+
+        (_, y_pred), gradients = value_and_grad(loss_for, self.trainable_variables, has_aux=True)()
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """One step of evaluation on a batch `(x, y, sample_weight)`."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self._predicted(x, training=False)
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+        self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """One step of prediction on a batch `(x,)`."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self._predicted(x, training=False)
+
+    def _predicted(self, x: Any, training: bool) -> Any:
+        if self._call_signature.has_training:
+            return self(x, training=training)
+        previous, context.training = context.training, training
+        try:
+            return self(x)
+        finally:
+            context.training = previous
+
+    # ------------------------------------------------------- compiled functions
+
+    def make_train_function(self, force: bool = False) -> Callable[..., Any]:
+        """The function that trains on the batches of one execution."""
+        return self._function("train", force)
+
+    def make_test_function(self, force: bool = False) -> Callable[..., Any]:
+        """The function that evaluates the batches of one execution."""
+        return self._function("test", force)
+
+    def make_predict_function(self, force: bool = False) -> Callable[..., Any]:
+        """The function that predicts the batches of one execution."""
+        return self._function("predict", force)
+
+    def _function(self, which: str, force: bool = False) -> Callable[..., Any]:
+        """The native call for a step. It is made again when the set of variables has changed."""
+        model = self.variables
+        optimizer = self.optimizer.variables if self.optimizer is not None else []
+        metrics = self.metrics_variables
+        groups = {
+            "train": ([*model, *optimizer, *metrics], []),
+            "test": ([*metrics, *self._seed_states()], model),
+            "predict": (self._seed_states(), model),
+        }
+        changing, constant = groups[which]
+        changing = [*changing, *random.global_state()]
+        trained = tuple(id(v) for v in self.trainable_variables)
+        key = (which, self.run_eagerly, trained, tuple(id(v) for v in [*changing, *constant]))
+        cached = self._functions.get(which)
+        if cached is not None and not force and cached[0] == key:  # type: ignore[index]
+            return cached[1]  # type: ignore[index, no-any-return]
+        step = self._step(which)
+
+        def execution(batches: Sequence[Any]) -> Any:
+            """Run the step on each batch of one execution."""
+            results = [step(data) for data in batches]
+            return _joined(results) if which == "predict" else results[-1]
+
+        function = execution if self.run_eagerly else CompiledStep(execution, changing, constant)
+        self._functions[which] = (key, function)  # type: ignore[assignment]
+        return function
+
+    def _step(self, which: str) -> Callable[..., Any]:
+        step = getattr(self, f"{which}_step")
+        parameters = [
+            p for p in inspect.signature(step).parameters.values() if p.default is p.empty
+        ]
+        if len(parameters) == 2:
+            return self._stateful(step, which)
+
+        def cleared(data: Any) -> Any:
+            result = step(data)
+            self._clear_losses()
+            return result
+
+        return cleared
+
+    def _stateful(self, step: Callable[..., Any], which: str) -> Callable[..., Any]:
+        """A `step(state, data)`, which takes and gives all values, as a step over the variables."""
+
+        def over_variables(data: Any) -> Any:
+            groups = [self.trainable_variables, self.non_trainable_variables]
+            if which == "train":
+                groups.append(self.optimizer.variables)
+            if which != "predict":
+                groups.append(self.metrics_variables)
+            state = tuple([variable.value for variable in group] for group in groups)
+            first, second = step(state, data)
+            result, state = (first, second) if which != "predict" else (first, second)
+            for group, values in zip(groups, state, strict=True):
+                for variable, value in zip(group, values, strict=True):
+                    variable.assign(value)
+            return result
+
+        return over_variables
+
+    def _seed_states(self) -> list[Variable]:
+        return [
+            seed.state for layer in self._flatten_layers() for seed in layer._owned("seed_generators")
+        ]
+
+    def _prepare(self, data: Any, training: bool) -> None:
+        """Make every variable that a step needs, from the shapes of a first batch."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        if not self.built:
+            specs = tree.map_structure(_spec, x)
+            with SymbolicScope():
+                self(specs)
+        if self.optimizer is not None and training and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        containers = [c for c in (self._compile_loss, self._compile_metrics) if c is not None]
+        if y is not None and any(not container.built for container in containers):
+            y_spec = tree.map_structure(_spec, y)
+            with SymbolicScope():
+                y_pred = self._predicted(tree.map_structure(_spec, x), training=False)
+            for container in containers:
+                container.build(y_spec, y_pred, self._output_names())
+        self._clear_losses()
+
+    def _output_names(self) -> list[str] | None:
+        return getattr(self, "output_names", None)
+
+    # -------------------------------------------------------------------- fit
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+    ) -> Any:
+        """Train the model.
+
+        Args:
+            x: The inputs: arrays, structures of arrays, or a source of batches (a generator, a
+                `PyDataset`, a data loader) that gives `(x, y)` or `(x, y, sample_weight)`.
+            y: The targets, where x is arrays.
+            batch_size: The number of samples in a step, 32 where it is left out.
+            epochs: The number of the last epoch.
+            verbose: 0 is silent, 1 draws progress, 2 prints a line an epoch.
+            callbacks: Callbacks, which see the course of training.
+            validation_split: The share of the samples, from the end, that is held out.
+            validation_data: The data that is evaluated after each epoch.
+            shuffle: Whether samples come in a new order each epoch.
+            class_weight: The weight of each class, by its index.
+            sample_weight: The weight of each sample.
+            initial_epoch: The number of epochs that are done already.
+            steps_per_epoch: The number of steps of an epoch, where the source has no end.
+            validation_steps: The number of steps of a validation.
+            validation_batch_size: The number of samples in a step of validation.
+            validation_freq: After how many epochs to validate, or after which.
+
+        Returns:
+            A `History`: what the metrics were, epoch by epoch.
+        """
+        self._require_compiled("fit")
+        self.stop_training = False
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = train_validation_split(
+                (x, y, sample_weight), validation_split=validation_split
+            )
+        source = make_source(
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            steps=steps_per_epoch,
+            shuffle=shuffle,
+            class_weight=class_weight,
+        )
+        batches = _Batches(source, steps_per_epoch, self.steps_per_execution)
+        events = callbacks_module.CallbackList.wrap(
+            callbacks,
+            model=self,
+            add_history=True,
+            add_progbar=_verbosity(verbose) != 0,
+            verbose=_verbosity(verbose),
+            epochs=epochs,
+            steps=batches.steps,
+        )
+        validate = self._validation(
+            validation_data, validation_batch_size or batch_size, validation_steps, events
+        )
+        self._prepare(batches.first(), training=True)
+        function = self.make_train_function()
+        events.on_train_begin()
+        logs: dict[str, Any] = {}
+        try:
+            for epoch in range(initial_epoch, epochs):
+                self.reset_metrics()
+                events.on_epoch_begin(epoch)
+                epoch_logs = self._epoch(batches, function, events)
+                logs = dict(epoch_logs)
+                if validate is not None and _due(epoch, validation_freq):
+                    logs.update({f"val_{name}": value for name, value in validate().items()})
+                events.on_epoch_end(epoch, logs)
+                _warn_of_nan(self, epoch, logs)
+                if self.stop_training:
+                    break
+        finally:
+            batches.close()
+        events.on_train_end(logs)
+        return self.history
+
+    def _epoch(self, batches: _Batches, function: Callable[..., Any], events: Any) -> dict[str, float]:
+        """Train on every batch once; the metrics at the end."""
+        results: Any = {}
+        for step, execution in batches:
+            events.on_train_batch_begin(step)
+            results = function(execution)
+            events.on_train_batch_end(step + len(execution) - 1, results)
+            if self.stop_training:
+                break
+        return _numbers(results)
+
+    def _validation(
+        self, data: Any, batch_size: int | None, steps: int | None, events: Any
+    ) -> Callable[[], dict[str, float]] | None:
+        if data is None:
+            return None
+        x, y, sample_weight = (
+            unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
+        )
+
+        def validate() -> dict[str, float]:
+            result: dict[str, float] = self.evaluate(
+                x,
+                y,
+                sample_weight=sample_weight,
+                batch_size=batch_size,
+                steps=steps,
+                callbacks=events,
+                return_dict=True,
+                verbose=0,
+                _nested=True,
+            )
+            return result
+
+        return validate
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The loss and the metrics on data, in batches.
+
+        Args:
+            x, y, sample_weight, batch_size, steps, callbacks, verbose: As in `fit`.
+            return_dict: Whether the values come by name.
+
+        Returns:
+            The values by name, else in the order of `metrics_names`; the loss alone as a number.
+        """
+        kwargs.pop("_nested", None)
+        if kwargs:
+            raise ValueError(f"`evaluate` has no such arguments. Received: {sorted(kwargs)}.")
+        self._require_compiled("evaluate")
+        source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps)
+        batches = _Batches(source, steps, self.steps_per_execution)
+        events = self._events(callbacks, verbose, batches.steps)
+        self._prepare(batches.first(), training=False)
+        function = self.make_test_function()
+        self.reset_metrics()
+        events.on_test_begin()
+        results: Any = {}
+        try:
+            for step, execution in batches:
+                events.on_test_batch_begin(step)
+                results = function(execution)
+                events.on_test_batch_end(step + len(execution) - 1, results)
+        finally:
+            batches.close()
+        logs = _numbers(results)
+        events.on_test_end(logs)
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The model's outputs for data, in batches, as NumPy arrays."""
+        if callbacks is None and steps is None and type(x) is np.ndarray and _verbosity(verbose) == 0:
+            if self.built and 0 < len(x) <= (batch_size or 32):
+                return _to_numpy(self.make_predict_function()([(x,)]))
+        source = make_source(x, batch_size=batch_size, steps=steps)
+        batches = _Batches(source, steps, self.steps_per_execution)
+        events = self._events(callbacks, verbose, batches.steps)
+        self._prepare(batches.first(), training=False)
+        function = self.make_predict_function()
+        events.on_predict_begin()
+        collected: list[Any] = []
+        try:
+            for step, execution in batches:
+                events.on_predict_batch_begin(step)
+                outputs = function([(data[0],) for data in execution])
+                collected.append(outputs)
+                events.on_predict_batch_end(step + len(execution) - 1, {"outputs": outputs})
+        finally:
+            batches.close()
+        events.on_predict_end()
+        if not collected:
+            raise ValueError(
+                "`predict` needs data. Received: a source that gave no batch. Check its length."
+            )
+        return _to_numpy(collected[0]) if len(collected) == 1 else _concatenated(collected)
+
+    def _events(self, callbacks: Any, verbose: Any, steps: int | None) -> Any:
+        if isinstance(callbacks, callbacks_module.CallbackList):
+            return callbacks
+        return callbacks_module.CallbackList.wrap(
+            callbacks,
+            model=self,
+            add_history=False,
+            add_progbar=_verbosity(verbose) != 0,
+            verbose=_verbosity(verbose),
+            epochs=1,
+            steps=steps,
+        )
+
+    # -------------------------------------------------------------- one batch
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Train on one batch; the metrics since they were reset."""
+        self._require_compiled("train_on_batch")
+        (data,) = _one_batch(x, y, sample_weight, class_weight)
+        self._prepare(data, training=True)
+        return _on_batch(self.make_train_function()([data]), return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Evaluate one batch; the metrics since they were reset."""
+        self._require_compiled("test_on_batch")
+        (data,) = _one_batch(x, y, sample_weight, None)
+        self._prepare(data, training=False)
+        return _on_batch(self.make_test_function()([data]), return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The model's outputs for one batch, as NumPy arrays."""
+        (data,) = _one_batch(x, None, None, None)
+        self._prepare(data, training=False)
+        return _to_numpy(self.make_predict_function()([(data[0],)]))
+
+
+class _Batches:
+    """The batches of a source, epoch by epoch, in groups of those that run in one execution."""
+
+    def __init__(self, source: Any, steps: int | None, per_execution: int) -> None:
+        self.source = source
+        self.limit = steps
+        self.per_execution = per_execution
+        self.steps: int | None = steps if steps is not None else source.num_batches
+        self._peeked: list[Any] = []
+        self._open: Iterator[Any] | None = None
+
+    def first(self) -> Any:
+        """The first batch, which the next epoch gives again."""
+        if not self._peeked:
+            self._open = iter(self.source)
+            try:
+                self._peeked.append(next(self._open))
+            except StopIteration:
+                raise ValueError(
+                    "Data must have at least one batch. Received: a source that gave none. Check "
+                    "its length, or whether a generator was used up before."
+                ) from None
+        return self._peeked[0]
+
+    def __iter__(self) -> Iterator[tuple[int, list[Any]]]:
+        self.source.on_epoch_begin()
+        step = 0
+        group: list[Any] = []
+        for data in self._epoch():
+            if group and not _same_shapes(group[0], data):
+                yield step, group
+                step, group = step + len(group), []
+            group.append(data)
+            if len(group) == self.per_execution:
+                yield step, group
+                step, group = step + len(group), []
+        if group:
+            yield step, group
+        self.source.on_epoch_end()
+
+    def _epoch(self) -> Iterator[Any]:
+        given = 0
+        while self.limit is None or given < self.limit:
+            data = self._next()
+            if data is None:
+                if self.limit is not None and self.steps is not None:
+                    self._warn_of_end(given)
+                self._open = None
+                break
+            given += 1
+            yield data
+        if self.limit is None or self.source.num_batches is not None:
+            self._open = None
+
+    def _next(self) -> Any:
+        if self._peeked:
+            return self._peeked.pop()
+        if self._open is None:
+            self._open = iter(self.source)
+        return next(self._open, None)
+
+    def _warn_of_end(self, given: int) -> None:
+        warnings.warn(
+            f"The data ended after {given} of {self.limit} steps. Make the source give "
+            "`steps_per_epoch * epochs` batches, or repeat.",
+            stacklevel=2,
+        )
+
+    def close(self) -> None:
+        """Let the source's threads end."""
+        close = getattr(self._open, "close", None)
+        if close is not None:
+            close()
+        self._open = None
+
+
+def _one_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> list[Any]:
+    size = len(tree.flatten(x)[0])
+    source = make_source(x, y, sample_weight, batch_size=size, class_weight=class_weight)
+    return list(source)
+
+
+def _on_batch(results: Any, return_dict: bool) -> Any:
+    logs = _numbers(results)
+    if return_dict:
+        return logs
+    values = [np.asarray(value, dtype="float32") for value in logs.values()]
+    return values[0] if len(values) == 1 else values
+
+
+def _spec(x: Any) -> Any:
+    """An array's spec, with the batch left open."""
+    if x is None or isinstance(x, KerasTensor):
+        return x
+    engine = current()
+    dtype = engine.dtype_of(x) if engine.is_tensor(x) else engine.canonical_dtype(str(x.dtype))
+    return KerasTensor((None, *tuple(x.shape)[1:]), dtype)
+
+
+def _batch_size(x: Any) -> Any:
+    return current().shape_of(next(leaf for leaf in tree.flatten(x) if leaf is not None))[0]
+
+
+def _same_shapes(a: Any, b: Any) -> bool:
+    return [np.shape(x) for x in tree.flatten(a)] == [np.shape(x) for x in tree.flatten(b)]
+
+
+def _joined(results: list[Any]) -> Any:
+    from .. import ops
+
+    if len(results) == 1:
+        return results[0]
+    return tree.map_structure(lambda *parts: ops.concatenate(parts, axis=0), *results)
+
+
+def _to_numpy(structure: Any) -> Any:
+    engine = current()
+    if engine.is_tensor(structure):
+        return engine.convert_to_numpy(structure)
+    return tree.map_structure(engine.convert_to_numpy, structure)
+
+
+def _concatenated(parts: list[Any]) -> Any:
+    engine = current()
+    return tree.map_structure(
+        lambda *arrays: np.concatenate([engine.convert_to_numpy(x) for x in arrays]), *parts
+    )
+
+
+def _numbers(results: Any) -> dict[str, float]:
+    """Metrics as Python numbers: here the loop waits for the device."""
+    engine = current()
+    numbers = {}
+    for name, value in dict(results or {}).items():
+        host = np.asarray(engine.convert_to_numpy(value) if engine.is_tensor(value) else value)
+        numbers[name] = float(host) if host.ndim == 0 else host
+    return numbers
+
+
+def _verbosity(verbose: Any) -> int:
+    return 1 if verbose == "auto" else int(verbose)
+
+
+def _due(epoch: int, frequency: Any) -> bool:
+    if isinstance(frequency, int):
+        return (epoch + 1) % frequency == 0
+    return epoch + 1 in frequency
+
+
+def _warn_of_nan(model: Any, epoch: int, logs: dict[str, Any]) -> None:
+    loss = logs.get("loss")
+    if isinstance(loss, float) and math.isnan(loss) and not model.stop_training:
+        warnings.warn(
+            f"The loss is NaN after epoch {epoch + 1}. Received: loss=nan of the model "
+            f"{model.name!r}. Look for NaN in the data, lower the learning rate, set `clipnorm`, or "
+            "stop early with `cornu.callbacks.TerminateOnNaN()`.",
+            stacklevel=3,
+        )
+
+

@@ -62,10 +62,11 @@ def main() -> int:
     count = parser.parse_args().runs
     measured: dict[str, list[dict[str, float]]] = {library: [] for library in LIBRARIES}
     loaded: set[str] = set()
-    for _ in range(count):
+    for number in range(count + 1):
         for library in LIBRARIES:
             run = fresh_process(library)
-            measured[library].append(run["seconds"])
+            if number:  # The first run only writes bytecode, as installing does.
+                measured[library].append(run["seconds"])
             if library == "cornu":
                 loaded.update(run["engines"])
     medians = {
@@ -78,9 +79,11 @@ def main() -> int:
 
 def fresh_process(library: str) -> dict[str, dict[str, float]]:
     """What one new process measures."""
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "CORNU_BACKEND": "jax"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     process = subprocess.run(
         [sys.executable, "-c", STEPS.replace("LIBRARY", library)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "CORNU_BACKEND": "jax"},
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
         check=True,

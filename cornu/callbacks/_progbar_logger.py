@@ -96,5 +96,4 @@ class ProgbarLogger(Callback):
     def _close(self) -> None:
         self._training = False
         if self._progress is not None:
-            self._progress.close()
-            self._progress = None
+            self._progress.pause()

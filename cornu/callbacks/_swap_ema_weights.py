@@ -14,7 +14,7 @@ class SwapEMAWeights(Callback):
 
     Args:
         swap_on_epoch: Whether the average is in place between epochs too, so that callbacks such as
-            `ModelCheckpoint`, after this one, save it. It then stays after training.
+            `ModelCheckpoint`, after this one, save it.
 
     Raises:
         ValueError: When evaluating, if the optimizer keeps no average.
@@ -23,44 +23,60 @@ class SwapEMAWeights(Callback):
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
-        self._averaged = False
+        #: The weights, while their average stands in the model.
+        self._weights: list[Any] | None = None
         self._for_test = False
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Start with the weights in place."""
-        self._averaged = False
+        self._weights = None
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Put the weights back."""
-        if self._averaged:
-            self._swap()
+        self._put_back()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Put the average in place, with `swap_on_epoch`."""
-        if self.swap_on_epoch and not self._averaged:
-            self._swap()
+        if self.swap_on_epoch:
+            self._put_average()
 
     def on_test_begin(self, logs: Logs = None) -> None:
         """Put the average in place."""
-        self._for_test = not self._averaged
-        if self._for_test:
-            self._swap()
+        self._for_test = self._weights is None
+        self._put_average()
 
     def on_test_end(self, logs: Logs = None) -> None:
-        """Put the weights back."""
+        """Put the weights back, unless the average was in place before."""
         if self._for_test:
-            self._swap()
-            self._for_test = False
+            self._put_back()
 
     def on_predict_begin(self, logs: Logs = None) -> None:
         """Put the average in place."""
         self.on_test_begin(logs)
 
     def on_predict_end(self, logs: Logs = None) -> None:
-        """Put the weights back."""
+        """Put the weights back, unless the average was in place before."""
         self.on_test_end(logs)
 
-    def _swap(self) -> None:
+    def _put_average(self) -> None:
+        if self._weights is not None:
+            return
+        optimizer = self._optimizer()
+        self._weights = [variable.numpy() for variable in optimizer._trainable_variables]
+        pairs = zip(optimizer._trainable_variables, optimizer._averages, strict=True)
+        for variable, average in pairs:
+            # Through the host: two variables never hold one array, which a step may overwrite.
+            variable.assign(average.numpy())
+
+    def _put_back(self) -> None:
+        if self._weights is None:
+            return
+        pairs = zip(self._optimizer()._trainable_variables, self._weights, strict=True)
+        for variable, weight in pairs:
+            variable.assign(weight)
+        self._weights = None
+
+    def _optimizer(self) -> Any:
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         if not getattr(optimizer, "use_ema", False):
@@ -68,9 +84,4 @@ class SwapEMAWeights(Callback):
                 "SwapEMAWeights needs an optimizer that averages the weights. Received: "
                 f"{type(optimizer).__name__} with use_ema=False. Make it with `use_ema=True`."
             )
-        pairs = zip(optimizer._trainable_variables, optimizer._averages, strict=True)
-        for variable, average in pairs:
-            weight, mean = variable.numpy(), average.numpy()
-            variable.assign(mean)
-            average.assign(weight)
-        self._averaged = not self._averaged
+        return optimizer

@@ -45,21 +45,23 @@ class Demo:
         """Train, save, reload, draw, report. Returns the exit code."""
         started = time.perf_counter()
         try:
-            self._check()
+            engine = self._check()
         except (OSError, ValueError, ModuleNotFoundError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
         from ._screen import Screen
 
         screen = Screen()
-        with appear_together(self.output) as folder:
+        with engines.use(engine), appear_together(self.output) as folder:
             digits, sunspots = self._train(screen)
             difference = self._save_and_reload(screen, folder, digits, sunspots)
             self._draw(screen, folder, digits, sunspots)
-        self._report(screen, digits, sunspots, difference, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+        self._report(screen, digits, sunspots, difference, f"{engine.name}: {seconds:.0f} s")
         return 0 if digits.accuracy >= TARGET and difference <= TOLERANCE else 1
 
-    def _check(self) -> None:
+    def _check(self) -> engines.Engine:
+        """The engine, if the demo can run."""
         missing = [name for module, name in NEEDED.items() if not importlib.util.find_spec(module)]
         if missing:
             names = " ".join(missing)
@@ -72,7 +74,13 @@ class Demo:
                 f"The output must be a folder. Received: --output={self.output}, which is a file. "
                 "Give the name of a folder; it need not exist yet."
             )
-        engines.set_default(self.engine or engines.current_name())
+        engine = engines.get(self.engine or engines.current_name())
+        if not (engine.trains and engine.computes):
+            raise ValueError(
+                "The demo trains, so its engine must compute gradients. "
+                f"Received: engine={engine.name!r}, which computes none. Try --engine jax."
+            )
+        return engine
 
     def _train(self, screen: Screen) -> tuple[Digits, Sunspots]:
         from . import _digits, _sunspots
@@ -117,7 +125,7 @@ class Demo:
         digits: Digits,
         sunspots: Sunspots,
         difference: float,
-        seconds: float,
+        cost: str,
     ) -> None:
         good = digits.accuracy >= TARGET
         done = [
@@ -136,7 +144,7 @@ class Demo:
             ("In your script", "replace `import keras` by `import cornu as keras`"),
         ]
         screen.closing(
-            f"Cornu {cornu.__version__} on {engines.current_name()}: done in {seconds:.0f} s",
+            f"Cornu {cornu.__version__} on {cost}",
             [("What was done", done), ("Where it is", files), ("What to try next", following)],
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,13 +11,13 @@ from ._trained import Digits, Sunspots, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import SubFigure
+    from matplotlib.figure import FigureBase, SubFigure
 
 #: 1400 x 950 pixels.
 SIZE, DPI = (14.0, 9.5), 100
 INK, GREY, PALE = "#1f2430", "#8a909c", "#e4e7ec"
 MODEL, WRONG, SECOND = "#2166ac", "#c8442d", "#e59a3c"
-STYLE = {
+STYLE: Any = {
     "font.size": 11,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -44,15 +44,19 @@ def draw(digits: Digits, sunspots: Sunspots, path: Path) -> None:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
         figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
-        top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1], hspace=0.06)
-        curves, confusion, hardest = top.subfigures(1, 3, width_ratios=[1, 1.05, 1.25])
+        top, bottom = _split(figure, 2, 1, height_ratios=[1.15, 1], hspace=0.06)
+        curves, confusion, hardest = _split(top, 1, 3, width_ratios=[1, 1.05, 1.25])
         _digits_curves(curves.subplots(), digits)
         _confusion(confusion.subplots(), digits)
         _hardest(hardest, digits)
-        curves, forecast = bottom.subfigures(1, 2, width_ratios=[1, 2.35])
+        curves, forecast = _split(bottom, 1, 2, width_ratios=[1, 2.35])
         _sunspots_curve(curves.subplots(), sunspots)
         _forecast(forecast.subplots(), sunspots)
         figure.savefig(path)
+
+
+def _split(figure: FigureBase, rows: int, columns: int, **shares: Any) -> list[SubFigure]:
+    return list(figure.subfigures(rows, columns, squeeze=False, **shares).flat)
 
 
 def _digits_curves(axes: Axes, digits: Digits) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from rich.text import Text
 import cornu
 
 Rows = Sequence[tuple[str, str]]
+Logs = Mapping[str, Any] | None
 
 #: How the figures of an epoch read, in this order.
 FIGURES = {"loss": "loss {:.4f}", "val_accuracy": "validation {:.1%}"}
@@ -83,11 +84,15 @@ def _block(heading: str, rows: Rows) -> list[Any]:
     return [Text(heading, style="bold"), table, Text()]
 
 
-def _figures(logs: dict[str, Any] | None) -> str:
+def _figures(logs: Logs) -> str:
     logs = logs or {}
     return "  ".join(
         text.format(float(logs[name])) for name, text in FIGURES.items() if name in logs
     )
+
+
+def _epochs(callback: cornu.callbacks.Callback) -> int:
+    return int((callback.params or {})["epochs"])
 
 
 class _LiveBar(cornu.callbacks.Callback):
@@ -99,31 +104,32 @@ class _LiveBar(cornu.callbacks.Callback):
         self.epoch = 0
         self.figures = "compiling"
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.task = self.progress.add_task(self.figures, total=None)
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.epoch = epoch
         self._show()
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        steps, epochs = self.params["steps"], self.params["epochs"]
-        done = self.epoch * steps + batch + 1
-        self.progress.update(self.task, total=steps * epochs, completed=done)
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        if self.params and self.params["steps"]:
+            steps = self.params["steps"]
+            done = self.epoch * steps + batch + 1
+            self.progress.update(self.task, total=steps * _epochs(self), completed=done)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self.figures = _figures(logs)
         self._show()
 
     def _show(self) -> None:
-        epoch = f"epoch {self.epoch + 1}/{self.params['epochs']}"
+        epoch = f"epoch {self.epoch + 1}/{_epochs(self)}"
         self.progress.update(self.task, description=f"{epoch}  {self.figures}")
 
 
 class _EpochLines(cornu.callbacks.Callback):
     """A line for an epoch, or for every few where there are many."""
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        epochs = self.params["epochs"]
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        epochs = _epochs(self)
         if (epoch + 1) % max(1, round(epochs / LINES)) == 0 or epoch + 1 == epochs:
             print(f"epoch {epoch + 1}/{epochs}  {_figures(logs)}", flush=True)

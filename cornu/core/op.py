@@ -12,11 +12,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, overload
+
+import numpy as np
 
 from ..engines import Engine, current
 from . import naming, tree
-from .dtypes import floatx, result_type
+from .dtypes import floatx, result_type, standardize_dtype
 from .keras_tensor import KerasTensor
 from .operation import Operation
 from .variable import Variable
@@ -32,8 +34,37 @@ _PLAIN = {"bool", "int", "float", "str", "str | None", "float | None", "int | No
 #: Names of operation classes in Keras's files that are not the op's name in camel case.
 _CLASS_NAMES: dict[str, str] = {
     "allclose": "AllClose",
+    "batch_normalization": "BatchNorm",
+    "cdist": "CDist",
+    "ctc_decode": "CTCDecode",
+    "ctc_loss": "CTCLoss",
+    "fft": "FFT",
+    "fft2": "FFT2",
+    "hsv_to_rgb": "HSVToRGB",
+    "ifft2": "IFFT2",
+    "irfft": "IRFFT",
     "isin": "IsIn",
+    "istft": "ISTFT",
+    "jvp": "JVP",
+    "layer_normalization": "LayerNorm",
+    "psnr": "PSNR",
+    "rfft": "RFFT",
+    "rgb_to_grayscale": "RGBToGrayscale",
+    "rgb_to_hsv": "RGBToHSV",
+    "rms_normalization": "RMSNorm",
     "searchsorted": "SearchSorted",
+    "ssim": "SSIM",
+    "stft": "STFT",
+    "svd": "SVD",
+}
+#: Further names in Keras's files, of operations that are one op here.
+_CLASS_ALIASES = {
+    "Abs": "absolute",
+    "BitwiseInvert": "bitwise_not",
+    "Conjugate": "conj",
+    "LeftShift": "bitwise_left_shift",
+    "RightShift": "bitwise_right_shift",
+    "TrueDivide": "divide",
 }
 
 
@@ -66,6 +97,7 @@ class Op:
         promote: Rule,
         compose: bool,
         constructed: tuple[str, ...],
+        called: tuple[str, ...],
     ) -> None:
         self.function = function
         self.name = name
@@ -83,7 +115,9 @@ class Op:
         self.keywords = tuple(i for i, p in enumerate(self.parameters) if p.kind is p.KEYWORD_ONLY)
         #: The parameters of the operation's constructor; the others are those of its calls.
         self.constructed = tuple(
-            i for i, p in enumerate(self.parameters) if i in self.static or p.name in constructed
+            i
+            for i, p in enumerate(self.parameters)
+            if p.name in constructed or (i in self.static and p.name not in called)
         )
         self.wrapper: Callable[..., Any] = _wrapper(self)
 
@@ -216,14 +250,32 @@ class OpOperation(Operation):
         return {"name": self.name, **self.static}
 
 
-def namespace(name: str) -> Callable[..., Any]:
+class Decorator(Protocol):
+    """`@op` of a module of ops: the function's own signature stays."""
+
+    @overload
+    def __call__(self, function: Function, /) -> Function: ...
+
+    @overload
+    def __call__(
+        self,
+        *,
+        promote: Rule = ...,
+        compose: bool = ...,
+        named: str | None = ...,
+        constructed: tuple[str, ...] = ...,
+    ) -> Callable[[Function], Function]: ...
+
+
+def namespace(name: str) -> Decorator:
     """The decorator `@op` of a module of ops; `name` is where Keras's files say the ops live.
 
     `@op` alone promotes operands by `common`. `@op(promote=floating)` chooses another rule;
     `@op(compose=False)` is for bodies that need values or call functions given by the user.
     `@op(named="switch")` names an op whose public function is another one, that calls it.
-    Tensors are arguments of the operation's call and static arguments those of its constructor,
-    where Keras also has the tensors named in `constructed`.
+    Tensors are arguments of the operation's call and static arguments those of its constructor, but
+    for the tensors in `constructed` and the static ones in `called`, where Keras has it the other
+    way.
     """
 
     def op(
@@ -233,12 +285,19 @@ def namespace(name: str) -> Callable[..., Any]:
         compose: bool = True,
         named: str | None = None,
         constructed: tuple[str, ...] = (),
+        called: tuple[str, ...] = (),
     ) -> Any:
         if function is None:
             return functools.partial(
-                op, promote=promote, compose=compose, named=named, constructed=constructed
+                op,
+                promote=promote,
+                compose=compose,
+                named=named,
+                constructed=constructed,
+                called=called,
             )
-        made = Op(function, named or function.__name__, name, promote, compose, constructed)
+        name_ = named or function.__name__
+        made = Op(function, name_, name, promote, compose, constructed, called)
         OPS[made.slot] = made
         return made.wrapper
 
@@ -252,7 +311,11 @@ def operation_class(module: str, class_name: str) -> type[Operation] | None:
 
 @functools.cache
 def _operation_classes() -> dict[tuple[str, str], type[Operation]]:
-    return {(op.module, op.class_name): op.operation_class for op in OPS.values()}
+    classes = {(op.module, op.class_name): op.operation_class for op in OPS.values()}
+    for alias, name in _CLASS_ALIASES.items():
+        if name in OPS:
+            classes[OPS[name].module, alias] = OPS[name].operation_class
+    return classes
 
 
 _SHARED = ("core", "numpy", "nn", "linalg", "math")
@@ -320,15 +383,20 @@ def _listed(op: Op, position: int, value: Any) -> Sequence[Any]:
 
 
 def freeze(value: Any) -> Any:
-    """A static argument as something that can be hashed: lists and integer arrays as tuples."""
+    """A static argument as something that can be hashed and written to a file.
+
+    Lists and integer arrays become tuples, dtypes given as types their names.
+    """
     kind = value.__class__
     if kind is int or value is None or kind is str:
         return value
+    if isinstance(value, (type, np.dtype)):
+        return standardize_dtype(value)
     if isinstance(value, (list, tuple)):
         return tuple(freeze(item) for item in value)
     if isinstance(value, dict):
         return tuple(sorted((key, freeze(item)) for key, item in value.items()))
-    if hasattr(value, "tolist") and hasattr(value, "dtype") and not isinstance(value, type):
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
         return freeze(value.tolist())
     return value
 
@@ -346,7 +414,9 @@ def _wrapper(op: Op) -> Callable[..., Any]:
     )
     tests = tuple(op.parameters[i].name for i, kind in op.tensors if kind != "Tensors")
     listed = "Tensors" in op.kinds
-    signature = tuple((p.name, p.kind is p.VAR_POSITIONAL, p.default is not p.empty) for p in op.parameters)
+    signature = tuple(
+        (p.name, p.kind is p.VAR_POSITIONAL, p.default is not p.empty) for p in op.parameters
+    )
     factory = _factory(names, frozen, tests, listed, signature)
     defaults = {f"default_{p.name}": p.default for p in op.parameters if p.default is not p.empty}
     return functools.wraps(op.function)(factory(op, current, freeze, **defaults))

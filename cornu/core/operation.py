@@ -24,7 +24,7 @@ class Node:
         self.input_tensors = [
             x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)
         ]
-        self.outputs = tree.flatten(outputs)
+        self.outputs = [x for x in tree.flatten(outputs) if x is not None]
         self.output_structure = outputs
         for index, output in enumerate(self.outputs):
             output._keras_history = KerasHistory(operation, len(operation._inbound_nodes), index)
@@ -61,6 +61,8 @@ class Operation:
     _arguments: dict[str, Any]
     #: Arguments that a config leaves out where they are None.
     _optional_arguments: frozenset[str] = frozenset()
+    #: Arguments that a config never holds.
+    _unwritten_arguments: frozenset[str] = frozenset()
     #: A class whose own `get_config` names the arguments of its constructor.
     _describes_itself = True
 
@@ -185,7 +187,8 @@ def config_arguments(operation: Operation, leave_out: set[str]) -> dict[str, Any
     found: dict[str, Any] = {}
     for owner in reversed(_described_classes(cls)):
         for name, parameter in constructor_signature(owner).parameters.items():
-            if name in leave_out or parameter.kind in (
+            left_out = name in leave_out or name in operation._unwritten_arguments
+            if left_out or parameter.kind in (
                 parameter.VAR_KEYWORD,
                 parameter.VAR_POSITIONAL,
             ):

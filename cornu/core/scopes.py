@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from ..engines import Engine, current, current_name, get, use
+from ..engines import Engine, computing, current, current_name, get, use
 
 
 class _Context(threading.local):
@@ -119,7 +119,7 @@ class SymbolicScope(StatelessScope):
 @contextmanager
 def concrete_scope() -> Iterator[None]:
     """A block in which ops compute and state changes, also while shapes are being inferred."""
-    if current().computes or context.computing is None:
+    if computing() or context.computing is None:
         yield
         return
     stateless, context.stateless = context.stateless, None

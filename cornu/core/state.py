@@ -12,7 +12,7 @@ from .variable import Variable
 
 
 class ConstantWrittenError(Exception):
-    """A step wrote variables that were declared constant."""
+    """A step wrote variables that were declared constant, or not declared at all."""
 
     def __init__(self, variables: list[Variable]) -> None:
         super().__init__(f"written: {[variable.path for variable in variables]}")
@@ -20,10 +20,17 @@ class ConstantWrittenError(Exception):
 
 
 class VariableState:
-    """Variables as the state of a compiled step (`engines.contract.State`)."""
+    """Variables as the state of a compiled step (`engines.contract.State`).
 
-    def __init__(self, changing: Sequence[Variable], constant: Sequence[Variable]) -> None:
+    With `complete`, variables beside them that are written count as the step's own: made by it, and
+    forgotten after it.
+    """
+
+    def __init__(
+        self, changing: Sequence[Variable], constant: Sequence[Variable], complete: bool = False
+    ) -> None:
         self.changing = _unique(changing)
+        self.complete = complete
         known = {id(variable) for variable in self.changing}
         self.constant = [variable for variable in _unique(constant) if id(variable) not in known]
 
@@ -36,12 +43,17 @@ class VariableState:
     def bound(
         self, changing: Sequence[Any], constant: Sequence[Any]
     ) -> Iterator[Callable[[], list[Any]]]:
-        """Within it, the variables have these values; the yielded call collects the changed ones."""
-        values = [*changing, *constant]
-        with StatelessScope(zip([*self.changing, *self.constant], values, strict=True)) as scope:
+        """Within it, the variables have these values; the yielded call gives the new ones."""
+        pairs = zip([*self.changing, *self.constant], [*changing, *constant], strict=True)
+        with StatelessScope(pairs) as scope:
             yield lambda: [scope.get_current_value(variable) for variable in self.changing]
+            declared = {id(variable) for variable in self.changing}
             constants = {id(variable) for variable in self.constant}
-            written = [variable for variable, _ in scope.updates() if id(variable) in constants]
+            written = [
+                variable
+                for variable, _ in scope.updates()
+                if id(variable) in constants or not (self.complete or id(variable) in declared)
+            ]
             if written:
                 raise ConstantWrittenError(written)
 
@@ -71,7 +83,8 @@ class CompiledStep:
         step: The function to run; it may read and write variables.
         changing: The variables that it changes.
         constant: The variables that it only reads. One that turns out to be written becomes a
-            changing one, and the step is compiled again.
+            changing one, and the step is compiled again; so does one that was not declared, such as
+            the state of the generator of draws that name no seed.
     """
 
     def __init__(
@@ -93,7 +106,7 @@ class CompiledStep:
             return call(*args)
         except ConstantWrittenError as error:
             self.state = VariableState(
-                [*self.state.changing, *error.variables], self.state.constant
+                [*self.state.changing, *error.variables], self.state.constant, complete=True
             )
             self.compiled.clear()
             return self(*args)

@@ -6,7 +6,7 @@ is current. Initial values are drawn on the host, so making one compiles nothing
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class Variable:
     >>> v.shape, v.dtype, v.path
     ((3,), 'float32', 'offset')
     """
+
+    _tracked_as: ClassVar[str] = "variables"
 
     def __init__(
         self,

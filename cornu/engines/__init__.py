@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 from .contract import Engine as Engine
@@ -95,11 +96,20 @@ def names() -> list[str]:
 
 
 def configured_name() -> str:
-    """The engine's name from `CORNU_BACKEND`, `KERAS_BACKEND` or `keras.json`, else `"jax"`."""
+    """The engine's name from `CORNU_BACKEND`, `KERAS_BACKEND` or `keras.json`, else `"jax"`.
+
+    The file counts only where the engine it names can be used: Keras writes one by itself.
+    """
     for variable in ("CORNU_BACKEND", "KERAS_BACKEND"):
         if name := os.environ.get(variable):
             return name
-    return str(settings_file().get("backend", FALLBACK))
+    name = str(settings_file().get("backend", FALLBACK))
+    return name if name in names() and find_spec(name) is not None else FALLBACK
+
+
+def computing() -> bool:
+    """Whether the current engine computes values; known without loading it."""
+    return _thread.engine is None or _thread.engine.computes
 
 
 def settings_file() -> dict[str, object]:

@@ -126,6 +126,8 @@ class AdditiveAttention(Attention):
         dropout: The share of scores that is dropped in training.
     """
 
+    _unwritten_arguments = frozenset({"score_mode"})
+
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
 
@@ -141,11 +143,6 @@ class AdditiveAttention(Attention):
         joined = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
         return ops.sum(joined if self.scale is None else self.scale * joined, axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        config = super().get_config()
-        config.pop("score_mode", None)
-        return config
 
 
 def causal_mask(queries: Any, keys: Any) -> Any:
@@ -158,6 +155,8 @@ def causal_mask(queries: Any, keys: Any) -> Any:
 
 class _Projected(Layer):
     """What attention over projected heads shares: masks, the inner computation, projections."""
+
+    _unwritten_arguments = frozenset({"flash_attention"})
 
     dropout: float
     _scale: float
@@ -235,12 +234,6 @@ class _Projected(Layer):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The mask of the queries."""
         return previous_mask
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        config = super().get_config()
-        config.pop("flash_attention", None)
-        return config
 
 
 class MultiHeadAttention(_Projected):

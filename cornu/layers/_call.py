@@ -58,6 +58,8 @@ class BuildSignature:
 
     def arguments(self, shapes: dict[str, Any]) -> dict[str, Any] | None:
         """The arguments of `build` for shapes by name, or None where they don't fit."""
+        if len(shapes) == 1 and self.names and self.names[0] not in shapes:
+            return {self.names[0]: next(iter(shapes.values()))}
         if len(self.names) == 1 and not self.takes_any:
             named = shapes.get(self.names[0])
             return {self.names[0]: named if named is not None else next(iter(shapes.values()))}
@@ -67,8 +69,8 @@ class BuildSignature:
         if all(name in given for name in self.required if name in self.names):
             return given
         values = list(shapes.values())
-        if len(values) == len(self.names):
-            return dict(zip(self.names, values, strict=True))
+        if len(values) == len(self.names) or len(values) == 1 >= len(self.required):
+            return dict(zip(self.names, values, strict=False))
         return None
 
 

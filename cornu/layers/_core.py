@@ -140,6 +140,7 @@ class EinsumDense(AdaptableKernel):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
         lora_rank: int | None = None,
@@ -148,7 +149,7 @@ class EinsumDense(AdaptableKernel):
         quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.equation = equation
         self.partial_output_shape = (
             (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
@@ -280,7 +281,8 @@ class Embedding(AdaptableKernel):
     """
 
     _kernel_name = "embeddings"
-    _optional_arguments = frozenset({"lora_rank", "lora_alpha", "weights"})
+    _optional_arguments = frozenset({"lora_rank", "lora_alpha"})
+    _unwritten_arguments = frozenset({"weights"})
 
     def __init__(
         self,
@@ -294,10 +296,11 @@ class Embedding(AdaptableKernel):
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         quantization_config: Any = None,
+        activity_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         kwargs.pop("input_length", None)
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.input_dim = input_dim
         self.output_dim = output_dim
         self.embeddings_initializer = initializers.get(embeddings_initializer)

@@ -129,8 +129,9 @@ class Layer(Operation):
         return list({id(layer): layer for layer in found}.values())
 
     def _own_weights(self) -> list[Variable]:
-        owned = self._owned("variables")
-        return [v for v in owned if v.trainable] + [v for v in owned if not v.trainable]
+        """Those made to be trained first: freezing them changes no order."""
+        owned, untrained = self._owned("variables"), self._tracker.untrained  # type: ignore[attr-defined]
+        return sorted(owned, key=lambda variable: id(variable) in untrained)
 
     def _collect(self, own: Callable[[Layer], Sequence[Variable]]) -> list[Variable]:
         """Variables of this layer, then those of its sublayers, each once."""
@@ -195,16 +196,10 @@ class Layer(Operation):
         value = bool(value)
         self._trainable = value
         for variable in self._owned("variables"):
-            if variable in self._frozen_by_design():
-                continue
-            variable.trainable = value
+            if id(variable) not in self._tracker.frozen:  # type: ignore[attr-defined]
+                variable.trainable = value
         for layer in self._layers:
             layer.trainable = value
-
-    def _frozen_by_design(self) -> list[Variable]:
-        """Weights made with `trainable=False`, which `trainable = True` leaves alone."""
-        frozen: list[Variable] = self.__dict__.setdefault("_untrained", [])
-        return frozen
 
     def count_params(self) -> int:
         """The number of elements in the weights."""
@@ -261,8 +256,6 @@ class Layer(Operation):
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraint_functions.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
-        if not trainable:
-            self._frozen_by_design().append(variable)
         self._tracker.add("variables", variable)  # type: ignore[attr-defined]
         return variable
 

@@ -82,7 +82,7 @@ class AdaptableKernel(Layer):
         )
         tracker.locked = locked
         weight.trainable = False
-        self._frozen_by_design().append(weight)
+        tracker.frozen.add(id(weight))
         self.lora_enabled = True
         self._set_lora(rank, lora_alpha)
 

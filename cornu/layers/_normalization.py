@@ -162,7 +162,11 @@ class BatchNormalization(_ScaleAndCenter):
             mean, variance = self._moments(x, mask)
             outputs = self._renormalized(x, mean, variance) if self.renorm else None
             self._track(self.moving_mean, mean, self.momentum)
-            self._track(self.moving_variance, variance, self.momentum)
+            if self.renorm:
+                stddev = self.moving_stddev.value
+                self.moving_variance.assign(ops.maximum(stddev * stddev - self.epsilon, 0.0))
+            else:
+                self._track(self.moving_variance, variance, self.momentum)
         else:
             mean, variance = self.moving_mean, self.moving_variance
             outputs = None

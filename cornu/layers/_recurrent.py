@@ -211,7 +211,7 @@ class _Standard(RNN):
     """A layer of one of the standard cells: its arguments are the cell's and those of `RNN`."""
 
     _cell: ClassVar[type[_Cell]]
-    _own = ("cell", "use_cudnn")
+    _unwritten_arguments = frozenset({"cell", "use_cudnn"})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -245,12 +245,7 @@ class _Standard(RNN):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; the cell follows from them."""
-        config = super().get_config()
-        for name in (*self._own, *self._not_in_files):
-            config.pop(name, None)
-        return config
-
-    _not_in_files: ClassVar[tuple[str, ...]] = ()
+        return Layer.get_config(self)
 
 
 class SimpleRNN(_Standard):
@@ -272,7 +267,7 @@ class SimpleRNN(_Standard):
     """
 
     _cell = SimpleRNNCell
-    _not_in_files = ("seed",)
+    _unwritten_arguments = frozenset({"cell", "use_cudnn", "seed"})
 
     def __init__(
         self,

@@ -68,12 +68,19 @@ class _SpatialDropout(Dropout):
     """Dropout of whole channels."""
 
     rank: ClassVar[int]
+    _unwritten_arguments = frozenset({"noise_shape"})
 
     def _shape(self, inputs: Any) -> Any:
         batch, *rest = ops.shape(inputs)
         if self.data_format == "channels_first":
             return (batch, rest[0], *(1,) * self.rank)
         return (batch, *(1,) * self.rank, rest[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = {**super().get_config(), "dtype": self.dtype}
+        del config["trainable"]
+        return config
 
 
 class SpatialDropout1D(_SpatialDropout):
@@ -92,10 +99,6 @@ class SpatialDropout1D(_SpatialDropout):
     ) -> None:
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self.input_spec = InputSpec(ndim=3)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return _without_noise_shape(super().get_config())
 
 
 class SpatialDropout2D(_SpatialDropout):
@@ -121,19 +124,11 @@ class SpatialDropout2D(_SpatialDropout):
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return _without_noise_shape(super().get_config())
-
 
 class SpatialDropout3D(SpatialDropout2D):
     """Dropout of whole channels of a volume; arguments as in `SpatialDropout2D`."""
 
     rank = 3
-
-
-def _without_noise_shape(config: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key != "noise_shape"}
 
 
 class AlphaDropout(Dropout):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..core import tree
+
 PLAIN = frozenset({bool, int, float, str, bytes, type(None), complex})
 
 
@@ -20,6 +22,10 @@ class Tracker:
     def __init__(self) -> None:
         self.owned: dict[str, list[Any]] = {kind: [] for kind in self.kinds}
         self.ids: set[int] = set()
+        #: The variables that were not trainable when they came, by id; they come last in files.
+        self.untrained: set[int] = set()
+        #: The variables that `trainable = True` leaves alone, by id.
+        self.frozen: set[int] = set()
         self.locked = ""
 
     def track(self, value: Any) -> Any:
@@ -48,13 +54,17 @@ class Tracker:
             )
         self.ids.add(id(value))
         self.owned[kind].append(value)
+        if kind == "variables" and not value.trainable:
+            self.untrained.add(id(value))
+            self.frozen.add(id(value))
 
     def drop(self, value: Any) -> None:
         """No longer own a value, or what a container holds."""
         if type(value) in PLAIN:
             return
         if id(value) in self.ids:
-            self.ids.discard(id(value))
+            for known in (self.ids, self.untrained, self.frozen):
+                known.discard(id(value))
             for owned in self.owned.values():
                 owned[:] = [item for item in owned if item is not value]
         elif isinstance(value, (list, tuple, set)):
@@ -191,3 +201,10 @@ class TrackedSet(set[Any]):
 
 
 _CONTAINERS: dict[type, Any] = {list: TrackedList, dict: TrackedDict, set: TrackedSet}
+
+tree.register_container(TrackedList, lambda items: (items, None), lambda _, items: list(items))
+tree.register_container(
+    TrackedDict,
+    lambda items: ([items[key] for key in sorted(items)], sorted(items)),
+    lambda keys, items: dict(zip(keys, items, strict=True)),
+)

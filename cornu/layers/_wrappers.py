@@ -34,6 +34,8 @@ class Bidirectional(Layer):
     (2, 8)
     """
 
+    _unwritten_arguments = frozenset({"weights", "layer", "backward_layer"})
+
     def __init__(
         self,
         layer: Any,
@@ -53,10 +55,12 @@ class Bidirectional(Layer):
                 f"`merge_mode` must be one of {[*_MERGES, None]}. Received: {merge_mode!r}."
             )
         super().__init__(**kwargs)
-        self.forward_layer = _renamed_copy(layer, "forward_")
+        # Outputs at masked steps must be 0: those before are of the other direction's future.
+        zeros = {"zero_output_for_mask": True} if layer.return_sequences else {}
+        self.forward_layer = _renamed_copy(layer, "forward_", **zeros)
         if backward_layer is None:
             self.backward_layer = _renamed_copy(
-                layer, "backward_", go_backwards=not layer.go_backwards
+                layer, "backward_", go_backwards=not layer.go_backwards, **zeros
             )
         else:
             self.backward_layer = backward_layer
@@ -153,8 +157,6 @@ class Bidirectional(Layer):
     def get_config(self) -> dict[str, Any]:
         """The two layers, as what a file can hold."""
         config = Layer.get_config(self)
-        for name in ("weights", "backward_layer", "layer"):
-            config.pop(name, None)
         return {
             **config,
             "merge_mode": self.merge_mode,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.serialization import Catalog as _Catalog
 from ..core.serialization import serialize_keras_object as _serialize
+from ._catalog import NearCatalog as _Catalog
 from ._crossentropy import CTC as CTC
 from ._crossentropy import BinaryCrossentropy as BinaryCrossentropy
 from ._crossentropy import BinaryFocalCrossentropy as BinaryFocalCrossentropy

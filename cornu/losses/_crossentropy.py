@@ -33,8 +33,8 @@ def binary_crossentropy(
     Returns:
         `(...)`.
 
-    >>> binary_crossentropy([[1.0]], [[0.0]], from_logits=True).tolist()
-    [0.6931471824645996]
+    >>> round(float(binary_crossentropy([[1.0]], [[0.0]], from_logits=True)[0]), 4)
+    0.6931
     """
     y_true, y_pred = tensors(y_true, y_pred)
     y_true = _smoothed(y_true, label_smoothing, 2)
@@ -50,8 +50,8 @@ class BinaryCrossentropy(NamedLoss, function=binary_crossentropy):
         axis: The axis of the mean.
         reduction, name, dtype: As in `Loss`.
 
-    >>> float(BinaryCrossentropy(from_logits=True)([[1.0]], [[0.0]]))
-    0.6931471824645996
+    >>> round(float(BinaryCrossentropy(from_logits=True)([[1.0]], [[0.0]])), 4)
+    0.6931
     """
 
     def __init__(
@@ -100,8 +100,8 @@ def binary_focal_crossentropy(
     Returns:
         `(...)`.
 
-    >>> binary_focal_crossentropy([[1.0]], [[0.5]]).tolist()
-    [0.1732867956161499]
+    >>> round(float(binary_focal_crossentropy([[1.0]], [[0.5]])[0]), 4)
+    0.1733
     """
     y_true, y_pred = tensors(y_true, y_pred)
     y_true = _smoothed(y_true, label_smoothing, 2)
@@ -127,8 +127,8 @@ class BinaryFocalCrossentropy(NamedLoss, function=binary_focal_crossentropy):
         axis: The axis of the mean.
         reduction, name, dtype: As in `Loss`.
 
-    >>> float(BinaryFocalCrossentropy()([[1.0]], [[0.5]]))
-    0.1732867956161499
+    >>> round(float(BinaryFocalCrossentropy()([[1.0]], [[0.5]])), 4)
+    0.1733
     """
 
     def __init__(
@@ -178,11 +178,11 @@ def categorical_crossentropy(
     Returns:
         `(...)`.
 
-    >>> categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).tolist()
-    [0.6931471824645996]
+    >>> round(float(categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]])[0]), 4)
+    0.6931
     """
     y_true, y_pred = _classes("categorical_crossentropy", y_true, y_pred, axis)
-    y_true = _smoothed(y_true, label_smoothing, y_pred.shape[axis])
+    y_true = _smoothed(y_true, label_smoothing, y_true.shape[-1])
     return ops.categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
 
 
@@ -195,8 +195,8 @@ class CategoricalCrossentropy(NamedLoss, function=categorical_crossentropy):
         axis: The axis of classes.
         reduction, name, dtype: As in `Loss`.
 
-    >>> float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]]))
-    0.6931471824645996
+    >>> round(float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
+    0.6931
     """
 
     def __init__(
@@ -241,11 +241,11 @@ def categorical_focal_crossentropy(
     Returns:
         `(...)`.
 
-    >>> categorical_focal_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).tolist()
-    [0.04332169890403748]
+    >>> round(float(categorical_focal_crossentropy([[0.0, 1.0]], [[0.5, 0.5]])[0]), 4)
+    0.0433
     """
     y_true, y_pred = _classes("categorical_focal_crossentropy", y_true, y_pred, axis)
-    y_true = _smoothed(y_true, label_smoothing, y_pred.shape[axis])
+    y_true = _smoothed(y_true, label_smoothing, y_true.shape[-1])
     if from_logits:
         y_pred = ops.softmax(y_pred, axis=axis)
     y_pred = y_pred / ops.sum(y_pred, axis=axis, keepdims=True)
@@ -265,8 +265,8 @@ class CategoricalFocalCrossentropy(NamedLoss, function=categorical_focal_crossen
         axis: The axis of classes.
         reduction, name, dtype: As in `Loss`.
 
-    >>> float(CategoricalFocalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]]))
-    0.04332169890403748
+    >>> round(float(CategoricalFocalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
+    0.0433
     """
 
     def __init__(
@@ -311,8 +311,8 @@ def sparse_categorical_crossentropy(
     Returns:
         `(...)`.
 
-    >>> sparse_categorical_crossentropy([1], [[0.5, 0.5]]).tolist()
-    [0.6931471824645996]
+    >>> round(float(sparse_categorical_crossentropy([1], [[0.5, 0.5]])[0]), 4)
+    0.6931
     """
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.convert_to_tensor(y_true)
@@ -343,8 +343,8 @@ class SparseCategoricalCrossentropy(
         axis: The axis of classes.
         name, dtype: As in `Loss`.
 
-    >>> float(SparseCategoricalCrossentropy()([1], [[0.5, 0.5]]))
-    0.6931471824645996
+    >>> round(float(SparseCategoricalCrossentropy()([1], [[0.5, 0.5]])), 4)
+    0.6931
     """
 
     def __init__(
@@ -387,9 +387,7 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
     return (1.0 - ops.power(probability, q)) / q
 
 
-class CategoricalGeneralizedCrossEntropy(
-    NamedLoss, function=categorical_generalized_cross_entropy
-):
+class CategoricalGeneralizedCrossEntropy(NamedLoss, function=categorical_generalized_cross_entropy):
     """A loss of classes given as integers that is robust to wrong labels: (1 - p ** q) / q.
 
     Args:
@@ -419,7 +417,7 @@ class CategoricalGeneralizedCrossEntropy(
 
 
 def ctc(y_true: Any, y_pred: Any) -> Any:
-    """Connectionist temporal classification (Graves et al., 2006): -log of the probability of labels.
+    """Connectionist temporal classification (Graves et al., 2006): -log of labels' probability.
 
     Args:
         y_true: Labels as integers `(batch, length)`; 0 is the blank and pads them.
@@ -431,8 +429,8 @@ def ctc(y_true: Any, y_pred: Any) -> Any:
     Raises:
         ValueError: If the logits have another rank.
 
-    >>> ctc([[1]], [[[0.0, 0.0]]]).tolist()
-    [0.6931471824645996]
+    >>> round(float(ctc([[1]], [[[0.0, 0.0]]])[0]), 4)
+    0.6931
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     if len(y_pred.shape) != 3:
@@ -451,8 +449,8 @@ class CTC(NamedLoss, function=ctc):
     Args:
         reduction, name, dtype: As in `Loss`.
 
-    >>> float(CTC()([[1]], [[[0.0, 0.0]]]))
-    0.6931471824645996
+    >>> round(float(CTC()([[1]], [[[0.0, 0.0]]])), 4)
+    0.6931
     """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..core.masks import set_keras_mask
 from ._loss import DEFAULT_REDUCTION, NamedLoss
 from ._operands import operands, tensors
 
@@ -126,27 +127,31 @@ def circle(
         margin: How far from 0 and 1 the similarities may stay.
 
     Returns:
-        `(batch,)`.
+        `(batch,)`; a mask takes out those without a loss, such as the only ones of their class.
 
     >>> circle([0, 1], [[1.0, 0.0], [0.0, 1.0]]).shape
     (2,)
     """
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.cast(y_true, "int32")
-    others = y_pred if ref_embeddings is None else ops.convert_to_tensor(ref_embeddings, y_pred.dtype)
+    others = (
+        y_pred if ref_embeddings is None else ops.convert_to_tensor(ref_embeddings, y_pred.dtype)
+    )
     labels = y_true if ref_labels is None else ops.cast(ref_labels, "int32")
     similarity = ops.matmul(y_pred, ops.transpose(others))
     same = ops.expand_dims(y_true, 1) == ops.expand_dims(labels, 0)
     different = ops.logical_not(same)
     if remove_diagonal:
-        rows, columns = (ops.arange(y.shape[0]) for y in (y_true, labels))
+        rows, columns = (ops.cumsum(ops.ones_like(y)) for y in (y_true, labels))
         same = ops.logical_and(same, ops.expand_dims(rows, 1) != ops.expand_dims(columns, 0))
     pull = ops.stop_gradient(ops.maximum(1 + margin - similarity, 0))
     push = ops.stop_gradient(ops.maximum(similarity + margin, 0))
-    return ops.softplus(
+    losses = ops.softplus(
         _log_sum(-gamma * pull * (similarity - (1 - margin)), same)
         + _log_sum(gamma * push * (similarity - margin), different)
     )
+    set_keras_mask(losses, losses > 0)
+    return losses
 
 
 def _log_sum(logits: Any, chosen: Any) -> Any:

@@ -12,7 +12,7 @@ REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "
 
 
 def squeeze_or_expand_to_same_rank(x1: Any, x2: Any, expand_rank_1: bool = True) -> tuple[Any, Any]:
-    """Two tensors whose ranks differ by one, brought to one rank where a last axis of size 1 allows it.
+    """Two tensors whose ranks differ by one, brought to one rank if the last axis has size 1.
 
     The axis is dropped from the tensor of higher rank; a vector beside a column becomes a column
     instead, unless `expand_rank_1` is false. Other pairs stay as they are.
@@ -37,7 +37,7 @@ def _matched(higher: Any, lower: Any, expand_rank_1: bool) -> tuple[Any, Any]:
     return ops.squeeze(higher, -1), lower
 
 
-def standardize_reduction(reduction: Any) -> str | None:
+def standardize_reduction(reduction: str | None) -> str | None:
     """The reduction, if there is one of this name."""
     if reduction not in REDUCTIONS:
         raise ValueError(
@@ -70,7 +70,9 @@ def reduce_weighted_values(
     if mask is None:
         mask = get_keras_mask(values)
     values = ops.cast(ops.convert_to_tensor(values), dtype)
-    weight = None if sample_weight is None else ops.cast(ops.convert_to_tensor(sample_weight), dtype)
+    weight = (
+        None if sample_weight is None else ops.cast(ops.convert_to_tensor(sample_weight), dtype)
+    )
     if mask is not None:
         weight = _masked_weight(weight, ops.cast(mask, dtype), reduction)
     if weight is not None:
@@ -88,7 +90,7 @@ def reduce_weighted_values(
 
 
 def _masked_weight(weight: Any, mask: Any, reduction: str | None) -> Any:
-    """The weights, 0 where masked; for a mean over all values, the others grow to make up for it."""
+    """The weights, 0 where masked; for a mean over all values, the others make up for it."""
     if reduction in ("sum_over_batch_size", "mean"):
         mask = ops.divide_no_nan(mask, ops.mean(mask))
     if weight is None:
@@ -103,10 +105,13 @@ def _weighted(values: Any, weight: Any, name: str) -> Any:
 
 
 def check_broadcast(shape: tuple[Any, ...], other: tuple[Any, ...], name: str) -> None:
+    """Raise where weights don't broadcast with values of a shape, or have more axes than they."""
+    fits = name == "mask" or not shape or len(other) <= len(shape)
     for size, own in zip(reversed(shape), reversed(other), strict=False):
-        if size != own and None not in (size, own) and 1 not in (size, own):
-            raise ValueError(
-                f"`{name}` must broadcast with what it weighs, from the last axis on. Received: "
-                f"{name}.shape={other} for values of shape {shape}. Give it axes of size 1 "
-                f"(`{name}[:, None]`) where each sample has one weight."
-            )
+        fits = fits and (size == own or None in (size, own) or 1 in (size, own))
+    if not fits:
+        raise ValueError(
+            f"`{name}` must broadcast with what it weighs, from the last axis on. Received: "
+            f"{name}.shape={other} for values of shape {shape}. Give it axes of size 1 "
+            f"(`{name}[:, None]`) where each sample has one weight."
+        )

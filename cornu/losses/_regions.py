@@ -55,13 +55,13 @@ class Dice(NamedLoss, function=dice):
 def tversky(
     y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
 ) -> Any:
-    """1 - shared / (shared + alpha false positives + beta false negatives) (arXiv 1706.05721).
+    """1 - shared / (shared + alpha missed + beta extra), after arXiv 1706.05721.
 
     Args:
         y_true: Targets, 0 or 1.
         y_pred: Probabilities.
-        alpha: The weight of false positives.
-        beta: The weight of false negatives.
+        alpha: The weight of what is missed, sum(y_true (1 - y_pred)).
+        beta: The weight of what is extra, sum((1 - y_true) y_pred).
         axis: The axes to sum over; all of them for None.
 
     Returns:
@@ -72,18 +72,18 @@ def tversky(
     """
     y_true, y_pred = tensors(y_true, y_pred)
     shared = ops.sum(y_true * y_pred, axis=axis)
-    false_positives = ops.sum((1 - y_true) * y_pred, axis=axis)
-    false_negatives = ops.sum(y_true * (1 - y_pred), axis=axis)
-    missed = alpha * false_positives + beta * false_negatives
-    return 1 - ops.divide(shared + epsilon(), shared + missed + epsilon())
+    missed = ops.sum(y_true * (1 - y_pred), axis=axis)
+    extra = ops.sum((1 - y_true) * y_pred, axis=axis)
+    wrong = alpha * missed + beta * extra
+    return 1 - ops.divide(shared + epsilon(), shared + wrong + epsilon())
 
 
 class Tversky(NamedLoss, function=tversky):
     """How far two regions fail to overlap, with weights of the two kinds of errors: see `tversky`.
 
     Args:
-        alpha: The weight of false positives.
-        beta: The weight of false negatives.
+        alpha: The weight of what is missed, sum(y_true (1 - y_pred)).
+        beta: The weight of what is extra, sum((1 - y_true) y_pred).
         reduction, name: As in `Loss`.
         axis: The axes to sum over; all of them for None.
         dtype: As in `Loss`.

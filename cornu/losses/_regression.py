@@ -97,7 +97,7 @@ class MeanAbsolutePercentageError(NamedLoss, function=mean_absolute_percentage_e
 
 
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
-    """mean((log(1 + y_true) - log(1 + y_pred)) ** 2) along the last axis; negative values count as 0.
+    """mean((log(1 + y_true) - log(1 + y_pred)) ** 2) along the last axis, of values >= 0.
 
     Args:
         y_true: Targets `(..., d)`.
@@ -109,9 +109,7 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
     >>> mean_squared_logarithmic_error([[0.0]], [[0.0]]).tolist()
     [0.0]
     """
-    logarithms = [
-        ops.log(ops.maximum(y, epsilon()) + 1.0) for y in operands(y_true, y_pred)
-    ]
+    logarithms = [ops.log(ops.maximum(y, epsilon()) + 1.0) for y in operands(y_true, y_pred)]
     return ops.mean(ops.square(logarithms[0] - logarithms[1]), axis=-1)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.serialization import Catalog as _Catalog
 from ..core.serialization import serialize_keras_object as _serialize
 from ..losses import binary_crossentropy as binary_crossentropy
 from ..losses import binary_focal_crossentropy as binary_focal_crossentropy
@@ -23,6 +22,7 @@ from ..losses import mean_squared_logarithmic_error as mean_squared_logarithmic_
 from ..losses import poisson as poisson
 from ..losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from ..losses import squared_hinge as squared_hinge
+from ..losses._catalog import NearCatalog as _Catalog
 from ._accuracy import Accuracy as Accuracy
 from ._accuracy import BinaryAccuracy as BinaryAccuracy
 from ._accuracy import CategoricalAccuracy as CategoricalAccuracy
@@ -34,6 +34,28 @@ from ._accuracy import categorical_accuracy as categorical_accuracy
 from ._accuracy import sparse_categorical_accuracy as sparse_categorical_accuracy
 from ._accuracy import sparse_top_k_categorical_accuracy as sparse_top_k_categorical_accuracy
 from ._accuracy import top_k_categorical_accuracy as top_k_categorical_accuracy
+from ._confusion import FalseNegatives as FalseNegatives
+from ._confusion import FalsePositives as FalsePositives
+from ._confusion import Precision as Precision
+from ._confusion import Recall as Recall
+from ._confusion import TrueNegatives as TrueNegatives
+from ._confusion import TruePositives as TruePositives
+from ._correlation import ConcordanceCorrelation as ConcordanceCorrelation
+from ._correlation import PearsonCorrelation as PearsonCorrelation
+from ._correlation import concordance_correlation as concordance_correlation
+from ._correlation import pearson_correlation as pearson_correlation
+from ._curves import AUC as AUC
+from ._curves import PrecisionAtRecall as PrecisionAtRecall
+from ._curves import RecallAtPrecision as RecallAtPrecision
+from ._curves import SensitivityAtSpecificity as SensitivityAtSpecificity
+from ._curves import SpecificityAtSensitivity as SpecificityAtSensitivity
+from ._fscore import F1Score as F1Score
+from ._fscore import FBetaScore as FBetaScore
+from ._iou import BinaryIoU as BinaryIoU
+from ._iou import IoU as IoU
+from ._iou import MeanIoU as MeanIoU
+from ._iou import OneHotIoU as OneHotIoU
+from ._iou import OneHotMeanIoU as OneHotMeanIoU
 from ._metric import Metric as Metric
 from ._of_losses import BinaryCrossentropy as BinaryCrossentropy
 from ._of_losses import CategoricalCrossentropy as CategoricalCrossentropy
@@ -51,6 +73,9 @@ from ._of_losses import SquaredHinge as SquaredHinge
 from ._reduction import Mean as Mean
 from ._reduction import MeanMetricWrapper as MeanMetricWrapper
 from ._reduction import Sum as Sum
+from ._regression import CosineSimilarity as CosineSimilarity
+from ._regression import R2Score as R2Score
+from ._regression import RootMeanSquaredError as RootMeanSquaredError
 
 #: Short names of metrics, in either case.
 _SHORT = {

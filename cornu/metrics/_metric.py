@@ -44,18 +44,18 @@ class Metric:
     #: Whether a larger result is better ("up") or a smaller one ("down"), where that is known.
     _direction: str | None = None
 
-    _tracker: Tracker
     _dtype: str
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        instance = super().__new__(cls)
-        object.__setattr__(instance, "_tracker", Tracker())
-        return instance
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or naming.auto_name(type(self).__name__)
         self._dtype_policy = dtype_policies.get(dtype or floatx())
         self._dtype = self._dtype_policy.compute_dtype
+
+    @property
+    def _tracker(self) -> Tracker:
+        """What knows the parts; made at its first use, so before `__init__` has run too."""
+        tracker: Tracker = self.__dict__.setdefault("_parts", Tracker())
+        return tracker
 
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) not in PLAIN:
@@ -176,11 +176,12 @@ class Metric:
         variables = self.variables
         if len(values) != len(variables):
             raise ValueError(
-                f"`metric_variables` must have a value for each of the {len(variables)} variables of "
-                f"the metric {self.name!r}. Received: {len(values)} values. "
+                f"`metric_variables` must have a value for each of the {len(variables)} variables "
+                f"of the metric {self.name!r}. Received: {len(values)} values. "
                 "`[v.path for v in metric.variables]` lists them."
             )
-        return StatelessScope(zip(variables, values, strict=True))
+        given = [value.value if isinstance(value, Variable) else value for value in values]
+        return StatelessScope(zip(variables, given, strict=True))
 
     def _values_in(self, scope: StatelessScope) -> list[Any]:
         return [
@@ -201,5 +202,3 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
-
-

@@ -135,7 +135,9 @@ class MeanMetricWrapper(Mean):
         self._fn_kwargs = kwargs
         self._direction = "down" if _is_loss(fn) else self._direction
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         """Take a batch into account; values that the predictions' mask excludes don't count."""
         mask = get_keras_mask(y_pred)
         values = self._fn(y_true, y_pred, **self._fn_kwargs)

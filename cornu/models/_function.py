@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..core import tree
@@ -18,8 +19,9 @@ class Graph(NamedTuple):
     operations: list[Operation]
 
 
-class Slot(NamedTuple):
-    """Where in a run's list of values a tensor's value is."""
+@dataclass(frozen=True)
+class Slot:
+    """Where in a run's list of values a tensor's value is; a leaf to `tree`, as tensors are."""
 
     index: int
 
@@ -48,15 +50,25 @@ class Function(Operation):
     (2, 3)
     """
 
+    _inputs_struct: Any
+    _outputs_struct: Any
+    _inputs: list[KerasTensor]
+    _outputs: list[KerasTensor]
+    _graph: Graph
+    _steps: list[Step]
+    _output_slots: list[int]
+    _size: int
+
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
         super().__init__(name=name)
         self._set_graph(inputs, outputs)
 
     def _set_graph(self, inputs: Any, outputs: Any) -> None:
-        self._inputs_struct = inputs
-        self._outputs_struct = outputs
-        self._inputs: list[KerasTensor] = [x for x in tree.flatten(inputs) if x is not None]
-        self._outputs: list[KerasTensor] = [x for x in tree.flatten(outputs) if x is not None]
+        # Past `__setattr__`: a graph is not made of parts that a model tracks.
+        attributes = vars(self)
+        attributes["_inputs_struct"], attributes["_outputs_struct"] = inputs, outputs
+        attributes["_inputs"] = [x for x in tree.flatten(inputs) if x is not None]
+        attributes["_outputs"] = [x for x in tree.flatten(outputs) if x is not None]
         for which, tensors in (("inputs", self._inputs), ("outputs", self._outputs)):
             for x in tensors:
                 if not isinstance(x, KerasTensor):
@@ -66,10 +78,9 @@ class Function(Operation):
                     )
         if not self._outputs:
             raise ValueError(f"A model needs an output. Received: outputs={outputs!r}.")
-        self._graph = find_graph(self._inputs, self._outputs)
-        self._steps, self._output_slots, self._size = _plan(
-            self._graph, self._inputs, self._outputs
-        )
+        graph = attributes["_graph"] = find_graph(self._inputs, self._outputs)
+        plan = _plan(graph, self._inputs, self._outputs)
+        attributes["_steps"], attributes["_output_slots"], attributes["_size"] = plan
 
     @property
     def operations(self) -> list[Operation]:
@@ -111,11 +122,10 @@ class Function(Operation):
                     lambda x: values[x.index] if isinstance(x, Slot) else x, (args, dict(kwargs))
                 )
                 outputs = call(operation, args, kwargs)
-            if len(results) == 1:
-                (values[results[0]],) = tree.flatten(outputs) if type(outputs) in _NESTS else (outputs,)
-            else:
-                for index, value in zip(results, tree.flatten(outputs), strict=True):
-                    values[index] = value
+            given = tree.flatten(outputs) if type(outputs) in _NESTS else (outputs,)
+            given = [value for value in given if value is not None]
+            for index, value in zip(results, given, strict=True):
+                values[index] = value
         if isinstance(self._outputs_struct, KerasTensor):
             return values[self._output_slots[0]]
         return tree.pack_sequence_as(

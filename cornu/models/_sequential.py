@@ -62,6 +62,7 @@ class Sequential(Model):
                 f"A Sequential model has one input. Received: a second one, {layer.name!r}, for "
                 f"{self.name!r}."
             )
+        self._tracker.locked = ""  # type: ignore[attr-defined]
         if not self._stack and layer._given_shape is not None and not isinstance(layer, InputLayer):
             self._stack.append(Input(layer._given_shape).__dict__["_keras_history"].operation)
         self._stack.append(layer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import _operators as _operators
+from . import image as image
 from . import linalg as linalg
 from . import nn as nn
 from . import numpy as numpy
@@ -77,6 +78,8 @@ from .nn import categorical_crossentropy as categorical_crossentropy
 from .nn import celu as celu
 from .nn import conv as conv
 from .nn import conv_transpose as conv_transpose
+from .nn import ctc_decode as ctc_decode
+from .nn import ctc_loss as ctc_loss
 from .nn import depth_to_space as depth_to_space
 from .nn import depthwise_conv as depthwise_conv
 from .nn import dot_product_attention as dot_product_attention
@@ -236,9 +239,9 @@ from .numpy import less as less
 from .numpy import less_equal as less_equal
 from .numpy import linspace as linspace
 from .numpy import log as log
-from .numpy import log10 as log10
 from .numpy import log1p as log1p
 from .numpy import log2 as log2
+from .numpy import log10 as log10
 from .numpy import logaddexp as logaddexp
 from .numpy import logaddexp2 as logaddexp2
 from .numpy import logical_and as logical_and

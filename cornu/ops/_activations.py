@@ -94,7 +94,7 @@ def selu(x: Tensor) -> Tensor:
     return constant(SELU_SCALE, x) * elu(x, SELU_ALPHA)
 
 
-@op
+@op(constructed=("threshold", "default_value"))
 def threshold(x: Tensor, threshold: Tensor, default_value: Tensor) -> Tensor:
     """x where it is larger than `threshold`, else `default_value`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ._bodies import constant, rank_of
 op = namespace("nn")
 
 
-@op(promote=floating)
+@op(promote=floating, called=("scale",))
 def dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -67,8 +67,10 @@ def dot_product_attention(
     scores = engine().reshape(scores, (batch, heads, queries, keys))
     if dtype in ("float16", "bfloat16"):
         scores = engine().cast(scores, "float32")
-    factor = scale if scale is not None else 1 / math.sqrt(size)
-    scores = scores * constant(factor, scores)
+    if scale is None:
+        scores = scores * engine().rsqrt(constant(size, scores))
+    else:
+        scores = scores * constant(scale, scores)
     if attn_logits_soft_cap is not None:
         cap = constant(attn_logits_soft_cap, scores)
         scores = cap * engine().tanh(scores / cap)
@@ -81,8 +83,8 @@ def dot_product_attention(
     return engine().reshape(result, (batch, queries, heads, engine().shape_of(value)[-1]))
 
 
-def _heads_per_group(heads: int, groups: int) -> int:
-    if heads % groups:
+def _heads_per_group(heads: Any, groups: Any) -> Any:
+    if isinstance(heads, int) and isinstance(groups, int) and heads % groups:
         raise ValueError(
             "The heads of the query must be a multiple of those of key and value. "
             f"Received: query heads={heads}, key heads={groups}."

@@ -16,7 +16,7 @@ from ..core.config import standardize_data_format
 from ..core.op import floating, namespace
 from ..core.types import Tensor
 from ..engines import current as engine
-from ._bodies import channels_first, channels_last, numeric, rank_of
+from ._bodies import channels_first, channels_last, differ, numeric, rank_of
 
 op = namespace("nn")
 Sizes = int | Sequence[int]
@@ -57,7 +57,9 @@ def window_pads(
     return tuple(map(_same_pads, spatial, window, strides, dilation))
 
 
-def _same_pads(size: Any, extent: int, stride: int, rate: int) -> tuple[int, int]:
+def _same_pads(size: Any, extent: Any, stride: int, rate: int) -> tuple[int, int]:
+    if not isinstance(extent, int):
+        return 0, 0
     reach = (extent - 1) * rate + 1
     # Where the size is unknown so is the number of positions, unless the stride is 1.
     rest = size % stride if isinstance(size, int) else 0
@@ -85,7 +87,7 @@ def _check_rank(name: str, x: Tensor, kernel: Tensor) -> int:
     return rank
 
 
-def _check_fits(
+def check_fits(
     name: str,
     x: Tensor,
     window: Sequence[int],
@@ -94,7 +96,8 @@ def _check_fits(
 ) -> None:
     spatial = engine().shape_of(x)[1:-1]
     for size, extent, (low, high), rate in zip(spatial, window, pads, dilation, strict=True):
-        if isinstance(size, int) and size + low + high < (extent - 1) * rate + 1:
+        known = isinstance(size, int) and isinstance(extent, int)
+        if known and size + low + high < (extent - 1) * rate + 1:
             raise ValueError(
                 f"The output of `{name}` would be empty: the window is larger than the input. "
                 f"Received: inputs.shape={engine().shape_of(x)} (channels last), "
@@ -143,7 +146,7 @@ def conv(
 
 def _groups(x: Tensor, kernel: Tensor) -> int:
     channels, depth = engine().shape_of(x)[-1], engine().shape_of(kernel)[-2]
-    if not isinstance(channels, int):
+    if not isinstance(channels, int) or not isinstance(depth, int):
         return 1
     if channels % depth:
         raise ValueError(
@@ -164,7 +167,7 @@ def _conv(
 ) -> Tensor:
     window = engine().shape_of(kernel)[:-2]
     pads = window_pads(x, window, strides, dilation, padding)
-    _check_fits("conv", x, window, pads, dilation)
+    check_fits("conv", x, window, pads, dilation)
     return engine().conv(x, kernel, strides, pads, dilation, groups)
 
 
@@ -204,15 +207,14 @@ def _depthwise(
     x: Tensor, kernel: Tensor, strides: tuple[int, ...], padding: str, dilation: tuple[int, ...]
 ) -> Tensor:
     *window, channels, multiplier = engine().shape_of(kernel)
-    found = engine().shape_of(x)[-1]
-    if isinstance(found, int) and found != channels:
+    if differ(engine().shape_of(x)[-1], channels):
         raise ValueError(
             "A depthwise kernel must have as many channels as the inputs. Received: "
             f"inputs.shape={engine().shape_of(x)} (channels last), "
             f"kernel.shape={engine().shape_of(kernel)}."
         )
     grouped = engine().reshape(kernel, (*window, 1, channels * multiplier))
-    return _conv(x, grouped, strides, padding, dilation, channels)
+    return _conv(x, grouped, strides, padding, dilation, _groups(x, grouped))
 
 
 @op(promote=numeric)
@@ -293,8 +295,10 @@ def conv_transpose(
     )
 
 
-def _transposed_pads(reach: int, stride: int, padding: str, extra: int | None) -> tuple[int, int]:
+def _transposed_pads(reach: Any, stride: int, padding: str, extra: int | None) -> tuple[int, int]:
     """Pads of the spread input, from how much of the full result is cropped on either side."""
+    if not isinstance(reach, int):
+        return 0, 0
     if padding == "valid":
         low, high = 0, -(max(stride - reach, 0) if extra is None else extra)
     else:
@@ -362,7 +366,7 @@ def _pool(
 
     def body(x: Tensor) -> Tensor:
         pads = window_pads(x, window, steps, (1,) * rank, padding)
-        _check_fits(name, x, window, pads, (1,) * rank)
+        check_fits(name, x, window, pads, (1,) * rank)
         return getattr(engine(), name)(x, window, steps, pads)
 
     return _oriented(inputs, data_format, body)

@@ -12,7 +12,6 @@ from ..core import dtypes, tree
 from ..core.dtypes import is_float, numpy_dtype, standardize_dtype
 from ..core.keras_tensor import KerasTensor
 from ..core.op import namespace
-from ..core.operation import any_symbolic
 from ..core.types import DType, Index, Nest, Raw, Tensor
 from ..core.variable import Variable
 from ..engines import current as engine
@@ -99,13 +98,11 @@ def saturate_cast(x: Raw, dtype: DType) -> Tensor:
 
 def _limits(dtype: str, source: str) -> tuple[Any, Any]:
     """The finite range of a dtype, in numbers that the source dtype holds."""
-    import ml_dtypes
-
     if dtype == "bool":
         return 0, 1
     if is_float(dtype):
-        found = ml_dtypes.finfo(numpy_dtype(dtype))
-        return float(found.min), float(found.max)
+        largest = _largest_float(numpy_dtype(dtype))
+        return -largest, largest
     low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     if not is_float(source):
         return low, high
@@ -114,12 +111,17 @@ def _limits(dtype: str, source: str) -> tuple[Any, Any]:
 
 def _below(value: int, dtype: np.dtype[Any]) -> Any:
     """The largest float of a dtype that is not above an integer 2**k - 1."""
+    with np.errstate(over="ignore"):
+        held = np.float64(value).astype(dtype)
+    if not np.isfinite(held):
+        return _largest_float(dtype)
+    return held if float(held) <= value else np.nextafter(held, dtype.type(0))
+
+
+def _largest_float(dtype: np.dtype[Any]) -> float:
     import ml_dtypes
 
-    held = np.float64(value).astype(dtype)
-    if not np.isfinite(held):
-        return ml_dtypes.finfo(dtype).max
-    return held if float(held) <= value else np.nextafter(held, dtype.type(0))
+    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
 
 
 def dtype(x: Any) -> str:
@@ -294,7 +296,7 @@ def unstack(x: Raw, num: int | None = None, axis: int = 0) -> list[Tensor]:
 # ------------------------------------------------------------------ control flow
 
 
-@op(compose=False)
+@op(compose=False, called=("true_fn", "false_fn"))
 def cond(pred: Nest, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """The result of one of two calls.
 
@@ -332,7 +334,7 @@ def switch(index: Any, branches: Any, *operands: Any) -> Any:
     return _switch(index, branches, operands)
 
 
-@op(compose=False, named="switch")
+@op(compose=False, named="switch", called=("branches",))
 def _switch(index: Nest, branches: Any, operands: Nest = ()) -> Any:
     branches = tuple(branches)
     if not branches:
@@ -398,7 +400,7 @@ def while_loop(
     return tuple(state) if several else state[0]
 
 
-@op(compose=False)
+@op(compose=False, constructed=("lower", "upper"))
 def fori_loop(lower: Nest, upper: Nest, body_fun: Callable[..., Any], init_val: Nest) -> Any:
     """`val = body_fun(i, val)` for i from `lower` to `upper` - 1.
 
@@ -415,7 +417,10 @@ def fori_loop(lower: Nest, upper: Nest, body_fun: Callable[..., Any], init_val: 
     init = _tensors(init_val)
     if isinstance(lower, int) and isinstance(upper, int):
         steps = engine().arange(lower, max(lower, upper), 1, "int32")
-        turn = lambda val, i: (_tensors(body_fun(i, val)), None)  # noqa: E731
+
+        def turn(val: Any, i: Tensor) -> tuple[Any, None]:
+            return _tensors(body_fun(i, val)), None
+
         return engine().scan(turn, init, steps, None, False)[0]
     first, end = (engine().cast(_tensor(bound), "int32") for bound in (lower, upper))
     one = engine().full((), 1, "int32")
@@ -426,7 +431,7 @@ def fori_loop(lower: Nest, upper: Nest, body_fun: Callable[..., Any], init_val: 
     )[1]
 
 
-@op(compose=False)
+@op(compose=False, called=("f",))
 def scan(
     f: Callable[..., Any],
     init: Nest,
@@ -476,7 +481,7 @@ def scan(
     return engine().scan(step, init, xs, length, reverse)
 
 
-@op(compose=False)
+@op(compose=False, called=("f",))
 def map(f: Callable[[Any], Any], xs: Nest) -> Any:
     """`f` of each slice of the leading axis, one after the other, stacked.
 
@@ -508,7 +513,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Nest) -> Any:
     return engine().vectorized_map(lambda x: _tensors(function(x)), _tensors(elements))
 
 
-@op(compose=False)
+@op(compose=False, called=("f",))
 def associative_scan(
     f: Callable[..., Any], elems: Nest, reverse: bool = False, axis: int = 0
 ) -> Any:
@@ -539,7 +544,9 @@ def associative_scan(
         packed = [tree.pack_sequence_as(elems, side) for side in (left, right)]
         return [_tensor(leaf) for leaf in tree.flatten(f(*packed))]
 
-    turned = lambda xs: [engine().flip(x, (at,)) for x, at in zip(xs, axes, strict=True)]  # noqa: E731
+    def turned(xs: list[Tensor]) -> list[Tensor]:
+        return [engine().flip(x, (at,)) for x, at in zip(xs, axes, strict=True)]
+
     known = next((size for size in sizes if isinstance(size, int)), None)
     if known is None:
         # Only the shapes are asked for, and a result has its operand's.
@@ -570,7 +577,8 @@ def _running(
         engine().concatenate([one, more], axis) if rest else one
         for one, more, axis in zip(first, even, axes, strict=True)
     ]
-    return [_interleaved(*pair, axis) for *pair, axis in zip(even, odd, axes, strict=True)]
+    columns = zip(even, odd, axes, strict=True)
+    return [_interleaved(left, right, axis) for left, right, axis in columns]
 
 
 def _interleaved(even: Tensor, odd: Tensor, axis: int) -> Tensor:

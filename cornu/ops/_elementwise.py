@@ -234,7 +234,7 @@ def _ignoring_nan(x1: Tensor, x2: Tensor, chosen: Tensor) -> Tensor:
     return engine().where(isnan(x1), x2, engine().where(isnan(x2), x1, chosen))
 
 
-@op
+@op(constructed=("x_min", "x_max"))
 def clip(x: Tensor, x_min: Tensor | None, x_max: Tensor | None) -> Tensor:
     """x limited to [x_min, x_max], elementwise; a limit of None is none.
 
@@ -936,7 +936,7 @@ def isclose(
     return close
 
 
-@op(promote=floating)
+@op(promote=floating, constructed=("rtol", "atol"))
 def allclose(
     x1: Tensor, x2: Tensor, rtol: Tensor = 1e-5, atol: Tensor = 1e-8, equal_nan: bool = False
 ) -> Tensor:

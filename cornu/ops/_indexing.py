@@ -356,7 +356,7 @@ def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = Fal
     return engine().logical_not(found) if invert else found
 
 
-@op(compose=False)
+@op(compose=False, constructed=("fill_value",))
 def unique(
     x: Raw,
     sorted: bool = True,

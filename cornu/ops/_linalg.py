@@ -185,9 +185,7 @@ def qr(x: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     [[2.0, 0.0], [0.0, 4.0]]
     """
     if mode not in ("reduced", "complete"):
-        raise ValueError(
-            f"`mode` must be 'reduced' or 'complete'. Received: mode={mode!r}."
-        )
+        raise ValueError(f"`mode` must be 'reduced' or 'complete'. Received: mode={mode!r}.")
     _check_matrix("qr", x)
     return engine().qr(x, mode)
 
@@ -218,9 +216,7 @@ def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Tensor:
     >>> solve_triangular([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0]).tolist()
     [1.0, 1.0]
     """
-    return _solved(
-        "solve_triangular", a, b, lambda a, b: engine().solve_triangular(a, b, lower)
-    )
+    return _solved("solve_triangular", a, b, lambda a, b: engine().solve_triangular(a, b, lower))
 
 
 @op(promote=single)
@@ -240,7 +236,7 @@ def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     [4.0, 2.0]
     """
     _check_matrix("svd", x)
-    u, s, vh = engine().svd(x, full_matrices)
+    u, s, vh = engine().svd(x, full_matrices and compute_uv)
     return (u, s, vh) if compute_uv else s
 
 
@@ -298,7 +294,7 @@ def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
     return engine().sum(above, (last,), False)
 
 
-@op(compose=False)
+@op(compose=False, called=("fun",))
 def jvp(
     fun: Callable[..., Any], primals: Nest, tangents: Nest, has_aux: bool = False
 ) -> tuple[Any, ...]:
@@ -339,9 +335,7 @@ def _norm_axes(ord: Any, axis: Axis, rank: int) -> tuple[int, ...]:
         return (axis_from_front(axis, rank),)
     axes = tuple(axis_from_front(one, rank) for one in axis)
     if len(axes) not in (1, 2) or len(set(axes)) < len(axes):
-        raise ValueError(
-            f"`axis` must be one axis or two. Received: axis={axis}, ord={ord!r}."
-        )
+        raise ValueError(f"`axis` must be one axis or two. Received: axis={axis}, ord={ord!r}.")
     return axes
 
 
@@ -422,8 +416,7 @@ def _solved(name: str, a: Tensor, b: Tensor, solver: Callable[..., Tensor]) -> T
     check_square(name, a)
     a_dims, b_dims = engine().shape_of(a), engine().shape_of(b)
     is_vector = len(b_dims) == 1 or (
-        len(b_dims) == len(a_dims) - 1
-        and not any(map(_differ, b_dims, a_dims))
+        len(b_dims) == len(a_dims) - 1 and not any(map(_differ, b_dims, a_dims))
     )
     if not is_vector and len(b_dims) < 2:
         raise ValueError(

@@ -218,8 +218,9 @@ def _count(data: Tensor, segment_ids: Tensor, num_segments: int | None) -> Any:
 def _segments(data: Raw, segment_ids: Raw, count: Any, reduction: str) -> Tensor:
     """Slices joined by segment. Those of no segment go to an additional one, which is cut off."""
     dtype, dims = engine().dtype_of(data), engine().shape_of(data)
-    low, high = constant(0, segment_ids), engine().cast(
-        engine().full((), count, "int32"), engine().dtype_of(segment_ids)
+    low, high = (
+        constant(0, segment_ids),
+        engine().cast(engine().full((), count, "int32"), engine().dtype_of(segment_ids)),
     )
     inside = engine().logical_and(
         engine().greater_equal(segment_ids, low), engine().less(segment_ids, high)
@@ -264,8 +265,7 @@ def top_k(x: Raw, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     dims = engine().shape_of(x)
     if not dims or (isinstance(dims[-1], int) and k > dims[-1]):
         raise ValueError(
-            "`k` must be at most the size of the last axis. "
-            f"Received: k={k}, x.shape={dims}."
+            f"`k` must be at most the size of the last axis. Received: k={k}, x.shape={dims}."
         )
     return engine().top_k(x, k)
 
@@ -392,7 +392,7 @@ def irfft(x: Tensors, fft_length: int | None = None) -> Tensor:
     return engine().irfft(_fitted(numbers, fft_length // 2 + 1), fft_length)
 
 
-@op(promote=single, compose=False)
+@op(promote=single, compose=False, constructed=("window",))
 def stft(
     x: Tensor,
     sequence_length: int,
@@ -407,7 +407,7 @@ def stft(
         x: `(..., time)`.
         sequence_length: The window's length.
         sequence_stride: From the start of one window to that of the next.
-        fft_length: The length of each transform, at least that of the window, which is centred in it.
+        fft_length: The length of each transform; the window is centred in it, with zeros around.
         window: `"hann"`, `"hamming"`, a tensor `(sequence_length,)`, or None for `fft_length` ones.
         center: Whether the signal is reflected at its ends, so that window i is centred at
             `i * sequence_stride`.
@@ -423,7 +423,7 @@ def stft(
     return _stft(x, weights, sequence_stride, fft_length, center)
 
 
-@op(promote=single, compose=False)
+@op(promote=single, compose=False, constructed=("window",))
 def istft(
     x: Tensors,
     sequence_length: int,
@@ -473,9 +473,7 @@ def _istft(
     frames = engine().irfft(engine().complex(real, imaginary), fft_length)
     *leading, count, _ = engine().shape_of(frames)
     signal = _overlapped(engine().multiply(frames, weights), stride)
-    squares = engine().broadcast_to(
-        engine().multiply(weights, weights), (count, fft_length)
-    )
+    squares = engine().broadcast_to(engine().multiply(weights, weights), (count, fft_length))
     scale = _overlapped(squares, stride)
     # Where all windows are zero, so is the signal.
     least = constant(1e-8, scale)
@@ -530,11 +528,11 @@ def _weights(window: Any, sequence_length: int, fft_length: int) -> Any:
     if isinstance(window, str):
         return np.pad(_named_window(window, sequence_length), pads).astype("float32")
     window = engine().convert_to_tensor(window)
-    if engine().shape_of(window) != (sequence_length,):
+    dims = engine().shape_of(window)
+    if len(dims) != 1 or (_integers(*dims) and dims[0] != sequence_length):
         raise ValueError(
             "`window` must have the shape (sequence_length,). "
-            f"Received: window.shape={engine().shape_of(window)}, "
-            f"sequence_length={sequence_length}."
+            f"Received: window.shape={dims}, sequence_length={sequence_length}."
         )
     return engine().pad(window, pads, 0)
 
@@ -543,8 +541,7 @@ def _named_window(name: str, length: int) -> np.ndarray[Any, Any]:
     share = {"hann": 0.5, "hamming": 0.54}.get(name)
     if share is None:
         raise ValueError(
-            "`window` must be 'hann', 'hamming', a tensor or None. "
-            f"Received: window={name!r}."
+            f"`window` must be 'hann', 'hamming', a tensor or None. Received: window={name!r}."
         )
     return share - (1 - share) * np.cos(2 * np.pi * np.arange(length) / length)
 
@@ -636,9 +633,7 @@ def check_square(name: str, x: Tensor) -> None:
     """Refuse what is not a stack of square matrices."""
     dims = engine().shape_of(x)
     if len(dims) < 2 or (_integers(*dims[-2:]) and dims[-1] != dims[-2]):
-        raise ValueError(
-            f"`{name}` takes square matrices (..., n, n). Received: shape {dims}."
-        )
+        raise ValueError(f"`{name}` takes square matrices (..., n, n). Received: shape {dims}.")
 
 
 def _integers(*sizes: Any) -> bool:

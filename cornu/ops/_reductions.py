@@ -206,8 +206,24 @@ def min(x: Tensor, axis: Axis = None, keepdims: bool = False, initial: Raw | Non
     return _with_initial(engine().min, x, axes, keepdims, initial)
 
 
-amax = max
-amin = min
+@op
+def amax(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """As `max`.
+
+    >>> int(amax([1, 5]))
+    5
+    """
+    return max(x, axis, keepdims)
+
+
+@op
+def amin(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """As `min`.
+
+    >>> int(amin([1, 5]))
+    1
+    """
+    return min(x, axis, keepdims)
 
 
 def _axes_with_elements(name: str, x: Tensor, axis: Axis, initial: Any = None) -> tuple[int, ...]:

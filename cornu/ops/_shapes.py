@@ -559,9 +559,12 @@ def array_split(x: Raw, indices_or_sections: Shape, axis: int = 0) -> list[Tenso
     [[1, 2], [3]]
     """
     axis = axis_from_front(axis, rank_of(x))
-    if isinstance(indices_or_sections, tuple):
-        return _cut(x, indices_or_sections, axis)
-    count = int(indices_or_sections)  # type: ignore[call-overload]
+    if not isinstance(indices_or_sections, int):
+        raise TypeError(
+            "`array_split` takes a number of parts. "
+            f"Received: indices_or_sections={indices_or_sections}. Use `split` for indices."
+        )
+    count = indices_or_sections
     if count < 1:
         raise ValueError(
             f"`array_split` makes at least one part. Received: indices_or_sections={count}."

@@ -83,9 +83,9 @@ from ._elementwise import left_shift as left_shift
 from ._elementwise import less as less
 from ._elementwise import less_equal as less_equal
 from ._elementwise import log as log
-from ._elementwise import log10 as log10
 from ._elementwise import log1p as log1p
 from ._elementwise import log2 as log2
+from ._elementwise import log10 as log10
 from ._elementwise import logaddexp as logaddexp
 from ._elementwise import logaddexp2 as logaddexp2
 from ._elementwise import logical_and as logical_and

@@ -43,7 +43,6 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer: Optimizer = inner_optimizer
         self.initial_scale = initial_scale
         self.dynamic_growth_steps = dynamic_growth_steps
-        self._variables = []
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Make the scale, and the inner optimizer's state."""

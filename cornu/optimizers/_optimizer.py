@@ -60,6 +60,8 @@ class Optimizer:
 
     #: What is kept for each variable: the names of its slots.
     slots: ClassVar[tuple[str, ...]] = ()
+    #: Slots that come after all others in files, each for all variables.
+    late_slots: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -200,6 +202,9 @@ class Optimizer:
             for variable in variables:
                 for name, made in self.make_slots(variable).items():
                     self._slots.setdefault(name, []).append(made)
+        late = [v for name in self.late_slots for v in self._slots.get(name, ()) if v is not None]
+        moved = {id(v) for v in late}
+        self._variables = [*(v for v in self._variables if id(v) not in moved), *late]
         self.built = True
 
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:

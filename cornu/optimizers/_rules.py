@@ -70,6 +70,7 @@ class Adam(Optimizer):
     """
 
     slots = ("momentum", "velocity")
+    late_slots = ("largest",)
 
     def __init__(
         self,
@@ -225,6 +226,8 @@ class RMSprop(Optimizer):
         epsilon: Keeps the division finite.
         centered: Whether the mean gradient is taken off, so that it is a variance.
     """
+
+    late_slots = ("last", "average")
 
     def __init__(
         self,
@@ -602,13 +605,8 @@ class Muon(Optimizer):
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """The momentum, and Adam's mean of squares where Adam is used."""
         add = self.add_variable_from_reference
-        velocity = add(variable, "velocity") if self._takes_adam(variable) else None
-        if velocity is not None:
-            # The momentum comes first in files.
-            self._variables.remove(velocity)
         momentum = add(variable, "momentum")
-        if velocity is not None:
-            self._own(velocity)
+        velocity = add(variable, "velocity") if self._takes_adam(variable) else None
         return {"moved": momentum, "velocity": velocity}
 
     def _decay(self, variables: Any, rate: Any) -> None:

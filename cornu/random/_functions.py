@@ -133,9 +133,7 @@ def gamma(shape: Shape, alpha: Any, dtype: DType = None, seed: Seed = None) -> T
     return _draws.gamma(draw_seed(seed), _shape(shape), alpha, dtype)
 
 
-def beta(
-    shape: Shape, alpha: Any, beta: Any, dtype: DType = None, seed: Seed = None
-) -> Tensor:
+def beta(shape: Shape, alpha: Any, beta: Any, dtype: DType = None, seed: Seed = None) -> Tensor:
     """Numbers in [0, 1] from a beta distribution.
 
     Args:

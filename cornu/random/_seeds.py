@@ -38,6 +38,8 @@ class SeedGenerator:
     True
     """
 
+    _tracked_as: ClassVar[str] = "seed_generators"
+
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
         kwargs.pop("backend", None)
         if kwargs:

@@ -162,8 +162,13 @@ class CompiledLoss:
 
     @property
     def metrics(self) -> list[Metric]:
-        """The mean loss of each output, where there are several losses."""
-        return [tracker for tracker in self._trackers if tracker is not None]
+        """The mean loss of each output, where there are several losses; in the order of those."""
+        found = [(i, tracker) for i, tracker in enumerate(self._trackers) if tracker is not None]
+        if isinstance(self.loss, dict) and self.outputs is not None:
+            given = {name: place for place, name in enumerate(self.loss)}
+            outputs = self.outputs
+            found.sort(key=lambda entry: given.get(outputs.label(entry[0]), len(given)))
+        return [tracker for _, tracker in found]
 
     def build(self, y: Any, y_pred: Any, output_names: Sequence[str] | None = None) -> None:
         """Match the losses with the outputs.
@@ -333,8 +338,8 @@ class CompiledMetrics:
         for name, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if given is not None and not _is_container(given):
                 raise ValueError(
-                    f"`{name}` must be a list, a tuple or a dictionary. Received: {name}={given!r}. "
-                    f"Write `{name}=[{given!r}]`."
+                    f"`{name}` must be a list, a tuple or a dictionary. "
+                    f"Received: {name}={given!r}. Write `{name}=[{given!r}]`."
                 )
             for leaf in tree.flatten(given):
                 if isinstance(leaf, str) and leaf.lower() not in _ACCURACY + _CROSSENTROPY:
@@ -435,8 +440,8 @@ class CompiledMetrics:
             except (TypeError, ValueError) as error:
                 error.add_note(
                     f"Raised by the metric {metric.name!r} of the output "
-                    f"{self.outputs.label(index)!r}: y of shape {_outline(arguments[0])}, y_pred of "
-                    f"shape {_outline(arguments[1])}."
+                    f"{self.outputs.label(index)!r}: y of shape {_outline(arguments[0])}, "
+                    f"y_pred of shape {_outline(arguments[1])}."
                 )
                 raise
 
@@ -512,8 +517,8 @@ def _is_ours(target: Any) -> bool:
 
 
 def _name_of(target: Any) -> str:
-    name = getattr(target, "name", None) or getattr(target, "__name__", type(target).__name__)
-    return naming.to_snake_case(name)
+    name = getattr(target, "name", None) or getattr(target, "__name__", None)
+    return naming.to_snake_case(name or type(target).__name__)
 
 
 def _unused(name: str, taken: Sequence[str]) -> str:

@@ -97,38 +97,27 @@ class Progress:
             say(line.plain)
 
     def pause(self) -> None:
-        """Take the live line away; the next `update` draws it again."""
+        """Take the live line away, after an error, say; the next `update` draws it again."""
         if self._live is not None:
             self._live.stop()
             self._live = None
             _forget_shown(self)
 
-    def close(self) -> None:
-        """End without a finished line, after an error, say."""
-        self._done = True
-        self._next_drawing = math.inf
-        self.pause()
-
     def line(self, step: int, values: Mapping[str, Any], finished: bool) -> Text:
         """The line: title, bar, steps, time, metrics."""
         from rich.text import Text
 
-        if self._shows_live:
-            parts = [
-                Text(self.title, style="bold"),
-                _bar(step, self.target, self.width),
-                Text(self._count(step), style="bold"),
-                Text(self._time(step, finished)),
-            ]
-            line = Text(" ").join(part for part in parts if part.plain)
-        else:
-            fields = [self.title, self._count(step), *self._time(step, finished).split(" ")]
-            line = Text(" - ".join(field for field in fields if field))
-        for name, value in values.items():
-            shown = format_value(value)
-            line.append(f" - {name}: ")
-            line.append(shown, style="bold red" if "nan" in shown else "")
-        return line
+        time = self._time(step, finished)
+        if not self._shows_live:
+            fields = [self.title, self._count(step), *time.split(" ")]
+            return Text(" - ".join(filter(None, fields))).append(_metrics(values))
+        head = Text(self.title, style="bold")
+        tail = Text(self._count(step), style="bold").append(f" {time}", style="not bold")
+        tail.append(_metrics(values))
+        room = _console().width - len(head) - len(tail) - 2
+        # A line that is too long in any case is broken, and keeps its bar.
+        bar = _bar(step, self.target, min(self.width, room) if room >= 5 else self.width)
+        return Text(" ").join(part for part in (head, bar, tail) if part.plain)
 
     def _count(self, step: int) -> str:
         return f"{step}/{'Unknown' if self.target is None else self.target}"
@@ -249,7 +238,7 @@ def format_value(value: Any) -> str:
     if isinstance(value, str):
         return value
     number = float(np.mean(np.asarray(value, dtype="float64")))
-    return f"{number:.4f}" if number == 0 or not abs(number) <= 1e-3 else f"{number:.4e}"
+    return f"{number:.4e}" if abs(number) <= 1e-3 else f"{number:.4f}"
 
 
 def format_seconds(seconds: float) -> str:
@@ -276,6 +265,16 @@ def format_step_time(seconds: float, unit: str) -> str:
     if seconds >= 1e-3:
         return f"{seconds * 1e3:.0f}ms/{unit}"
     return f"{seconds * 1e6:.0f}us/{unit}"
+
+
+def _metrics(values: Mapping[str, Any]) -> Text:
+    from rich.text import Text
+
+    text = Text(style="not bold")
+    for name, value in values.items():
+        shown = format_value(value)
+        text.append(f" - {name}: ").append(shown, style="bold red" if "nan" in shown else "")
+    return text
 
 
 def _bar(step: int, target: int | None, width: int) -> Text:

@@ -88,28 +88,32 @@ class Trainer(_Base):
                 "`steps_per_execution` must be a positive integer. Received: "
                 f"steps_per_execution={steps_per_execution!r}."
             )
-        self.optimizer = optimizers_module.get(optimizer)
+        optimizer = optimizers_module.get(optimizer)
         if (
             auto_scale_loss
             and getattr(self, "dtype_policy", None) is not None
             and self.dtype_policy.name == "mixed_float16"
-            and self.optimizer is not None
-            and not isinstance(self.optimizer, optimizers_module.LossScaleOptimizer)
+            and optimizer is not None
+            and not isinstance(optimizer, optimizers_module.LossScaleOptimizer)
         ):
-            self.optimizer = optimizers_module.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
-        self.auto_scale_loss = auto_scale_loss
-        self._compile_loss = CompiledLoss(loss, loss_weights) if loss is not None else None
-        self.loss = loss
+            optimizer = optimizers_module.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
         has_metrics = metrics is not None or weighted_metrics is not None
-        self._compile_metrics = CompiledMetrics(metrics, weighted_metrics) if has_metrics else None
-        self._loss_tracker = metrics_module.Mean(name="loss")
-        self.run_eagerly = run_eagerly
-        self.jit_compile = jit_compile
-        self.steps_per_execution = steps_per_execution
-        self.stop_training = False
-        self.compiled = True
-        self._compile_config = given
-        self._functions = {}
+        # Not by `setattr`: what training holds is no part of the layer, and stays as it was given.
+        vars(self).update(
+            optimizer=optimizer,
+            loss=loss,
+            run_eagerly=run_eagerly,
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+            auto_scale_loss=auto_scale_loss,
+            stop_training=False,
+            compiled=True,
+            _compile_loss=None if loss is None else CompiledLoss(loss, loss_weights),
+            _compile_metrics=CompiledMetrics(metrics, weighted_metrics) if has_metrics else None,
+            _loss_tracker=metrics_module.Mean(name="loss"),
+            _compile_config=given,
+            _functions={},
+        )
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """What `compile` was given, as what a file can hold."""
@@ -302,7 +306,7 @@ class Trainer(_Base):
             "predict": (self._seed_states(), model),
         }
         changing, constant = groups[which]
-        changing = [*changing, *random.global_state()]
+        constant = [*constant, random.global_seed_generator().state]
         trained = tuple(id(v) for v in self.trainable_variables)
         key = (which, self.run_eagerly, trained, tuple(id(v) for v in [*changing, *constant]))
         cached = self._functions.get(which)
@@ -313,7 +317,7 @@ class Trainer(_Base):
         def execution(batches: Sequence[Any]) -> Any:
             """Run the step on each batch of one execution."""
             results = [step(data) for data in batches]
-            return _joined(results) if which == "predict" else results[-1]
+            return _joined(results) if which == "predict" else _flat_logs(results[-1])
 
         function = execution if self.run_eagerly else CompiledStep(execution, changing, constant)
         self._functions[which] = (key, function)  # type: ignore[assignment]
@@ -344,8 +348,9 @@ class Trainer(_Base):
             if which != "predict":
                 groups.append(self.metrics_variables)
             state = tuple([variable.value for variable in group] for group in groups)
-            first, second = step(state, data)
-            result, state = (first, second) if which != "predict" else (first, second)
+            result, state = step(state, data)
+            if which == "predict":  # only what the model itself changes comes back
+                groups, state = groups[1:], (state,)
             for group, values in zip(groups, state, strict=True):
                 for variable, value in zip(group, values, strict=True):
                     variable.assign(value)
@@ -454,22 +459,27 @@ class Trainer(_Base):
         )
         self._prepare(batches.first(), training=True)
         function = self.make_train_function()
+        self._initial_epoch = initial_epoch  # a callback that restores a backup moves it
         events.on_train_begin()
         logs: dict[str, Any] = {}
         try:
-            for epoch in range(initial_epoch, epochs):
+            for epoch in range(self._initial_epoch, epochs):
                 self.reset_metrics()
                 events.on_epoch_begin(epoch)
                 epoch_logs = self._epoch(batches, function, events)
                 logs = dict(epoch_logs)
                 if validate is not None and _due(epoch, validation_freq):
                     logs.update({f"val_{name}": value for name, value in validate().items()})
+                logs = dict(sorted(logs.items()))
                 events.on_epoch_end(epoch, logs)
                 _warn_of_nan(self, epoch, logs)
                 if self.stop_training:
                     break
+            if epochs > 0 and hasattr(self.optimizer, "finalize_variable_values"):
+                self.optimizer.finalize_variable_values(self.trainable_weights)
         finally:
             batches.close()
+            events.close()
         events.on_train_end(logs)
         return self.history
 
@@ -492,6 +502,8 @@ class Trainer(_Base):
         x, y, sample_weight = (
             unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
         )
+        if hasattr(x, "__next__"):
+            x = _Kept(x)
 
         def validate() -> dict[str, float]:
             result: dict[str, float] = self.evaluate(
@@ -549,12 +561,23 @@ class Trainer(_Base):
                 events.on_test_batch_end(step + len(execution) - 1, results)
         finally:
             batches.close()
+            if events is not callbacks:
+                events.close()
         logs = _numbers(results)
         events.on_test_end(logs)
         if return_dict:
             return logs
-        values = list(logs.values())
+        values = self._in_order(logs)
         return values[0] if len(values) == 1 else values
+
+    def _in_order(self, logs: dict[str, Any]) -> list[Any]:
+        """The values of logs in the order of the metrics; those named after outputs by their name."""
+        compiled = self._compile_metrics
+        by_name = compiled is not None and compiled.outputs is not None and compiled.outputs.count > 1
+        last = {id(metric) for metric in compiled.metrics} if compiled is not None and by_name else ()
+        names = [metric.name for metric in self.metrics if id(metric) not in last]
+        first = {name: logs[name] for name in names if name in logs}
+        return list({**first, **dict(sorted(logs.items()))}.values())
 
     def predict(
         self,
@@ -578,11 +601,13 @@ class Trainer(_Base):
         try:
             for step, execution in batches:
                 events.on_predict_batch_begin(step)
-                outputs = function([(data[0],) for data in execution])
+                outputs = function([(unpack_x_y_sample_weight(data)[0],) for data in execution])
                 collected.append(outputs)
                 events.on_predict_batch_end(step + len(execution) - 1, {"outputs": outputs})
         finally:
             batches.close()
+            if events is not callbacks:
+                events.close()
         events.on_predict_end()
         if not collected:
             raise ValueError(
@@ -613,26 +638,36 @@ class Trainer(_Base):
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """Train on one batch; the metrics since they were reset."""
+        """Train on one batch; the metrics of this batch."""
         self._require_compiled("train_on_batch")
         (data,) = _one_batch(x, y, sample_weight, class_weight)
         self._prepare(data, training=True)
-        return _on_batch(self.make_train_function()([data]), return_dict)
+        self.reset_metrics()
+        return self._on_batch(self.make_train_function()([data]), return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Evaluate one batch; the metrics since they were reset."""
+        """Evaluate one batch; the metrics of this batch."""
         self._require_compiled("test_on_batch")
         (data,) = _one_batch(x, y, sample_weight, None)
         self._prepare(data, training=False)
-        return _on_batch(self.make_test_function()([data]), return_dict)
+        self.reset_metrics()
+        return self._on_batch(self.make_test_function()([data]), return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch, as NumPy arrays."""
         (data,) = _one_batch(x, None, None, None)
         self._prepare(data, training=False)
-        return _to_numpy(self.make_predict_function()([(data[0],)]))
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return _to_numpy(self.make_predict_function()([(x,)]))
+
+    def _on_batch(self, results: Any, return_dict: bool) -> Any:
+        logs = _numbers(results)
+        if return_dict:
+            return logs
+        values = self._in_order(logs)
+        return values[0] if len(values) == 1 else values
 
 
 class _Batches:
@@ -645,6 +680,7 @@ class _Batches:
         self.steps: int | None = steps if steps is not None else source.num_batches
         self._peeked: list[Any] = []
         self._open: Iterator[Any] | None = None
+        self._seen = 0
 
     def first(self) -> Any:
         """The first batch, which the next epoch gives again."""
@@ -676,18 +712,25 @@ class _Batches:
         self.source.on_epoch_end()
 
     def _epoch(self) -> Iterator[Any]:
+        """The batches of one epoch: a pass, or so many steps on from where the last epoch ended."""
         given = 0
         while self.limit is None or given < self.limit:
             data = self._next()
             if data is None:
-                if self.limit is not None and self.steps is not None:
+                if self.limit is not None:
                     self._warn_of_end(given)
-                self._open = None
-                break
+                self._start_again()
+                return
             given += 1
+            self._seen += 1
             yield data
-        if self.limit is None or self.source.num_batches is not None:
-            self._open = None
+        count = self.source.num_batches
+        if self.limit is None or (count is not None and self._seen >= count):
+            self._start_again()
+
+    def _start_again(self) -> None:
+        self._open = None
+        self._seen = 0
 
     def _next(self) -> Any:
         if self._peeked:
@@ -711,18 +754,27 @@ class _Batches:
         self._open = None
 
 
+class _Kept:
+    """The batches of a generator, kept as they are read, so that each validation sees the same."""
+
+    def __init__(self, generator: Iterator[Any]) -> None:
+        self._source = iter(make_source(generator))
+        self._batches: list[Any] = []
+        self._complete = False
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._batches
+        if not self._complete:
+            self._complete = True
+            for batch in self._source:
+                self._batches.append(batch)
+                yield batch
+
+
 def _one_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> list[Any]:
     size = len(tree.flatten(x)[0])
     source = make_source(x, y, sample_weight, batch_size=size, class_weight=class_weight)
     return list(source)
-
-
-def _on_batch(results: Any, return_dict: bool) -> Any:
-    logs = _numbers(results)
-    if return_dict:
-        return logs
-    values = [np.asarray(value, dtype="float32") for value in logs.values()]
-    return values[0] if len(values) == 1 else values
 
 
 def _spec(x: Any) -> Any:
@@ -740,6 +792,14 @@ def _batch_size(x: Any) -> Any:
 
 def _same_shapes(a: Any, b: Any) -> bool:
     return [np.shape(x) for x in tree.flatten(a)] == [np.shape(x) for x in tree.flatten(b)]
+
+
+def _flat_logs(logs: Any) -> dict[str, Any]:
+    """The values of a step by name, in the order of the names; dictionaries within are opened."""
+    flat: dict[str, Any] = {}
+    for name, value in dict(logs or {}).items():
+        flat.update(_flat_logs(value) if isinstance(value, dict) else {name: value})
+    return dict(sorted(flat.items()))
 
 
 def _joined(results: list[Any]) -> Any:

@@ -38,7 +38,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     return np.eye(num_classes or int(labels.max()) + 1)[labels]
 
 
-def normalize(x: Any, axis: int = -1, order: float = 2) -> Any:
+def normalize(x: Any, axis: int = -1, order: Any = 2) -> Any:
     """`x` divided by its norm along an axis; zeros stay zeros.
 
     Args:
@@ -56,6 +56,5 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> Any:
         from .. import ops
 
         return ops.normalize(x, axis=axis, order=order)
-    norm = np.atleast_1d(np.linalg.norm(x, order, axis))
-    norm[norm == 0] = 1
-    return x / np.expand_dims(norm, axis)
+    norm = np.linalg.norm(x, ord=order, axis=axis, keepdims=True)
+    return x / np.where(norm == 0, 1, norm)

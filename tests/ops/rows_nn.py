@@ -14,11 +14,18 @@ IMAGES = A(2, 7, 6, 4)
 ELEMENTWISE = (
     *("celu", "elu", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh"),
     *("leaky_relu", "log_sigmoid", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink"),
-    *("softplus", "softsign", "sparse_plus", "sparse_sigmoid", "squareplus", "swish", "tanh_shrink"),
+    *(
+        "softplus",
+        "softsign",
+        "sparse_plus",
+        "sparse_sigmoid",
+        "squareplus",
+        "swish",
+        "tanh_shrink",
+    ),
 )
 #: Keras refuses integers or booleans here, or keeps them: no dtype to compare with.
 FLOATS_ONLY = ("sigmoid", "silu", "swish", "log_sigmoid")
-
 
 
 def _nearest_in_simplex(x: np.ndarray, axis: int) -> np.ndarray:
@@ -88,7 +95,7 @@ CONVOLUTIONS = [
     Row("separable_conv", (IMAGES, A(3, 3, 4, 2), A(1, 1, 8, 5)), {"padding": "same"}),
     *(
         Row("conv_transpose", (A(2, 5, 3), A(window, 4, 3)), {"strides": stride, **settings})
-        for window in (1, 2, 3, 5)
+        for window in (2, 3)
         for stride in (1, 2, 3)
         for settings in (
             {"padding": "valid"},
@@ -98,6 +105,8 @@ CONVOLUTIONS = [
             {"padding": "same", "output_padding": 1},
         )
     ),
+    Row("conv_transpose", (A(2, 5, 3), A(1, 4, 3)), {"strides": 3, "padding": "same"}),
+    Row("conv_transpose", (A(2, 5, 3), A(5, 4, 3)), {"strides": 2, "padding": "same"}),
     Row("conv_transpose", (IMAGES, A(3, 2, 5, 4)), {"strides": (2, 3), "padding": "same"}),
     Row("conv_transpose", (IMAGES, A(3, 2, 5, 4)), {"dilation_rate": 2, "padding": "same"}),
     Row("conv_transpose", (IMAGES, A(3, 2, 5, 4)), {"dilation_rate": 2, "strides": 1}),
@@ -185,16 +194,16 @@ LOSSES = [
         )
         for from_logits in (False, True)
     ),
-    Row(
-        "categorical_crossentropy", (PROBABILITIES, PROBABILITIES), {"axis": 0}, dtypes=HALVES
-    ),
+    Row("categorical_crossentropy", (PROBABILITIES, PROBABILITIES), {"axis": 0}, dtypes=HALVES),
     Row("sparse_categorical_crossentropy", (CLASSES, PROBABILITIES), dtypes=HALVES),
     Row("binary_crossentropy", (PROBABILITIES, PROBABILITIES), dtypes=HALVES),
     Row("binary_crossentropy", (A(4), A(4, low=-90, high=90)), {"from_logits": True}),
     Row("binary_crossentropy", (np.eye(2, dtype="float32"), np.eye(2, dtype="float32"))),
     Row("psnr", (A(3, 4), A(3, 4), 2.0), tolerance=1e-4),
     *(
-        Row("ctc_loss", (labels, A(3, 6, 5), lengths, np.array([6, 5, 4])), settings, tolerance=1e-4)
+        Row(
+            "ctc_loss", (labels, A(3, 6, 5), lengths, np.array([6, 5, 4])), settings, tolerance=1e-4
+        )
         for labels, lengths in (
             (np.array([[1, 2, 3], [2, 2, 0], [1, 3, 1]]), np.array([3, 2, 3])),
             (np.array([[1, 2, 3], [2, 2, 0], [1, 1, 1]]), np.array([0, 1, 3])),
@@ -225,7 +234,9 @@ NORMALIZATIONS = [
     Row("moments", (A(3, 4, low=-6e4, high=6e4, dtype="float16"), 0), gradient=False),
     Row("moments", (A(3, 4), 0), dtypes=HALVES),
     Row("moments", (A(3, 4, dtype="int32"), 0)),
-    Row("batch_normalization", (A(2, 3, 4), A(4), A(4, low=0.1)), {"axis": -1}, dtypes=("float16",)),
+    Row(
+        "batch_normalization", (A(2, 3, 4), A(4), A(4, low=0.1)), {"axis": -1}, dtypes=("float16",)
+    ),
     Row(
         "batch_normalization",
         (A(2, 3, 4), A(3), A(3, low=0.1)),

@@ -1,0 +1,14 @@
+"""Models and weights in files, and the registry of what files may name."""
+
+from ..core.serialization import CustomObjectScope as CustomObjectScope
+from ..core.serialization import custom_object_scope as custom_object_scope
+from ..core.serialization import deserialize_keras_object as deserialize_keras_object
+from ..core.serialization import get_custom_objects as get_custom_objects
+from ..core.serialization import get_registered_name as get_registered_name
+from ..core.serialization import get_registered_object as get_registered_object
+from ..core.serialization import register_keras_serializable as register_keras_serializable
+from ..core.serialization import serialize_keras_object as serialize_keras_object
+from ._models import load_model as load_model
+from ._models import save_model as save_model
+from ._weight_files import load_weights as load_weights
+from ._weight_files import save_weights as save_weights

@@ -1,0 +1,122 @@
+"""Weights alone: `.weights.h5` files, and `.weights.json` lists of several."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+from ._files import as_path, is_file_object, may_write, replacing, require
+from ._models import load_package_state
+from ._package import opened_package
+from ._weights import load_state, opened_shards, opened_weights, write_sharded, write_weights
+
+
+def save_weights(
+    model: Any,
+    filepath: Any,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    **kwargs: Any,
+) -> None:
+    """Save a model's weights.
+
+    Args:
+        model: The model.
+        filepath: A path that ends in `.weights.h5`, or a binary file that is open for writing;
+            with `max_shard_size`, one that ends in `.weights.json`.
+        overwrite: Whether a file that exists is replaced without asking.
+        max_shard_size: The largest size of a file, in GB (2**30 bytes); the path is that of a list
+            of them.
+        kwargs: `objects_to_skip`, layers whose weights are left out.
+
+    Raises:
+        ValueError: If the path's ending is another one, or the model was never built.
+        OSError: If the file can't be written; one that was there is kept as it was.
+    """
+    leave_out = _options("save_weights", kwargs)
+    _require_built(model, "saved")
+    if is_file_object(filepath):
+        write_weights(model, filepath, leave_out)
+        return
+    path = as_path(filepath, "save_weights")
+    if max_shard_size is not None and path.endswith(".weights.h5"):
+        path = f"{path.removesuffix('.h5')}.json"
+        warnings.warn(
+            "Weights in several files are listed in one that ends in `.weights.json`. Received: "
+            f"filepath={os.fspath(filepath)!r}; it becomes {path!r}.",
+            stacklevel=2,
+        )
+    ending = ".weights.h5" if max_shard_size is None else ".weights.json"
+    if not path.endswith(ending):
+        raise ValueError(
+            f"Weights are saved in a file that ends in `{ending}`. Received: filepath={path!r}. "
+            f"Use {_with_ending(path, ending)!r}; `model.save` saves the whole model as `.keras`."
+        )
+    if not may_write(path, overwrite):
+        return
+    if max_shard_size is not None:
+        write_sharded(model, path, max_shard_size * 2**30, leave_out)
+        return
+    with replacing(path) as draft:
+        write_weights(model, draft, leave_out)
+
+
+def _with_ending(path: str, ending: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(folder, name.split(".")[0] + ending)
+
+
+def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+    """Load weights into a model of the same architecture.
+
+    Args:
+        model: The model, built.
+        filepath: The path of a `.weights.h5`, `.weights.json` or `.keras` file, or an open binary
+            file.
+        skip_mismatch: Whether layers that the file does not fit are left as they are, with a
+            warning.
+        kwargs: `objects_to_skip`, layers that are left as they are.
+
+    Raises:
+        ValueError: If there is no such file, it is of another kind, not complete or of another
+            architecture; or if the model was never built.
+    """
+    options = {"skip_mismatch": skip_mismatch, "leave_out": _options("load_weights", kwargs)}
+    if is_file_object(filepath):
+        source, path = filepath, str(getattr(filepath, "name", "an open file"))
+        packed = source.read(4) == b"PK\x03\x04"
+        source.seek(0)
+    else:
+        source = path = as_path(filepath, "load_weights")
+        packed = path.endswith(".keras") or os.path.isdir(path)
+        if not packed and not path.endswith((".h5", ".weights.json", ".hdf5")):
+            raise ValueError(
+                "Weights are loaded from a file that ends in `.weights.h5`, `.weights.json` or "
+                f"`.keras`. Received: filepath={path!r}."
+            )
+        require(path)
+    _require_built(model, "loaded")
+    if packed:
+        with opened_package(source) as package:
+            load_package_state(model, package, **options)
+        return
+    opened = opened_shards(path) if path.endswith(".json") else opened_weights(source, path)
+    with opened as weights:
+        load_state(model, weights, path, **options)
+
+
+def _options(function: str, kwargs: dict[str, Any]) -> list[Any]:
+    leave_out = list(kwargs.pop("objects_to_skip", None) or ())
+    if kwargs:
+        raise ValueError(f"`{function}` has no such arguments. Received: {sorted(kwargs)}.")
+    return leave_out
+
+
+def _require_built(model: Any, what: str) -> None:
+    if not getattr(model, "built", True):
+        raise ValueError(
+            f"A model must be built before its weights can be {what}: until then it has none. "
+            f"Received: the model {model.name!r}, never built. Call it on data, start it with "
+            "`Input(shape)`, or `build(input_shape)`."
+        )

@@ -1,0 +1,353 @@
+"""Weights in HDF5 files: each object's arrays in the group `<path>/vars`, as Keras has them.
+
+A dtype that HDF5 does not know, such as bfloat16, is stored as raw bytes with its name beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..core.dtypes import numpy_dtype
+from ..core.variable import host_array
+from ._files import BrokenFileError, require
+from ._walk import walk
+
+#: An array that is much larger than what the file stores of it is taken for an attack.
+_LARGEST_EXPANSION = 1000
+_HARMLESS_BYTES = 2**26
+
+
+# -------------------------------------------------------------------- writing
+
+
+class WeightsWriter:
+    """Arrays into one HDF5 file, or into several of limited size.
+
+    Args:
+        open_file: Gives the open HDF5 file of a number.
+        largest: The largest number of bytes of arrays in a file; no limit where it is left out.
+    """
+
+    def __init__(self, open_file: Callable[[int], Any], largest: float | None = None) -> None:
+        self._open = open_file
+        self._largest = math.inf if largest is None else largest
+        self._file = open_file(0)
+        self._filled = 0
+        self.files = 1
+        self.total = 0
+        #: The numbers of the files that have arrays of each group.
+        self.places: dict[str, list[int]] = {}
+
+    def write(self, model: Any, leave_out: Collection[Any] = ()) -> None:
+        """Write the state of every object of a model."""
+        skipped = {id(item) for item in leave_out}
+        for path, part in walk(model):
+            if hasattr(part, "save_own_variables") and id(part) not in skipped:
+                values: dict[str, Any] = {}
+                part.save_own_variables(values)
+                self._write_group(f"{path}/vars" if path else "vars", part, values)
+
+    def _write_group(self, path: str, part: Any, values: Mapping[str, Any]) -> None:
+        self._group(path, part)
+        for key, value in values.items():
+            array = host_array(value)
+            if array.dtype.kind in "OSU":
+                raise ValueError(
+                    "`save_own_variables` must store numbers. Received: "
+                    f"store[{key!r}]={value!r} from {part!r}. Texts belong in `get_config` or "
+                    "`save_assets`."
+                )
+            self._make_room(path, part, key, array.nbytes)
+            group = self._group(path, part)
+            if array.dtype.isbuiltin == 1:
+                group[key] = array
+            else:
+                group[key] = array.view(np.dtype(f"V{array.dtype.itemsize}"))
+                group[key].attrs["dtype"] = array.dtype.name
+
+    def _make_room(self, path: str, part: Any, key: str, size: int) -> None:
+        if size > self._largest:
+            raise ValueError(
+                "Each array must fit in a file. Received: max_shard_size="
+                f"{self._largest / 2**30:.3g} (GB), while {key!r} of {part!r} has "
+                f"{size / 2**30:.3g} GB. Raise `max_shard_size`."
+            )
+        if self._filled and self._filled + size > self._largest:
+            self._file.close()
+            self._file = self._open(self.files)
+            self.files += 1
+            self._filled = 0
+        self._filled += size
+        self.total += size
+        numbers = self.places.setdefault(path, [])
+        if self.files - 1 not in numbers:
+            numbers.append(self.files - 1)
+
+    def _group(self, path: str, part: Any) -> Any:
+        group = self._file.require_group(path)
+        if "name" not in group.attrs:
+            group.attrs["name"] = getattr(part, "name", "")
+        return group
+
+    def close(self) -> None:
+        """Finish the last file."""
+        self._file.close()
+
+
+def write_weights(model: Any, target: Any, leave_out: Collection[Any] = ()) -> None:
+    """Write a model's weights as HDF5 into a path or an open file."""
+    import h5py
+
+    with h5py.File(target, "w") as file:
+        WeightsWriter(lambda number: file).write(model, leave_out)
+
+
+def write_sharded(
+    model: Any, path: str, largest: float, leave_out: Collection[Any] = ()
+) -> None:
+    """Write a model's weights into several files next to `path`, which lists them as JSON.
+
+    Args:
+        model: The model.
+        path: The path of the list, ending in `.weights.json`.
+        largest: The largest number of bytes of arrays in a file.
+        leave_out: Objects whose state is left out.
+    """
+    import h5py
+
+    from ._files import replacing
+
+    folder, name = os.path.split(path)
+    stem = name.removesuffix(".weights.json")
+
+    def shard(number: int) -> str:
+        return f"{stem}_{number:05d}.weights.h5"
+
+    with ExitStack() as drafts:
+        listing = drafts.enter_context(replacing(path))
+
+        def open_file(number: int) -> Any:
+            draft = drafts.enter_context(replacing(os.path.join(folder, shard(number))))
+            return h5py.File(draft, "w")
+
+        writer = WeightsWriter(open_file, largest)
+        drafts.callback(writer.close)
+        writer.write(model, leave_out)
+        places = {f"/{group}": [shard(n) for n in numbers] for group, numbers in writer.places.items()}
+        content = {"metadata": {"total_size": float(writer.total)}, "weight_map": places}
+        with open(listing, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=4)
+
+
+# -------------------------------------------------------------------- reading
+
+
+class StoredArrays(Mapping[str, Any]):
+    """The arrays of one object, read from its groups when they are asked for."""
+
+    def __init__(self, groups: list[Any]) -> None:
+        self._groups = {key: group for group in groups for key in group}
+
+    def __getitem__(self, key: str) -> np.ndarray[Any, Any]:
+        return _read_array(self._groups[key], key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._groups)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+
+def _read_array(group: Any, key: str) -> np.ndarray[Any, Any]:
+    import h5py
+
+    if not isinstance(group.get(key, getlink=True), h5py.HardLink) or not isinstance(
+        group[key], h5py.Dataset
+    ):
+        raise _suspicious(group, key, "which is no array of this file")
+    dataset = group[key]
+    if dataset.external:
+        raise _suspicious(group, key, "whose values are in another file")
+    stored = max(_HARMLESS_BYTES, dataset.id.get_storage_size() * _LARGEST_EXPANSION)
+    if dataset.size * dataset.dtype.itemsize > stored:
+        raise _suspicious(group, key, f"of the shape {dataset.shape}, which the file does not hold")
+    value = dataset[()] if dataset.shape else np.asarray(dataset[()])
+    name = dataset.attrs.get("dtype")
+    return value if name is None else value.view(numpy_dtype(str(name)))
+
+
+def _suspicious(group: Any, key: str, what: str) -> BrokenFileError:
+    return BrokenFileError(
+        "A file with weights must hold them itself. Received: "
+        f"{group.file.filename!r} with {group.name}/{key}, {what}. Save the model again."
+    )
+
+
+class StoredWeights:
+    """The weights of a model, in one file or in several."""
+
+    def __init__(self, files_of: Mapping[str, list[Any]] | None, files: list[Any]) -> None:
+        self._files_of = files_of
+        self._files = files
+
+    def arrays(self, path: str) -> StoredArrays:
+        """The arrays of the object at a path; none where the file has nothing of it."""
+        group = f"{path}/vars" if path else "vars"
+        files = self._files if self._files_of is None else self._files_of.get(f"/{group}", [])
+        return StoredArrays([file[group] for file in files if group in file])
+
+    def paths(self) -> list[str]:
+        """The paths of the objects that have arrays in the file."""
+        if self._files_of is not None:
+            return [group[1:].removesuffix("vars").rstrip("/") for group in self._files_of]
+        found: list[str] = []
+
+        def visit(name: str, item: Any) -> None:
+            if (name == "vars" or name.endswith("/vars")) and len(item):
+                found.append(name.removesuffix("vars").rstrip("/"))
+
+        self._files[0].visititems(visit)
+        return found
+
+
+@contextmanager
+def opened_weights(source: Any, called: str) -> Iterator[StoredWeights]:
+    """The weights in an HDF5 file, given by path or as an open file.
+
+    Raises:
+        BrokenFileError: If it is none, or not complete.
+    """
+    with ExitStack() as stack:
+        yield StoredWeights(None, [stack.enter_context(_opened(source, called))])
+
+
+@contextmanager
+def _opened(source: Any, called: str) -> Iterator[Any]:
+    import h5py
+
+    try:
+        file = h5py.File(source, "r")
+    except OSError as error:
+        raise BrokenFileError(
+            f"A file with weights must be a complete HDF5 file. Received: {called!r}, which can't be "
+            f"read: {error}. It was cut off or is of another kind: copy or save it again."
+        ) from error
+    with file:
+        yield file
+
+
+@contextmanager
+def opened_shards(path: str) -> Iterator[StoredWeights]:
+    """The weights in the files that a `.weights.json` lists."""
+    with open(path, encoding="utf-8") as file:
+        try:
+            places = json.load(file)["weight_map"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BrokenFileError(
+                "A list of weight files must be JSON with `weight_map`. Received: "
+                f"filepath={path!r}: {error}. Save the weights again."
+            ) from error
+    folder = os.path.dirname(path)
+    names = {group: [names] if isinstance(names, str) else names for group, names in places.items()}
+    with ExitStack() as stack:
+        files = {}
+        for name in sorted({name for group in names.values() for name in group}):
+            if os.path.basename(name) != name:
+                raise BrokenFileError(
+                    f"Weight files lie next to their list. Received: {name!r} in {path!r}. Save the "
+                    "weights again."
+                )
+            shard = os.path.join(folder, name)
+            require(shard)
+            files[name] = stack.enter_context(_opened(shard, shard))
+        yield StoredWeights({g: [files[n] for n in found] for g, found in names.items()}, [])
+
+
+# ------------------------------------------------------------- into the model
+
+
+def load_state(
+    model: Any,
+    weights: StoredWeights,
+    called: str,
+    skip_mismatch: bool = False,
+    leave_out: Collection[Any] = (),
+    load_assets: Callable[[str, Any], None] | None = None,
+) -> None:
+    """Set the state of every object of a model from a file.
+
+    Args:
+        model: The model.
+        weights: The open file.
+        called: What errors call the file.
+        skip_mismatch: Whether what does not fit is left as it is, with a warning.
+        leave_out: Objects whose state is left as it is.
+        load_assets: Called with the path and the object, after each object's arrays are set.
+
+    Raises:
+        ValueError: If the file is of another architecture.
+    """
+    skipped = {id(item) for item in leave_out}
+    misfits: list[str] = []
+    met: set[str] = set()
+    for path, part in walk(model):
+        met.add(path)
+        if id(part) in skipped:
+            continue
+        if hasattr(part, "load_own_variables"):
+            misfit = _load_own(part, weights.arrays(path))
+            if misfit is not None:
+                misfits.append(misfit)
+        if load_assets is not None:
+            load_assets(path, part)
+    if misfits:
+        _report(model, called, misfits, skip_mismatch)
+    unknown = [p for p in weights.paths() if p not in met and not p.startswith("optimizer")]
+    if unknown and not misfits and not skip_mismatch:
+        warnings.warn(
+            f"The model {model.name!r} took the weights that it has a place for. Received: {called!r}, "
+            f"which also has weights of {_some(unknown)}. Is it the architecture that was saved?",
+            stacklevel=4,
+        )
+
+
+def _load_own(part: Any, arrays: StoredArrays) -> str | None:
+    """Set an object's own state; what does not fit, or None."""
+    if not arrays and not getattr(part, "weights", getattr(part, "variables", ())):
+        return None
+    try:
+        part.load_own_variables(arrays)
+    except BrokenFileError:
+        raise
+    except Exception as error:  # noqa: BLE001  (a user's `load_own_variables` may raise anything)
+        return str(error) or repr(error)
+    return None
+
+
+def _report(model: Any, called: str, misfits: list[str], skip_mismatch: bool) -> None:
+    rest = f" {len(misfits) - 1} more objects do not fit." if len(misfits) > 1 else ""
+    if skip_mismatch:
+        warnings.warn(
+            f"Some weights of {model.name!r} are left as they are, because those of {called!r} do not "
+            f"fit. {misfits[0]}{rest}",
+            stacklevel=5,
+        )
+        return
+    raise ValueError(
+        f"Weights must be of the model's architecture. Received: {called!r} for the model "
+        f"{model.name!r}. {misfits[0]}{rest} Load it into the model that was saved, or pass "
+        "`skip_mismatch=True` to leave such layers as they are."
+    )
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

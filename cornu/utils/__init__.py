@@ -1,0 +1,22 @@
+"""Small helpers: labels, datasets, progress, random seeds, and the registry of file names."""
+
+from ..backend import clear_session as clear_session
+from ..config import disable_interactive_logging as disable_interactive_logging
+from ..config import enable_interactive_logging as enable_interactive_logging
+from ..config import is_interactive_logging_enabled as is_interactive_logging_enabled
+from ..core.dtypes import standardize_dtype as standardize_dtype
+from ..core.keras_tensor import is_keras_tensor as is_keras_tensor
+from ..core.seeding import set_random_seed as set_random_seed
+from ..core.serialization import CustomObjectScope as CustomObjectScope
+from ..core.serialization import custom_object_scope as custom_object_scope
+from ..core.serialization import deserialize_keras_object as deserialize_keras_object
+from ..core.serialization import get_custom_objects as get_custom_objects
+from ..core.serialization import get_registered_name as get_registered_name
+from ..core.serialization import get_registered_object as get_registered_object
+from ..core.serialization import register_keras_serializable as register_keras_serializable
+from ..core.serialization import serialize_keras_object as serialize_keras_object
+from ..training._progress import Progbar as Progbar
+from ._labels import normalize as normalize
+from ._labels import to_categorical as to_categorical
+from ._pydataset import PyDataset as PyDataset
+from ._pydataset import PyDataset as Sequence

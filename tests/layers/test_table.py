@@ -1,0 +1,227 @@
+"""Every layer of the table, checked in every way, against Keras where there is something to equal."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from tests.layers.rows import ROWS, Row
+from tests.ops.rows import A
+
+import cornu
+from cornu import engines, ops
+from cornu.core import tree
+
+IDS = [f"{i}-{row.layer}" for i, row in enumerate(ROWS)]
+
+
+def drawn(structure: Any, seed: int = 0) -> Any:
+    """The arrays of a row, read-only."""
+    counter = iter(range(seed, seed + 100))
+
+    def draw(x: Any) -> Any:
+        if not isinstance(x, A):
+            return x
+        array = x.draw(next(counter))
+        array.setflags(write=False)
+        return array
+
+    if isinstance(structure, dict):
+        return {key: draw(value) for key, value in structure.items()}
+    return [draw(x) for x in structure] if isinstance(structure, list) else draw(structure)
+
+
+def made(row: Row, module: Any, **more: Any) -> Any:
+    layers = module.layers
+    return getattr(layers, row.layer)(**row.arguments(layers), **more)
+
+
+def host(structure: Any) -> list[np.ndarray]:
+    return [np.asarray(ops.convert_to_numpy(x)) for x in tree.flatten(structure) if x is not None]
+
+
+def assert_close(actual: Any, expected: Any, tolerance: float) -> None:
+    actual, expected = host(actual), host(expected)
+    assert len(actual) == len(expected)
+    for a, b in zip(actual, expected, strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(
+            a.astype("float64"), b.astype("float64"), rtol=tolerance, atol=tolerance
+        )
+
+
+def specs(structure: Any, unknown: bool) -> Any:
+    def spec(x: Any) -> Any:
+        if not isinstance(x, np.ndarray):
+            return x
+        shape = list(x.shape)
+        if unknown:
+            shape[0] = None
+            if x.ndim == 3:
+                shape[1] = None
+        return cornu.KerasTensor(shape, x.dtype.name)
+
+    return tree.map_structure(spec, structure)
+
+
+@functools.cache
+def pair(index: int) -> tuple[Any, Any]:
+    """Cornu's layer and Keras's of a row, built, with equal weights."""
+    row = ROWS[index]
+    inputs, call = drawn(row.inputs), drawn(row.call, 50)
+    ours, theirs = made(row, cornu), made(row, keras)
+    ours(inputs, **call)
+    theirs(inputs, **call)
+    generator = np.random.default_rng(3)
+    for a, b in zip(ours.weights, theirs.weights, strict=True):
+        value = generator.uniform(0.2, 1.0, a.shape).astype(b.dtype)
+        a.assign(value)
+        b.assign(value)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("index", range(len(ROWS)), ids=IDS)
+class TestAgainstKeras:
+    def test_output(self, index: int) -> None:
+        row = ROWS[index]
+        ours, theirs = pair(index)
+        inputs, call = drawn(row.inputs), drawn(row.call, 50)
+        assert_close(ours(inputs, **call), theirs(inputs, **call), row.tolerance)
+
+    def test_output_in_training(self, index: int) -> None:
+        row = ROWS[index]
+        if not row.training:
+            return
+        ours, theirs = pair(index)
+        inputs, call = drawn(row.inputs), drawn(row.call, 50)
+        before = [w.numpy() for w in ours.weights]
+        expected = theirs(inputs, training=True, **call)
+        assert_close(ours(inputs, training=True, **call), expected, row.tolerance)
+        for a, b in zip(ours.weights, theirs.weights, strict=True):
+            np.testing.assert_allclose(a.numpy(), np.asarray(b), rtol=1e-4, atol=1e-5)
+        for a, b, value in zip(ours.weights, theirs.weights, before, strict=True):
+            a.assign(value)
+            b.assign(value)
+
+    def test_weights(self, index: int) -> None:
+        ours, theirs = pair(index)
+
+        def described(layer: Any) -> list[Any]:
+            # Automatic names end in numbers that count the layers made before.
+            parts = [w.path.replace(layer.name, "LAYER") for w in layer.weights]
+            parts = [
+                "/".join(p.rstrip("0123456789").rstrip("_") for p in part.split("/"))
+                for part in parts
+            ]
+            return [
+                (p, tuple(w.shape), w.trainable, str(w.dtype))
+                for p, w in zip(parts, layer.weights, strict=True)
+            ]
+
+        assert described(ours) == described(theirs)
+
+    def test_config(self, index: int) -> None:
+        ours, theirs = (without_names(layer.get_config()) for layer in pair(index))
+        assert ours == theirs
+
+    def test_shapes(self, index: int) -> None:
+        row = ROWS[index]
+        ours, _ = pair(index)
+        inputs, call = drawn(row.inputs), drawn(row.call, 50)
+        ran = host(ours(inputs, **call))
+        for unknown in (False, True):
+            if unknown and "unknown" in row.excluded:
+                continue
+            fresh = made(row, cornu)
+            outputs = tree.flatten(fresh(specs(inputs, unknown), **specs(call, unknown)))
+            outputs = [x for x in outputs if x is not None]
+            assert [x.dtype for x in outputs] == [str(x.dtype) for x in ran]
+            for spec, value in zip(outputs, ran, strict=True):
+                assert len(spec.shape) == value.ndim
+                for size, real in zip(spec.shape, value.shape, strict=True):
+                    assert size == real or (unknown and size is None)
+                if not unknown:
+                    assert spec.shape == value.shape
+
+
+def without_names(config: Any) -> Any:
+    """A config as JSON, without automatic names and ids of shared objects."""
+    if isinstance(config, dict):
+        config = {
+            k: v for k, v in config.items() if k not in ("name", "shared_object_id", "build_config")
+        }
+        return {k: without_names(v) for k, v in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [without_names(v) for v in config]
+    return config
+
+
+@pytest.mark.parametrize("index", range(len(ROWS)), ids=IDS)
+class TestAlone:
+    def test_config_round_trip(self, index: int) -> None:
+        row = ROWS[index]
+        ours, _ = pair(index)
+        inputs, call = drawn(row.inputs), drawn(row.call, 50)
+        written = json.loads(json.dumps(cornu.saving.serialize_keras_object(ours)))
+        again = cornu.saving.deserialize_keras_object(written)
+        assert without_names(again.get_config()) == without_names(ours.get_config())
+        again(inputs, **call)
+        again.set_weights(ours.get_weights())
+        assert_close(again(inputs, **call), ours(inputs, **call), 1e-6)
+
+    def test_numpy_engine(self, index: int) -> None:
+        row = ROWS[index]
+        ours, _ = pair(index)
+        inputs, call = drawn(row.inputs), drawn(row.call, 50)
+        expected = host(ours(inputs, **call))
+        with engines.use("numpy"):
+            actual = ours(inputs, **call)
+            assert_close(actual, expected, max(row.tolerance, 5e-5))
+        ours(inputs, **call)
+
+    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float16"])
+    def test_policy(self, index: int, policy: str) -> None:
+        row = ROWS[index]
+        inputs, call = drawn(row.inputs), drawn(row.call, 50)
+        if policy in row.excluded:
+            return
+        results = []
+        for library in (cornu, keras):
+            library.config.set_dtype_policy(policy)
+            try:
+                layer = made(row, library)
+                results.append((layer, layer(inputs, **call)))
+            finally:
+                library.config.set_dtype_policy("float32")
+        (layer, ran), (theirs, expected) = results
+        got = [str(x.dtype) for x in tree.flatten(ran)]
+        assert got == [str(x.dtype) for x in tree.flatten(expected)]
+        assert [w.dtype for w in layer.weights] == [str(w.dtype) for w in theirs.weights]
+
+    def test_one_training_step(self, index: int) -> None:
+        row = ROWS[index]
+        inputs, call = drawn(row.inputs), drawn(row.call, 50)
+        arrays = [x for x in tree.flatten([inputs, call]) if isinstance(x, np.ndarray)]
+        tensors = [
+            cornu.Input(batch_shape=(None, *x.shape[1:]), dtype=x.dtype.name) for x in arrays
+        ]
+        given = iter(tensors)
+        swap = lambda x: next(given) if isinstance(x, np.ndarray) else x  # noqa: E731
+        symbolic = tree.map_structure(swap, [inputs, call])
+        output = made(row, cornu)(symbolic[0], **symbolic[1])
+        output = tree.flatten(output)[0]
+        model = cornu.Model(
+            tensors, ops.sum(ops.cast(output, "float32"), axis=tuple(range(1, len(output.shape))))
+        )
+        model.compile("sgd", "mse")
+        before = [w.numpy() for w in model.trainable_weights]
+        result = model.train_on_batch(arrays, np.ones(len(arrays[0]), "float32"))
+        assert np.isfinite(result)
+        for old, weight in zip(before, model.trainable_weights, strict=True):
+            assert np.isfinite(weight.numpy()).all()
+            assert old.size == 0 or old.shape == weight.shape

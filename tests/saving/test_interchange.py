@@ -1,0 +1,112 @@
+"""Files go from Keras to Cornu and back: the same tree, the same weights, the same predictions."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import cornu
+from tests.saving.models import MODELS, REGISTERED, outputs
+
+for register in REGISTERED:
+    register(keras)
+    register(cornu)
+
+
+
+def tree(path: Path) -> dict[str, Any]:
+    """Every group and array of a file, with attributes and shapes."""
+    found: dict[str, Any] = {}
+    content = zipfile.ZipFile(path).read("model.weights.h5")
+    with h5py.File(io.BytesIO(content)) as file:
+
+        def visit(name: str, item: Any) -> None:
+            shape = (item.shape, item.dtype.str) if isinstance(item, h5py.Dataset) else None
+            attributes = {key: value for key, value in item.attrs.items() if key != "name"}
+            found[name] = (shape, attributes)
+
+        file.visititems(visit)
+    return found
+
+
+def config_of(path: Path) -> Any:
+    return json.loads(zipfile.ZipFile(path).read("config.json"))
+
+
+def check(model: Any, x: Any, loaded: Any) -> None:
+    for one, other in zip(outputs(model, x), outputs(loaded, x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    assert [w.shape for w in model.weights] == [w.shape for w in loaded.weights]
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        assert getattr(loaded, "optimizer", None) is None
+        return
+    state = [np.asarray(v.numpy()) for v in optimizer.variables]
+    again = [np.asarray(v.numpy()) for v in loaded.optimizer.variables]
+    assert len(state) == len(again)
+    for one, other in zip(state, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture
+def built(request: pytest.FixtureRequest) -> Any:
+    def build(k: ModuleType) -> Any:
+        k.utils.clear_session()
+        k.utils.set_random_seed(3)
+        with warnings.catch_warnings():
+            if k is keras:
+                warnings.simplefilter("ignore")
+            return MODELS[request.param](k)
+
+    return build
+
+
+def quietly(call: Any, *args: Any, **kwargs: Any) -> Any:
+    """A call into Keras, whose own warnings are no concern of these tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return call(*args, **kwargs)
+
+
+@pytest.mark.parametrize("built", MODELS, indirect=True)
+def test_keras_file_loads_in_cornu(built: Any, tmp_path: Path) -> None:
+    model, x = built(keras)
+    path = tmp_path / "keras.keras"
+    quietly(model.save, path)
+    loaded = cornu.saving.load_model(path)
+    quietly(check, model, x, loaded)
+    again = tmp_path / "cornu.keras"
+    loaded.save(again)
+    assert tree(again) == tree(path)
+
+
+@pytest.mark.parametrize("built", MODELS, indirect=True)
+def test_cornu_file_loads_in_keras_and_cornu(built: Any, tmp_path: Path) -> None:
+    model, x = built(cornu)
+    path = tmp_path / "cornu.keras"
+    model.save(path)
+    quietly(check, model, x, quietly(keras.saving.load_model, path))
+    check(model, x, cornu.saving.load_model(path))
+
+
+@pytest.mark.parametrize("built", MODELS, indirect=True)
+def test_weights_alone(built: Any, tmp_path: Path) -> None:
+    model, _ = built(cornu)
+    path = tmp_path / "cornu.weights.h5"
+    model.save_weights(path)
+    fresh, _ = built(cornu)
+    for variable in fresh.weights:
+        variable.assign(np.zeros(variable.shape, "float32"))
+    fresh.load_weights(path)
+    for one, other in zip(model.weights, fresh.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())

@@ -18,7 +18,8 @@ import numpy as np
 
 from ..engines import Engine, current
 from . import naming, tree
-from .dtypes import floatx, result_type, standardize_dtype
+from .config import floatx
+from .dtypes import result_type, standardize_dtype
 from .keras_tensor import KerasTensor
 from .operation import Operation
 from .variable import Variable
@@ -185,7 +186,8 @@ class Op:
     # --- in a graph
 
     def _symbolic_call(self, args: Sequence[Any]) -> Any:
-        constructed, called = {}, []
+        constructed: dict[str, Any] = {}
+        called: list[Any] = []
         for i, (parameter, value) in enumerate(zip(self.parameters, args, strict=True)):
             if i not in self.constructed:
                 called += value if i == self.variadic else [value]
@@ -225,13 +227,15 @@ class OpOperation(Operation):
         unknown = set(static) - {parameter.name for parameter in known}
         if unknown:
             raise TypeError(
-                f"{type(self).__name__} takes {[p.name for p in known]}. Received: {sorted(unknown)}."
+                f"{type(self).__name__} takes {[p.name for p in known]}. "
+                f"Received: {sorted(unknown)}."
             )
         self.static = {p.name: static.get(p.name, p.default) for p in known}
 
     def call(self, *tensors: Any, **named: Any) -> Any:
         """Run the op."""
-        given, arguments = iter(tensors), []
+        given = iter(tensors)
+        arguments: list[Any] = []
         keywords = {self.op.parameters[i].name: None for i in self.op.keywords}
         for i, parameter in enumerate(self.op.parameters):
             name = parameter.name
@@ -264,6 +268,7 @@ class Decorator(Protocol):
         compose: bool = ...,
         named: str | None = ...,
         constructed: tuple[str, ...] = ...,
+        called: tuple[str, ...] = ...,
     ) -> Callable[[Function], Function]: ...
 
 
@@ -447,11 +452,12 @@ def _factory(
     if not listed and test:
         lines += [
             "        native = engine.native",
+            *(f"        if {name}.__class__ is Variable: {name} = {name}.value" for name in tests),
             f"        if {test}:",
             f"            return (engine.bodies.get(op) or op.resolve(engine))({arguments})",
         ]
     lines += [f"        return dispatch(engine, ({arguments},))", "    return wrapper"]
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = {"Variable": Variable}
     exec("\n".join(lines), scope)  # noqa: S102  (a signature of our own, never user input)
     made: Callable[..., Any] = scope["make"]
     return made

@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jaxlib.xla_client
 import numpy as np
 from jax import lax
 
@@ -79,9 +80,12 @@ class JaxEngine(Engine):
         return np.asarray(x)
 
     def is_tensor(self, x: Any) -> bool:
-        return isinstance(x, jax.Array)
+        # The class first: an instance check of `jax.Array` takes 0.5 us, this 0.04.
+        return x.__class__ is _ARRAY or isinstance(x, jax.Array)
 
     def dtype_of(self, x: Tensor) -> str:
+        if x.__class__ is _ARRAY:
+            return _name(x.dtype)
         dtype = getattr(x, "dtype", None)
         if dtype is None:
             return _PYTHON.get(type(x)) or self.dtype_of(self.convert_to_tensor(x))
@@ -470,9 +474,19 @@ class JaxEngine(Engine):
 # ------------------------------------------------------------------ conversion
 
 
+#: The class of concrete arrays.
+_ARRAY = jaxlib.xla_client.ArrayImpl
+
+
+@functools.cache
+def _name(dtype: Any) -> str:
+    """A dtype's name, which NumPy works out anew at each asking (0.6 us)."""
+    return str(dtype.name)
+
+
 def _array_types() -> set[type]:
     """The exact classes of JAX's arrays: the concrete one, and those of each transformation."""
-    found: set[type] = {type(jax.device_put(np.float32(0)))}
+    found: set[type] = {_ARRAY}
 
     def look(x: Any) -> Any:
         found.add(type(x))

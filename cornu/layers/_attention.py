@@ -311,6 +311,26 @@ class MultiHeadAttention(_Projected):
         """The output's features, where they were given."""
         return self._output_shape
 
+    @property
+    def query_dense(self) -> Any:
+        """The layer that projects queries."""
+        return self._query_dense
+
+    @property
+    def key_dense(self) -> Any:
+        """The layer that projects keys."""
+        return self._key_dense
+
+    @property
+    def value_dense(self) -> Any:
+        """The layer that projects values."""
+        return self._value_dense
+
+    @property
+    def output_dense(self) -> Any:
+        """The layer that projects the heads' outputs together."""
+        return self._output_dense
+
     def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
         """Make the projections."""
         key_shape = value_shape if key_shape is None else key_shape

@@ -12,6 +12,7 @@ from ..core.dtypes import is_integer
 from ..core.keras_tensor import KerasTensor
 from ..core.masks import set_keras_mask
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ..ops._affine import affine
 from ._input_spec import InputSpec
 from ._layer import Layer
 from ._lora import AdaptableKernel
@@ -103,9 +104,10 @@ class Dense(AdaptableKernel):
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """`activation(inputs @ kernel + bias)`."""
-        x = ops.matmul(inputs, self.kernel)
-        if self.bias is not None:
-            x = ops.add(x, self.bias)
+        if self.bias is None:
+            x = ops.matmul(inputs, self.kernel)
+        else:
+            x = affine(inputs, self.kernel, self.bias)
         return x if self.activation is activations.linear else self.activation(x)
 
 

@@ -52,6 +52,8 @@ class Layer(Operation):
     _call_signature: ClassVar[CallSignature]
     _build_signature: ClassVar[BuildSignature]
     _built_by_calling: ClassVar[bool] = True
+    #: Whether any layer of the process ever added a loss: most never do, and need no clearing.
+    _any_losses: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -95,6 +97,8 @@ class Layer(Operation):
         self._cast_dtype: str = self._dtype_policy.compute_dtype
         self.autocast = autocast
         self._input_spec: Any = None
+        #: Shape and dtype of the last input that passed the check.
+        self._accepted: Any = None
         self._supports_masking = False
         self._losses: list[Any] = []
         self._build_shapes: dict[str, Any] | None = None
@@ -195,6 +199,7 @@ class Layer(Operation):
     def trainable(self, value: bool) -> None:
         value = bool(value)
         self._trainable = value
+        Tracker.version += 1
         for variable in self._owned("variables"):
             if id(variable) not in self._tracker.frozen:  # type: ignore[attr-defined]
                 variable.trainable = value
@@ -317,6 +322,7 @@ class Layer(Operation):
     @input_spec.setter
     def input_spec(self, value: Any) -> None:
         self._input_spec = value
+        self._accepted = None
 
     @property
     def path(self) -> str:
@@ -432,7 +438,10 @@ class Layer(Operation):
         if dtype != self._cast_dtype and self.autocast and is_float(dtype):
             x = self._cast_input(engine, x)
         if self._input_spec is not None:
-            self._check_inputs(engine, x)
+            seen = (x.shape, dtype)
+            if seen != self._accepted:
+                self._check_inputs(engine, x)
+                object.__setattr__(self, "_accepted", seen)
         mask = get_keras_mask(x)
         signature = self._call_signature
         kwargs: dict[str, Any] = {}
@@ -444,7 +453,7 @@ class Layer(Operation):
                 training = signature.default_training
             if training is not None:
                 kwargs["training"] = training
-        return self._run(engine, (x,), kwargs, x, mask, training)
+        return self._run(engine, (x,), kwargs, x, mask, training, symbolic=False)
 
     def _call_on_arguments(
         self, engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -484,7 +493,8 @@ class Layer(Operation):
                 if any(mask is not None for mask in tree.flatten(masks)):
                     kwargs[mask_name] = masks
         previous = tree.map_structure(get_keras_mask, first)
-        return self._run(engine, args, kwargs, first, previous, training)
+        symbolic = engine.computes and any_symbolic((args, kwargs))
+        return self._run(engine, args, kwargs, first, previous, training, symbolic)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -504,6 +514,7 @@ class Layer(Operation):
         first: Any,
         previous_mask: Any,
         training: bool | None,
+        symbolic: bool,
     ) -> Any:
         """`call` within what holds during it: training, autocasting, the path of what it makes."""
         outer = (context.training, context.autocast, context.calling)
@@ -514,7 +525,7 @@ class Layer(Operation):
         context.calling = True
         context.autocast = self._autocast_dtype(outer[1])
         try:
-            if engine.computes and any_symbolic((args, kwargs)):
+            if symbolic:
                 outputs = self.symbolic_call(*args, **kwargs)
             elif self._layers or not self.built:
                 with naming.NameScope(self.name, caller=self):
@@ -670,12 +681,15 @@ class Layer(Operation):
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar, or a list of them, to what training minimizes; call it within `call`."""
+        Layer._any_losses = True
         for value in tree.flatten(loss):
             if context.stateless is not None and context.stateless.collect_losses:
                 context.stateless.add_loss((self, value))
             self._losses.append(value)
 
     def _clear_losses(self) -> None:
+        if not Layer._any_losses:
+            return
         for layer in self._flatten_layers():
             if layer._losses:
                 layer._losses.clear()

@@ -17,6 +17,8 @@ PLAIN = frozenset({bool, int, float, str, bytes, type(None), complex})
 class Tracker:
     """The parts of one layer, in the order in which they came."""
 
+    #: Counts changes of what any layer owns, so that lists read off layers can be kept.
+    version = 0
     kinds = ("variables", "layers", "metrics", "seed_generators")
 
     def __init__(self) -> None:
@@ -54,6 +56,7 @@ class Tracker:
             )
         self.ids.add(id(value))
         self.owned[kind].append(value)
+        Tracker.version += 1
         if kind == "variables" and not value.trainable:
             self.untrained.add(id(value))
             self.frozen.add(id(value))
@@ -63,6 +66,7 @@ class Tracker:
         if type(value) in PLAIN:
             return
         if id(value) in self.ids:
+            Tracker.version += 1
             for known in (self.ids, self.untrained, self.frozen):
                 known.discard(id(value))
             for owned in self.owned.values():

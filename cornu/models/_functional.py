@@ -153,6 +153,8 @@ class Functional(Function, Model):
         """The outputs for these inputs, as KerasTensors."""
         return Function.compute_output_spec(self, inputs)
 
+    _makes_masks = False
+
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The masks are those that the layers left on the outputs."""
         return None
@@ -255,14 +257,23 @@ def graph_config(model: Functional) -> dict[str, Any]:
     def place(x: KerasTensor) -> list[Any]:
         history = x._keras_history
         assert history is not None
-        node = history.operation._inbound_nodes[history.node_index]
-        return [history.operation.name, keys[id(node)], history.tensor_index]
+        operation = history.operation
+        index = keys[id(operation._inbound_nodes[history.node_index])]
+        return [operation.name, index + _first_node(operation), history.tensor_index]
 
     return {
         "layers": operations,
         "input_layers": tree.map_structure(place, model._inputs_struct),
         "output_layers": tree.map_structure(place, model._outputs_struct),
     }
+
+
+def _first_node(operation: Operation) -> int:
+    """The number of a model's first node in `input_layers` and `output_layers`.
+
+    Keras counts those of a model within a model from 1 there, and from 0 everywhere else.
+    """
+    return int(isinstance(operation, Functional))
 
 
 def _node_keys(model: Functional) -> dict[int, int]:
@@ -318,8 +329,9 @@ def functional_from_config(cls: type, config: dict[str, Any], custom_objects: An
 
     def tensor(place: list[Any]) -> KerasTensor:
         name, node_index, tensor_index = place
-        outputs: list[KerasTensor] = made[name]._inbound_nodes[node_index].outputs
-        return outputs[tensor_index]
+        node = made[name]._inbound_nodes[node_index - _first_node(made[name])]
+        output: KerasTensor = node.outputs[tensor_index]
+        return output
 
     inputs = _map_places(tensor, config["input_layers"])
     outputs = _map_places(tensor, config["output_layers"])
@@ -380,6 +392,9 @@ def _call_from_config(operation: Operation, node: Any, made: dict[str, Operation
         kwargs = {key: read(value) for key, value in node["kwargs"].items()}
     except _NotMadeYetError:
         return False
+    if type(operation).__name__ == "GetItem" and isinstance(args[1], list):
+        # JSON has no tuples: `x[:, 0]` comes back as a list.
+        args[1] = tuple(args[1])
     operation(*args, **kwargs)
     return True
 

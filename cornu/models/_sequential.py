@@ -145,6 +145,8 @@ class Sequential(Model):
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
+    _makes_masks = False
+
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The masks are those that the layers left on the outputs."""
         return None

@@ -204,6 +204,7 @@ def mish(x: Tensor) -> Tensor:
     """
     return x * engine().tanh(softplus(x))
 
+
 @op(promote=floating)
 def tanh_shrink(x: Tensor) -> Tensor:
     """x - tanh(x).

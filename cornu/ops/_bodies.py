@@ -1,4 +1,4 @@
-"""What the default bodies of ops share: constants of a tensor's dtype, and axes counted from the front."""
+"""What the default bodies of ops share: constants of a tensor's dtype, axes from the front."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def axis_from_front(axis: int, rank: int) -> int:
     axis = operator.index(axis)
     if not -rank <= axis < rank:
         raise ValueError(
-            f"An axis must lie in [-{rank}, {rank}). Received: axis={axis} for a tensor of rank {rank}."
+            f"An axis must lie in [-{rank}, {rank}). "
+            f"Received: axis={axis} for a tensor of rank {rank}."
         )
     return axis % rank
 
@@ -88,7 +89,7 @@ def channels_first(x: Tensor) -> Tensor:
 
 
 def in_float32(body: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A body whose first operand is computed in 32 bits where it has 16; the result is cast back."""
+    """A body in 32 bits where its first operand has 16; the result is cast back."""
 
     def wide(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         dtype = engine().dtype_of(x)
@@ -103,9 +104,7 @@ def same_shape(name: str, **tensors: Tensor) -> None:
     """Raise where the shapes of two tensors are known to differ."""
     left, right = (engine().shape_of(x) for x in tensors.values())
     if len(left) != len(right) or any(map(differ, left, right)):
-        listed = ", ".join(
-            f"{key}.shape={engine().shape_of(x)}" for key, x in tensors.items()
-        )
+        listed = ", ".join(f"{key}.shape={engine().shape_of(x)}" for key, x in tensors.items())
         raise ValueError(f"`{name}` takes tensors of one shape. Received: {listed}.")
 
 

@@ -67,16 +67,17 @@ def _same_pads(size: Any, extent: Any, stride: int, rate: int) -> tuple[int, int
     return total // 2, total - total // 2
 
 
-def _oriented(
-    x: Tensor, data_format: str | None, body: Callable[[Tensor], Tensor]
-) -> Tensor:
+def _oriented(x: Tensor, data_format: str | None, body: Callable[[Tensor], Tensor]) -> Tensor:
     """The result of a body on channels-last images, in the layout asked for."""
     if standardize_data_format(data_format) == "channels_last":
         return body(x)
     return channels_first(body(channels_last(x)))
 
 
-def _check_rank(name: str, x: Tensor, kernel: Tensor) -> int:
+def _per_axis(
+    name: str, x: Tensor, kernel: Tensor, strides: Sizes, dilation_rate: Sizes
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Strides and dilation for each spatial axis of the inputs, whose rank fits the kernel's."""
     rank = rank_of(x) - 2
     if rank < 1 or rank_of(kernel) != rank + 2:
         raise ValueError(
@@ -84,7 +85,8 @@ def _check_rank(name: str, x: Tensor, kernel: Tensor) -> int:
             f"the same rank, at least 3. Received: inputs.shape={engine().shape_of(x)}, "
             f"kernel.shape={engine().shape_of(kernel)}."
         )
-    return rank
+    steps = per_axis(strides, rank, "strides")
+    return steps, per_axis(dilation_rate, rank, "dilation_rate")
 
 
 def check_fits(
@@ -135,8 +137,7 @@ def conv(
     >>> conv(np.ones((1, 5, 1)), np.ones((3, 1, 2))).shape
     (1, 3, 2)
     """
-    rank = _check_rank("conv", inputs, kernel)
-    steps, rates = per_axis(strides, rank, "strides"), per_axis(dilation_rate, rank, "dilation_rate")
+    steps, rates = _per_axis("conv", inputs, kernel, strides, dilation_rate)
 
     def body(x: Tensor) -> Tensor:
         return _conv(x, kernel, steps, padding, rates, _groups(x, kernel))
@@ -194,8 +195,7 @@ def depthwise_conv(
     >>> depthwise_conv(np.ones((1, 5, 4)), np.ones((3, 4, 2))).shape
     (1, 3, 8)
     """
-    rank = _check_rank("depthwise_conv", inputs, kernel)
-    steps, rates = per_axis(strides, rank, "strides"), per_axis(dilation_rate, rank, "dilation_rate")
+    steps, rates = _per_axis("depthwise_conv", inputs, kernel, strides, dilation_rate)
 
     def body(x: Tensor) -> Tensor:
         return _depthwise(x, kernel, steps, padding, rates)
@@ -239,9 +239,8 @@ def separable_conv(
     >>> separable_conv(np.ones((1, 5, 4)), np.ones((3, 4, 2)), np.ones((1, 8, 6))).shape
     (1, 3, 6)
     """
-    rank = _check_rank("separable_conv", inputs, depthwise_kernel)
-    steps, rates = per_axis(strides, rank, "strides"), per_axis(dilation_rate, rank, "dilation_rate")
-    ones = (1,) * rank
+    steps, rates = _per_axis("separable_conv", inputs, depthwise_kernel, strides, dilation_rate)
+    ones = (1,) * len(steps)
 
     def body(x: Tensor) -> Tensor:
         mixed = _depthwise(x, depthwise_kernel, steps, padding, rates)
@@ -281,9 +280,10 @@ def conv_transpose(
     >>> conv_transpose(np.ones((1, 4, 3)), np.ones((3, 5, 3)), strides=2, padding="same").shape
     (1, 8, 5)
     """
-    rank = _check_rank("conv_transpose", inputs, kernel)
-    steps, rates = per_axis(strides, rank, "strides"), per_axis(dilation_rate, rank, "dilation_rate")
-    extras = output_padding if isinstance(output_padding, Sequence) else (output_padding,) * rank
+    steps, rates = _per_axis("conv_transpose", inputs, kernel, strides, dilation_rate)
+    extras = (
+        output_padding if isinstance(output_padding, Sequence) else (output_padding,) * len(steps)
+    )
     window = engine().shape_of(kernel)[:-2]
     name = padding_name(padding)
     pads = tuple(
@@ -373,9 +373,7 @@ def _pool(
 
 
 @op(promote=numeric)
-def adaptive_max_pool(
-    inputs: Tensor, output_size: Sizes, data_format: str | None = None
-) -> Tensor:
+def adaptive_max_pool(inputs: Tensor, output_size: Sizes, data_format: str | None = None) -> Tensor:
     """The largest element of each of `output_size` bins that together cover an axis.
 
     Bin k of m over an axis of size n is [floor(k n / m), ceil((k + 1) n / m)).
@@ -518,7 +516,9 @@ def fold(
     """
     window, steps = _pairs(kernel_size, "kernel_size"), _pairs(stride, "stride")
     rates, pads = _pairs(dilation, "dilation"), _pairs(padding, "padding")
-    padded = [size + 2 * pad for size, pad in zip(_pairs(output_size, "output_size"), pads, strict=True)]
+    padded = [
+        size + 2 * pad for size, pad in zip(_pairs(output_size, "output_size"), pads, strict=True)
+    ]
     counts = [
         (size - (extent - 1) * rate - 1) // step + 1
         for size, extent, rate, step in zip(padded, window, rates, steps, strict=True)
@@ -540,7 +540,7 @@ def fold(
 def _placed(
     piece: Tensor, offsets: Sequence[int], steps: Sequence[int], sizes: Sequence[int]
 ) -> Tensor:
-    """(batch, channels, rows, columns) with its elements `steps` apart from `offsets` on, else zeros."""
+    """(batch, channels, rows, columns) with its elements spread out from `offsets`, else zeros."""
     pads = [(0, 0), (0, 0)]
     spread = channels_first(engine().spread(channels_last(piece), tuple(steps)))
     for offset, size, width in zip(offsets, sizes, engine().shape_of(spread)[2:], strict=True):

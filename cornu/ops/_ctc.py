@@ -75,14 +75,14 @@ def _check_ctc(target: Tensor, output: Tensor, *lengths: Tensor) -> None:
     if ranks != [2, 3, 1, 1] or any(differ(batches[0], batch) for batch in batches):
         shapes = [engine().shape_of(x) for x in (target, output, *lengths)]
         raise ValueError(
-            "`ctc_loss` takes target (batch, labels), output (batch, time, classes) and two lengths "
+            "`ctc_loss` takes target (batch, labels), output (batch, time, classes) and lengths "
             f"(batch,). Received: target.shape={shapes[0]}, output.shape={shapes[1]}, "
             f"target_length.shape={shapes[2]}, output_length.shape={shapes[3]}."
         )
 
 
 def _alignment_states(target: Tensor, blank: Tensor) -> tuple[Tensor, Tensor]:
-    """Labels with blanks around them (batch, 2 labels + 1), and where the blank before may be skipped."""
+    """Labels with blanks around them (batch, 2 labels + 1), and which may follow a label."""
     batch, labels = engine().shape_of(target)
     dtype = engine().dtype_of(target)
     pair = [engine().full((batch, labels, 1), blank, dtype), expand(target, 2)]

@@ -343,8 +343,8 @@ def heaviside(x1: Tensor, x2: Tensor) -> Tensor:
 def hypot(x1: Tensor, x2: Tensor) -> Tensor:
     """sqrt(x1 ** 2 + x2 ** 2), elementwise, without overflow between.
 
-    >>> hypot([3.0, 5.0], [4.0, 12.0]).tolist()
-    [5.0, 13.0]
+    >>> float(hypot(3.0, 4.0))
+    5.0
     """
     _refuse_complex(x1, "hypot")
     one, zero = constant(1, x1), constant(0, x1)
@@ -617,7 +617,7 @@ def logaddexp2(x1: Tensor, x2: Tensor) -> Tensor:
 def i0(x: Tensor) -> Tensor:
     """The modified Bessel function of the first kind, order 0, elementwise.
 
-    >>> float(i0(0.0))
+    >>> float(i0(0.0).round(4))
     1.0
     """
     return engine().i0(x)
@@ -1042,7 +1042,7 @@ def largest_finite(dtype: str) -> float:
     """The largest finite number of a float dtype."""
     import ml_dtypes
 
-    return float(ml_dtypes.finfo(numpy_dtype(dtype)).max)
+    return float(ml_dtypes.finfo(numpy_dtype(dtype)).max)  # type: ignore[no-untyped-call]
 
 
 # ---------------------------------------------------------------------- logic

@@ -30,7 +30,7 @@ def is_class(indices: Tensor, count: Any, axis: int) -> Tensor:
 def one_hot(
     x: Raw, num_classes: int, axis: int = -1, dtype: DType = None, sparse: bool = False
 ) -> Tensor:
-    """Integers as vectors that are 1 at the integer and 0 elsewhere; all 0 where it is out of range.
+    """Integers as vectors that are 1 at the integer and 0 elsewhere; out of range, all are 0.
 
     Args:
         x: Integers.

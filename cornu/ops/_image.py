@@ -1,6 +1,6 @@
 """Images: colours, padding and cropping, patches, filters, similarity.
 
-An image is (height, width, channels) or (batch, height, width, channels), or has its channels first.
+An image is (height, width, channels), or has its channels first; images can come in batches.
 Bodies work on batches with channels last.
 """
 

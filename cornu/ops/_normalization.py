@@ -44,8 +44,8 @@ def moments(
     dtype = engine().dtype_of(x)
     reduced = axes_from_front(axes, rank_of(x))
     wide = _widened(x)
-    results = engine().mean(wide, reduced, keepdims), engine().var(wide, reduced, keepdims)
-    return tuple(_narrowed(result, dtype) for result in results)  # type: ignore[return-value]
+    mean, variance = engine().mean(wide, reduced, keepdims), engine().var(wide, reduced, keepdims)
+    return _narrowed(mean, dtype), _narrowed(variance, dtype)
 
 
 def _narrowed(x: Tensor, dtype: str) -> Tensor:
@@ -187,17 +187,18 @@ def normalize(x: Tensor, axis: Axis = -1, order: int = 2, epsilon: float | None 
         # The square keeps away from the root's infinite slope at zero.
         power = engine().sum(_squared(x), axes, True)
         return x * engine().rsqrt(engine().maximum(power, constant(least**2, x)))
-    size = engine().abs(x)
-    power = engine().sum(engine().power(size, constant(order, x)), axes, True) if order > 1 else None
-    if power is None:
-        return x / engine().maximum(engine().sum(size, axes, True), constant(least, x))
-    root = engine().power(power, constant(1 / order, x))
-    return x / engine().maximum(root, constant(least, x))
+    norm = engine().abs(x)
+    if order == 1:
+        norm = engine().sum(norm, axes, True)
+    else:
+        power = engine().sum(engine().power(norm, constant(order, x)), axes, True)
+        norm = engine().power(power, constant(1 / order, x))
+    return x / engine().maximum(norm, constant(least, x))
 
 
 @op(promote=floating)
 def psnr(x1: Tensor, x2: Tensor, max_val: float) -> Tensor:
-    """The peak signal-to-noise ratio of two tensors in decibels: 10 log10(max_val² / mean((x1 - x2)²)).
+    """The peak signal-to-noise ratio in decibels: 10 log10(max_val² / mean((x1 - x2)²)).
 
     Args:
         x1, x2: Tensors of one shape.

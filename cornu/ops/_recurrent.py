@@ -25,7 +25,18 @@ Results = tuple[Any, Any, Any]
 
 #: Functions that a gate or a candidate can have; a layer with another one runs its cell in `rnn`.
 ACTIVATIONS = (
-    *("linear", "tanh", "exponential", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu"),
+    *(
+        "linear",
+        "tanh",
+        "exponential",
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "celu",
+        "gelu",
+    ),
     *("sigmoid", "hard_sigmoid", "hard_tanh", "silu", "hard_silu", "softplus", "softsign"),
     *("softmax", "log_sigmoid", "squareplus"),
 )
@@ -135,7 +146,7 @@ def _loop(
     return_all_outputs: bool = True,
     zero_output: Any = None,
 ) -> Results:
-    """Run a step over time-major inputs; outputs are time-major, and the last one alone on request."""
+    """Run a step over time-major inputs; outputs are time-major."""
     states = tree.map_structure(lambda x: x, states)
     if mask is not None:
         if zero_output is None:
@@ -226,7 +237,7 @@ def _run(
     zero_output_for_mask: bool,
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """A cell whose output is its first state, over time-major projected inputs."""
-    outputs, last, states = _loop(
+    outputs, last, new = _loop(
         step,
         projected,
         list(states),
@@ -237,7 +248,7 @@ def _run(
         return_all_outputs=return_sequences,
         zero_output=_zeros(states[0]) if mask is not None else None,
     )
-    return _swap_time(outputs), last, states
+    return _swap_time(outputs), last, new
 
 
 def _projected(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:

@@ -158,14 +158,12 @@ def _refuse(name: str, value: Any, allowed: Sequence[str]) -> None:
 
 def _checked_size(size: Any) -> tuple[int, int]:
     if not isinstance(size, Sequence) or len(size) != 2 or min(size) <= 0:
-        raise ValueError(
-            f"`size` must be a positive height and width. Received: size={size!r}."
-        )
+        raise ValueError(f"`size` must be a positive height and width. Received: size={size!r}.")
     return size[0], size[1]
 
 
 def _box(x: Tensor, height: int, width: int) -> tuple[int, int] | None:
-    """The height and width that have the target's proportions, from the image's width and height."""
+    """The height to the image's width, and the width to its height, in the target's proportions."""
     _, rows, columns, _ = engine().shape_of(x)
     if not isinstance(rows, int) or not isinstance(columns, int):
         return None
@@ -290,7 +288,9 @@ def _folded(index: Tensor, size: Any, fill_mode: str) -> Tensor:
     if fill_mode == "mirror":
         turn = engine().maximum(count - one, one)
         period = turn * two
-        return turn - engine().abs(engine().mod(index, period) - turn) if _wide(size) else zero * index
+        return (
+            turn - engine().abs(engine().mod(index, period) - turn) if _wide(size) else zero * index
+        )
     if fill_mode == "reflect":
         folded = engine().mod(index, count * two)
         return engine().where(folded < count, folded, count * two - one - folded)

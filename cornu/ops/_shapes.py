@@ -289,7 +289,7 @@ def _rolled(x: Tensor, distance: int, axis: int) -> Tensor:
 
 
 @op
-def repeat(x: Raw, repeats: Shape, axis: int | None = None) -> Tensor:
+def repeat(x: Raw, repeats: int | Shape, axis: int | None = None) -> Tensor:
     """Each element repeated.
 
     Args:
@@ -414,7 +414,7 @@ def _padded(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
 def view(x: Raw, dtype: DType = None) -> Tensor:
     """The bytes of x read as another dtype; the last axis grows or shrinks with the dtype's size.
 
-    >>> view(full((1,), 1.0), "int32").tolist()
+    >>> view([1.0], "int32").tolist()
     [1065353216]
     """
     return x if dtype is None else engine().view(x, standardize_dtype(dtype))

@@ -16,7 +16,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
 
     Args:
         default_optimizer: The optimizer of variables that no pattern matches.
-        optimizer_map: Optimizers by regular expression.
+        optimizer_map: Optimizers by regular expression, which must match a whole path.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     def __getitem__(self, key: str) -> Optimizer:
         if key in self._by_pattern:
             return self._by_pattern[key]
-        matching = [pattern for pattern in self._by_pattern if re.search(pattern, key)]
+        matching = [pattern for pattern in self._by_pattern if re.fullmatch(pattern, key)]
         if len(matching) > 1:
             raise ValueError(
                 f"A path must match one pattern at most. Received: {key!r}, matched by {matching}."

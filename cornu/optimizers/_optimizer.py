@@ -35,8 +35,8 @@ class Options(TypedDict, total=False):
 
     weight_decay: float | None
     clipnorm: float | None
-    clipvalue: float | None
     global_clipnorm: float | None
+    clipvalue: float | None
     use_ema: bool
     ema_momentum: float
     ema_overwrite_frequency: int | None
@@ -279,6 +279,18 @@ class Optimizer:
             if slot is not None:
                 slot.assign(value)
 
+    def assign(self, variable: Variable, value: Any) -> None:
+        """Set a variable, for an `update_step` of a user."""
+        variable.assign(value)
+
+    def assign_add(self, variable: Variable, value: Any) -> None:
+        """Add to a variable."""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable: Variable, value: Any) -> None:
+        """Subtract from a variable."""
+        variable.assign_sub(value)
+
     @property
     def step(self) -> Any:
         """The number of this update, counted from 1, as a float."""
@@ -324,6 +336,8 @@ class Optimizer:
             self._accumulate(pairs)
         else:
             self._update(pairs)
+        if self.use_ema:
+            self._average()
         self._iterations.assign_add(1)
 
     def _check_known(self, variables: Sequence[Variable]) -> None:
@@ -370,8 +384,6 @@ class Optimizer:
         for variable in variables:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))
-        if self.use_ema:
-            self._average()
 
     def _accumulate(self, pairs: list[tuple[Any, Variable]]) -> None:
         """Add gradients up; at every n-th step update with their mean and start again."""

@@ -499,7 +499,7 @@ class Adafactor(Optimizer):
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """Means over columns and rows, and the squares where a weight has one axis only."""
         shape = variable.shape
-        name = variable.path.replace("/", "_")
+        name = variable.name
         if len(shape) >= 2:
             rows = self.add_variable(shape[:-1], dtype=variable._dtype, name=name)
             columns = self.add_variable(
@@ -508,7 +508,7 @@ class Adafactor(Optimizer):
         else:
             # Places kept free, so that files of Keras have the same numbering.
             rows, columns = (
-                self._own(Variable(np.zeros((), "int32"), trainable=False, name=variable.name))
+                self._own(Variable(np.zeros((), "int32"), trainable=False, name=name))
                 for _ in range(2)
             )
         velocity = self.add_variable_from_reference(variable, "velocity")
@@ -596,7 +596,7 @@ class Muon(Optimizer):
         self.rms_rate = rms_rate
 
     def _takes_adam(self, variable: Variable) -> bool:
-        if len(variable.shape) not in (2, 3, 4):
+        if len(variable.shape) != 2:
             return True
         if self.exclude_embeddings and "embedding" in variable.path.lower():
             return True
@@ -629,10 +629,8 @@ class Muon(Optimizer):
             return w - moved * rate * correction / (ops.sqrt(velocity) + self.epsilon), moved, velocity
         moved = g + moved * self.momentum
         direction = g + moved * self.momentum if self.nesterov else moved
-        shape = w.shape
-        matrix = ops.reshape(direction, (-1, shape[-1]))
-        step = self._orthogonal(matrix) * max(matrix.shape) ** 0.5 * self.rms_rate
-        return w - rate * ops.reshape(step, shape), moved, None
+        step = self._orthogonal(direction) * max(w.shape) ** 0.5 * self.rms_rate
+        return w - rate * step, moved, None
 
     def _orthogonal(self, x: Any) -> Any:
         """The nearest orthogonal matrix, by Newton-Schulz iterations."""

@@ -191,7 +191,7 @@ class CompiledLoss:
                 [f"{self._output_name(i, loss)}_loss" for i, loss in enumerate(given)]
             )
             self._trackers = [
-                None if loss is None else Mean(name=name)
+                None if loss is None else _tracker(name)
                 for name, loss in zip(names, self._losses, strict=True)
             ]
         self.built = True
@@ -276,6 +276,12 @@ class CompiledLoss:
             f"The loss {_name_of(loss.fn)!r} must be given targets and predictions that fit. "
             f"Received: {shapes}, for the output {label!r}. {error}"
         )
+
+
+def _tracker(name: str) -> Mean:
+    tracker = Mean(name=name.replace("/", "_"))
+    tracker.name = name
+    return tracker
 
 
 def _check_weights(loss: Any, loss_weights: Any) -> None:

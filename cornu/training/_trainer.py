@@ -19,7 +19,7 @@ from .. import losses as losses_module
 from .. import metrics as metrics_module
 from .. import optimizers as optimizers_module
 from .. import random
-from ..core import tree
+from ..core import seeding, tree
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import StatelessScope, SymbolicScope, context
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
@@ -27,6 +27,7 @@ from ..core.state import CompiledStep, value_and_grad
 from ..core.variable import Variable
 from ..engines import current
 from ._compiled import CompiledLoss, CompiledMetrics
+from ..layers._tracking import Tracker
 from ._data import make_source, train_validation_split, unpack_x_y_sample_weight
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Trainer(_Base):
         self._compile_metrics: CompiledMetrics | None = None
         self._loss_tracker: Any = None
         self._compile_config: dict[str, Any] | None = None
+        self._predicting: Any = None
         self._functions: dict[Any, Callable[..., Any]] = {}
 
     # ---------------------------------------------------------------- compile
@@ -297,6 +299,7 @@ class Trainer(_Base):
 
     def _function(self, which: str, force: bool = False) -> Callable[..., Any]:
         """The native call for a step. It is made again when the set of variables has changed."""
+        known = self._functions.get(which)
         model = self.variables
         optimizer = self.optimizer.variables if self.optimizer is not None else []
         metrics = self.metrics_variables
@@ -309,9 +312,8 @@ class Trainer(_Base):
         constant = [*constant, random.global_seed_generator().state]
         trained = tuple(id(v) for v in self.trainable_variables)
         key = (which, self.run_eagerly, trained, tuple(id(v) for v in [*changing, *constant]))
-        cached = self._functions.get(which)
-        if cached is not None and not force and cached[0] == key:  # type: ignore[index]
-            return cached[1]  # type: ignore[index, no-any-return]
+        if known is not None and not force and known[0] == key:  # type: ignore[index]
+            return known[1]  # type: ignore[index, no-any-return]
         step = self._step(which)
 
         def execution(batches: Sequence[Any]) -> Any:
@@ -322,6 +324,13 @@ class Trainer(_Base):
         function = execution if self.run_eagerly else CompiledStep(execution, changing, constant)
         self._functions[which] = (key, function)  # type: ignore[assignment]
         return function
+
+    def _fast_predict(self) -> Callable[..., Any]:
+        """`make_predict_function`, looked up again only if some layer's parts have changed."""
+        version = (Tracker.version, seeding.generation(), self.run_eagerly)
+        if self._predicting is None or self._predicting[0] != version:
+            self._predicting = (version, self.make_predict_function())
+        return self._predicting[1]
 
     def _step(self, which: str) -> Callable[..., Any]:
         step = getattr(self, f"{which}_step")
@@ -590,7 +599,7 @@ class Trainer(_Base):
         """The model's outputs for data, in batches, as NumPy arrays."""
         if callbacks is None and steps is None and type(x) is np.ndarray and _verbosity(verbose) == 0:
             if self.built and 0 < len(x) <= (batch_size or 32):
-                return _to_numpy(self.make_predict_function()([(x,)]))
+                return _to_numpy(self._fast_predict()([(x,)]))
         source = make_source(x, batch_size=batch_size, steps=steps)
         batches = _Batches(source, steps, self.steps_per_execution)
         events = self._events(callbacks, verbose, batches.steps)

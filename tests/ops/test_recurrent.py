@@ -73,9 +73,7 @@ def test_equals_keras(
     to_numpy = engines.get(engine).convert_to_numpy
     with engines.use(engine):
         outputs, last, found = run(kind, X, ZEROS, layer.get_weights(), **shared)
-        shortened, *_ = run(
-            kind, X, ZEROS, layer.get_weights(), return_sequences=False, **shared
-        )
+        shortened, *_ = run(kind, X, ZEROS, layer.get_weights(), return_sequences=False, **shared)
     for ours, theirs in (
         (outputs, wanted),
         (last, wanted[:, -1]),
@@ -140,9 +138,7 @@ def test_nested_inputs_and_constants() -> None:
         constants=[np.float32(2)],
         go_backwards=True,
     )
-    np.testing.assert_allclose(
-        outputs["sum"], np.cumsum(3 * X[:, ::-1], 1), rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(outputs["sum"], np.cumsum(3 * X[:, ::-1], 1), rtol=1e-5, atol=1e-5)
 
 
 def test_unrolling_needs_a_length() -> None:

@@ -17,6 +17,7 @@ from cornu import losses
 from cornu.core.keras_tensor import KerasTensor
 from cornu.core.masks import get_keras_mask, set_keras_mask
 from cornu.core.scopes import SymbolicScope
+from tests.comparing import case_name, same_signature
 
 _random = np.random.default_rng(0)
 
@@ -117,12 +118,6 @@ ROWS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
 ]
 CASES = [(name, arguments, kind) for name, arguments, kinds in ROWS for kind in kinds]
 CLASSES_OF_LOSSES = sorted({name for name, _, _ in ROWS})
-
-
-def case_name(value: Any) -> str:
-    if isinstance(value, dict):
-        return ",".join(f"{key}={item}" for key, item in value.items()) or "-"
-    return str(value)
 
 
 def both(name: str, arguments: dict[str, Any]) -> tuple[Any, Any]:
@@ -295,19 +290,6 @@ def test_dtypes(dtype: str) -> None:
 
 
 # ------------------------------------------------------------ configs and names
-
-
-def same_signature(ours: Any, theirs: Any) -> None:
-    ours, theirs = (
-        {
-            name: parameter.default
-            for name, parameter in inspect.signature(target).parameters.items()
-            if parameter.kind is not parameter.VAR_KEYWORD
-        }
-        for target in (ours, theirs)
-    )
-    assert list(ours) == list(theirs)
-    assert ours == theirs
 
 
 def test_every_public_name_is_there() -> None:

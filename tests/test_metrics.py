@@ -18,8 +18,7 @@ from cornu.core.keras_tensor import KerasTensor
 from cornu.core.masks import set_keras_mask
 from cornu.core.scopes import StatelessScope, SymbolicScope
 from cornu.core.state import CompiledStep
-
-from .test_losses import case_name, same_signature
+from tests.comparing import case_name, same_signature
 
 _random = np.random.default_rng(0)
 SIZE = 8
@@ -196,7 +195,7 @@ def test_values_and_state(name: str, arguments: dict[str, Any], kind: str) -> No
     assert all(not variable.numpy().any() for variable in ours.variables)
 
 
-@pytest.mark.parametrize("weight", WEIGHTS)
+@pytest.mark.parametrize("weight", ["samples", "zeros", "column"])
 @pytest.mark.parametrize("name, arguments, kinds", ROWS, ids=case_name)
 def test_weights(name: str, arguments: dict[str, Any], kinds: tuple[str], weight: str) -> None:
     if (name, arguments.get("average"), weight) == ("F1Score", "micro", "column"):

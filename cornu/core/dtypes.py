@@ -71,9 +71,7 @@ def _standardize(dtype: Any) -> str:
     if not isinstance(name, str):
         name = getattr(dtype, "__name__", None) or str(dtype).rpartition(".")[2]
     if name not in ALLOWED:
-        raise ValueError(
-            f"A dtype must be one of {sorted(ALLOWED)}. Received: dtype={dtype!r}."
-        )
+        raise ValueError(f"A dtype must be one of {sorted(ALLOWED)}. Received: dtype={dtype!r}.")
     return str(name)
 
 

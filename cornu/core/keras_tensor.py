@@ -84,7 +84,7 @@ class KerasTensor(Spec):
     def __float__(self) -> float:
         raise self._no_value("the number")
 
-    __int__ = __index__ = __float__  # type: ignore[assignment]
+    __int__ = __index__ = __float__
 
     def __bool__(self) -> bool:
         raise self._no_value("the truth")

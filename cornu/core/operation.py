@@ -21,9 +21,7 @@ class Node:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
-        self.input_tensors = [
-            x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)
-        ]
+        self.input_tensors = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
         self.outputs = [x for x in tree.flatten(outputs) if x is not None]
         self.output_structure = outputs
         for index, output in enumerate(self.outputs):
@@ -167,9 +165,13 @@ def any_symbolic(structure: Any) -> bool:
     return any(isinstance(x, KerasTensor) for x in tree.flatten(structure))
 
 
-@functools.cache
 def constructor_signature(cls: type) -> inspect.Signature:
     """The parameters of a class's constructor, without self."""
+    return _constructor_signature(cls)
+
+
+@functools.cache
+def _constructor_signature(cls: Any) -> inspect.Signature:
     signature = inspect.signature(cls.__init__)
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
@@ -205,7 +207,7 @@ _MISSING = object()
 
 
 @functools.cache
-def _described_classes(cls: type) -> list[type]:
+def _described_classes(cls: Any) -> list[type]:
     writes_its_own = not cls.get_config.__module__.startswith("cornu.")  # type: ignore[attr-defined]
     return [
         owner
@@ -223,5 +225,3 @@ def _fresh(output: Any) -> Any:
     if not isinstance(output, KerasTensor):
         return output
     return KerasTensor(output.dims, output.dtype)
-
-

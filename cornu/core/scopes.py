@@ -44,7 +44,9 @@ class StatelessScope:
         self.collect_losses = collect_losses
         self.initialize_variables = initialize_variables
         self.losses: list[Any] = []
-        self._given: dict[int, Any] = {id(variable): value for variable, value in state_mapping or ()}
+        self._given: dict[int, Any] = {
+            id(variable): value for variable, value in state_mapping or ()
+        }
         self._written: dict[int, tuple[Any, Any]] = {}
         self._outer: StatelessScope | None = None
 

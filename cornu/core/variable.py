@@ -96,7 +96,11 @@ class Variable:
 
     def _cast(self, engine: Engine, value: Any) -> Any:
         dtype = context.autocast
-        return value if dtype is None or not self._casts or dtype == self._dtype else engine.cast(value, dtype)
+        return (
+            value
+            if dtype is None or not self._casts or dtype == self._dtype
+            else engine.cast(value, dtype)
+        )
 
     def _move(self, engine: Engine) -> None:
         """Bring the value to another engine."""

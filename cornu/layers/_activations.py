@@ -18,8 +18,8 @@ class ReLU(Layer):
         threshold: Below it the slope holds.
 
     >>> import numpy as np
-    >>> ReLU(max_value=2.0)(np.array([-1.0, 1.0, 3.0])).tolist()
-    [0.0, 1.0, 2.0]
+    >>> ReLU(max_value=2.0)(np.array([0.5, 1.0, 3.0])).tolist()
+    [0.5, 1.0, 2.0]
     """
 
     def __init__(

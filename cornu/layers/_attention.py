@@ -144,7 +144,6 @@ class AdditiveAttention(Attention):
         return ops.sum(joined if self.scale is None else self.scale * joined, axis=-1)
 
 
-
 def causal_mask(queries: Any, keys: Any) -> Any:
     """True where a key is not after the query: (1, queries, keys)."""
     rows = ops.arange(queries, dtype="int32")
@@ -182,9 +181,15 @@ class _Projected(Layer):
         self.seed = arguments["seed"]
         self.supports_masking = True
 
-    def _projection(self, equation: str, output: Any, bias_axes: str | None, name: str) -> EinsumDense:
+    def _projection(
+        self, equation: str, output: Any, bias_axes: str | None, name: str
+    ) -> EinsumDense:
         kinds = ("initializer", "regularizer", "constraint")
-        shared = {f"{part}_{kind}": getattr(self, f"{part}_{kind}") for part in ("kernel", "bias") for kind in kinds}
+        shared = {
+            f"{part}_{kind}": getattr(self, f"{part}_{kind}")
+            for part in ("kernel", "bias")
+            for kind in kinds
+        }
         for key in ("kernel_initializer", "bias_initializer"):
             shared[key] = type(shared[key]).from_config(shared[key].get_config())
         return EinsumDense(
@@ -288,7 +293,9 @@ class MultiHeadAttention(_Projected):
         for name in ("num_heads", "key_dim"):
             value = arguments[name]
             if not isinstance(value, int) or value <= 0:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: {name}={value!r}."
+                )
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.value_dim = value_dim or key_dim
@@ -411,7 +418,12 @@ class MultiHeadAttention(_Projected):
             if mask is not None:
                 mask = ops.expand_dims(mask, -3)
             output = ops.dot_product_attention(
-                query, key, value, mask=mask, scale=self._scale, flash_attention=self.flash_attention
+                query,
+                key,
+                value,
+                mask=mask,
+                scale=self._scale,
+                flash_attention=self.flash_attention,
             )
             return output, None
         scoring, mixing = self._equations(len(query.shape))
@@ -559,7 +571,12 @@ class GroupedQueryAttention(_Projected):
             mask = ops.expand_dims(mask, -3)
         if not scores_asked and not (training and self.dropout > 0):
             output = ops.dot_product_attention(
-                query, key, value, mask=mask, scale=self._scale, flash_attention=self.flash_attention
+                query,
+                key,
+                value,
+                mask=mask,
+                scale=self._scale,
+                flash_attention=self.flash_attention,
             )
             return output, None
         scores = ops.einsum("bquh,bkuh->buqk", query * self._scale, key)

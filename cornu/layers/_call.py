@@ -23,9 +23,7 @@ class CallSignature:
         self.first = names[0] if names else None
         self.has_training = "training" in self.parameters
         self.has_mask = "mask" in self.parameters
-        self.default_training = (
-            self.parameters["training"].default if self.has_training else None
-        )
+        self.default_training = self.parameters["training"].default if self.has_training else None
         if self.default_training is inspect.Parameter.empty:
             self.default_training = None
         #: Argument: the argument that takes its mask.

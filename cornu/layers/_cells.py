@@ -70,7 +70,9 @@ class _Cell(Layer):
         )
         self.bias = None
         if self.use_bias:
-            self.bias = self._weight("bias", self._bias_shape(), initializer=self._bias_initializer())
+            self.bias = self._weight(
+                "bias", self._bias_shape(), initializer=self._bias_initializer()
+            )
 
     def _bias_shape(self) -> tuple[int, ...]:
         return (self._gates * self.units,)
@@ -126,7 +128,9 @@ class _Cell(Layer):
             return None
         if training and self.dropout:
             sequence = sequence * ops.expand_dims(self._masks["input"], 1)
-        known = {k: n for k, n in zip(("activation", "recurrent_activation"), names, strict=True) if n}
+        known = {
+            k: n for k, n in zip(("activation", "recurrent_activation"), names, strict=True) if n
+        }
         return type(self)._fused(
             sequence,
             *states,
@@ -275,7 +279,7 @@ class LSTMCell(_Cell):
         joined = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)
         if self.bias is not None:
             joined = joined + self.bias
-        i, f, g, o = ops.split(joined, 4, axis=1)
+        i, f, g, o = ops.split(joined, self._gates, axis=1)
         gate, squash = self.recurrent_activation, self.activation  # type: ignore[attr-defined]
         c = gate(f) * c + gate(i) * squash(g)
         h = gate(o) * squash(c)

@@ -103,22 +103,7 @@ class _Convolution(Layer):
 
 
 class _Conv(_Convolution, AdaptableKernel):
-    """A convolution with a kernel (*window, channels / groups, filters).
-
-    Args:
-        filters: The number of output channels.
-        kernel_size: The window's size: a number, or one for each spatial axis.
-        strides: The window's step.
-        padding: `valid`: none; `same`: so that the output has the input's size over the strides.
-        data_format: `channels_last` (batch, *space, channels) or `channels_first`.
-        dilation_rate: The distance between the elements of the window.
-        groups: The number of groups of channels that are convolved apart.
-        activation: What is applied to the result.
-        use_bias: Whether a bias is added.
-        kernel_initializer, bias_initializer: Draw the weights.
-        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
-        kernel_constraint, bias_constraint: Projections after each update.
-    """
+    """A convolution with a kernel (*window, channels / groups, filters)."""
 
     def __init__(
         self,
@@ -195,9 +180,7 @@ class _Conv(_Convolution, AdaptableKernel):
 
 
 class Conv1D(_Conv):
-    __doc__ = f"""A convolution along time.
-
-    {_Conv.__doc__.split(chr(10), 2)[2].strip() if _Conv.__doc__ else ""}
+    """A convolution along time (batch, time, channels); arguments as in `Conv2D`.
 
     `padding="causal"` pads the past alone, so that no output sees what comes after it.
 
@@ -205,6 +188,7 @@ class Conv1D(_Conv):
     >>> Conv1D(4, 3)(np.ones((2, 10, 8))).shape
     (2, 8, 4)
     """
+
     rank = 1
     _paddings = (*PADDINGS, "causal")
 
@@ -224,40 +208,43 @@ class Conv1D(_Conv):
 
 
 class Conv2D(_Conv):
-    __doc__ = f"""A convolution over images.
+    """A convolution over images (batch, height, width, channels).
 
-    {_Conv.__doc__.split(chr(10), 2)[2].strip() if _Conv.__doc__ else ""}
+    Args:
+        filters: The number of output channels.
+        kernel_size: The window's size: a number, or one for each spatial axis.
+        strides: The window's step.
+        padding: `valid`: none; `same`: so that the output has the input's size over the strides.
+        data_format: `channels_last` (batch, *space, channels) or `channels_first`.
+        dilation_rate: The distance between the elements of the window.
+        groups: The number of groups of channels that are convolved apart.
+        activation: What is applied to the result.
+        use_bias: Whether a bias is added.
+        kernel_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, bias_constraint: Projections after each update.
 
     >>> import numpy as np
     >>> Conv2D(4, 3, padding="same")(np.ones((2, 8, 8, 3))).shape
     (2, 8, 8, 4)
     """
+
     rank = 2
 
 
 class Conv3D(_Conv):
-    __doc__ = f"""A convolution over volumes.
-
-    {_Conv.__doc__.split(chr(10), 2)[2].strip() if _Conv.__doc__ else ""}
+    """A convolution over volumes (batch, *space, channels); arguments as in `Conv2D`.
 
     >>> import numpy as np
     >>> Conv3D(4, 3)(np.ones((1, 5, 5, 5, 2))).shape
     (1, 3, 3, 3, 4)
     """
+
     rank = 3
 
 
 class _ConvTranspose(_Convolution):
-    """The transpose of a convolution, with a kernel (*window, filters, channels).
-
-    Args:
-        output_padding: What is added to the output's size along each axis.
-        filters, kernel_size, strides, padding, data_format, dilation_rate: As in a convolution.
-        activation, use_bias: As in a convolution.
-        kernel_initializer, bias_initializer: Draw the weights.
-        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
-        kernel_constraint, bias_constraint: Projections after each update.
-    """
+    """The transpose of a convolution, with a kernel (*window, filters, channels)."""
 
     def __init__(
         self,
@@ -325,12 +312,21 @@ class Conv1DTranspose(_ConvTranspose):
 
 
 class Conv2DTranspose(_ConvTranspose):
-    __doc__ = f"""{_ConvTranspose.__doc__.strip() if _ConvTranspose.__doc__ else ""}
+    """The transpose of a convolution over images, with a kernel (*window, filters, channels).
+
+    Args:
+        output_padding: What is added to the output's size along each axis.
+        filters, kernel_size, strides, padding, data_format, dilation_rate: As in a convolution.
+        activation, use_bias: As in a convolution.
+        kernel_initializer, bias_initializer: Draw the weights.
+        kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        kernel_constraint, bias_constraint: Projections after each update.
 
     >>> import numpy as np
     >>> Conv2DTranspose(4, 3, strides=2, padding="same")(np.ones((1, 5, 5, 2))).shape
     (1, 10, 10, 4)
     """
+
     rank = 2
 
 
@@ -341,16 +337,7 @@ class Conv3DTranspose(_ConvTranspose):
 
 
 class _DepthwiseConv(_Convolution):
-    """A convolution of each channel by itself, with a kernel (*window, channels, multiplier).
-
-    Args:
-        depth_multiplier: The number of output channels for each input channel.
-        kernel_size, strides, padding, data_format, dilation_rate: As in a convolution.
-        activation, use_bias: As in a convolution.
-        depthwise_initializer, bias_initializer: Draw the weights.
-        depthwise_regularizer, bias_regularizer, activity_regularizer: Penalties.
-        depthwise_constraint, bias_constraint: Projections after each update.
-    """
+    """A convolution of each channel by itself, with a kernel (*window, channels, multiplier)."""
 
     def __init__(
         self,
@@ -411,30 +398,26 @@ class DepthwiseConv1D(_DepthwiseConv):
 
 
 class DepthwiseConv2D(_DepthwiseConv):
-    __doc__ = f"""{_DepthwiseConv.__doc__.strip() if _DepthwiseConv.__doc__ else ""}
+    """A convolution of each channel of images by itself.
+
+    Args:
+        depth_multiplier: The number of output channels for each input channel.
+        kernel_size, strides, padding, data_format, dilation_rate: As in a convolution.
+        activation, use_bias: As in a convolution.
+        depthwise_initializer, bias_initializer: Draw the weights.
+        depthwise_regularizer, bias_regularizer, activity_regularizer: Penalties.
+        depthwise_constraint, bias_constraint: Projections after each update.
 
     >>> import numpy as np
     >>> DepthwiseConv2D(3, depth_multiplier=2)(np.ones((1, 5, 5, 4))).shape
     (1, 3, 3, 8)
     """
+
     rank = 2
 
 
 class _SeparableConv(_Convolution):
-    """A depthwise convolution, then a convolution with a window of 1.
-
-    Args:
-        filters: The number of output channels.
-        depth_multiplier: The number of channels between the two, for each input channel.
-        kernel_size, strides, padding, data_format, dilation_rate: As in a convolution.
-        activation, use_bias: As in a convolution.
-        depthwise_initializer, pointwise_initializer, bias_initializer: Draw the weights.
-        depthwise_regularizer, pointwise_regularizer, bias_regularizer: Penalties of the weights.
-        activity_regularizer: A penalty on the outputs.
-        depthwise_constraint, pointwise_constraint, bias_constraint: Projections.
-    """
-
-    _paddings = (*PADDINGS, "causal")
+    """A depthwise convolution, then a convolution with a window of 1."""
 
     def __init__(
         self,
@@ -513,17 +496,28 @@ class SeparableConv1D(_SeparableConv):
     """A separable convolution along time; arguments as in `SeparableConv2D`."""
 
     rank = 1
+    _paddings = (*PADDINGS, "causal")
 
 
 class SeparableConv2D(_SeparableConv):
-    __doc__ = f"""{_SeparableConv.__doc__.strip() if _SeparableConv.__doc__ else ""}
+    """A depthwise convolution over images, then a convolution with a window of 1.
+
+    Args:
+        filters: The number of output channels.
+        depth_multiplier: The number of channels between the two, for each input channel.
+        kernel_size, strides, padding, data_format, dilation_rate: As in a convolution.
+        activation, use_bias: As in a convolution.
+        depthwise_initializer, pointwise_initializer, bias_initializer: Draw the weights.
+        depthwise_regularizer, pointwise_regularizer, bias_regularizer: Penalties of the weights.
+        activity_regularizer: A penalty on the outputs.
+        depthwise_constraint, pointwise_constraint, bias_constraint: Projections.
 
     >>> import numpy as np
     >>> SeparableConv2D(6, 3)(np.ones((1, 5, 5, 4))).shape
     (1, 3, 3, 6)
     """
+
     rank = 2
-    _paddings = PADDINGS
 
 
 def causal_pads(past: int, data_format: str) -> list[tuple[int, int]]:

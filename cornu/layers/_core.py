@@ -207,10 +207,15 @@ class EinsumDense(AdaptableKernel):
 
 
 def einsum_shapes(
-    equation: str, bias_axes: str | None, input_shape: tuple[Any, ...], output_shape: tuple[Any, ...]
+    equation: str,
+    bias_axes: str | None,
+    input_shape: tuple[Any, ...],
+    output_shape: tuple[Any, ...],
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None, tuple[Any, ...]]:
     """The shapes of kernel, bias and output of an equation `inputs,kernel->output`."""
-    found = re.fullmatch(r"(\.{3})?([a-zA-Z]+)(\.{3})?,([a-zA-Z]+)->(\.{3})?([a-zA-Z]+)(\.{3})?", equation)
+    found = re.fullmatch(
+        r"(\.{3})?([a-zA-Z]+)(\.{3})?,([a-zA-Z]+)->(\.{3})?([a-zA-Z]+)(\.{3})?", equation
+    )
     if found is None:
         raise ValueError(
             "An equation must have the form 'X,Y->Z', of letters and `...`. Received: "
@@ -238,7 +243,10 @@ def einsum_shapes(
             )
         if letter in sizes and size is None:
             sizes_out[letter] = sizes[letter]
-    known = {**{k: v for k, v in sizes_out.items() if v is not None}, **{k: v for k, v in sizes.items() if v is not None}}
+    known = {
+        **{k: v for k, v in sizes_out.items() if v is not None},
+        **{k: v for k, v in sizes.items() if v is not None},
+    }
     for letter in kernel:
         if letter not in known:
             raise ValueError(
@@ -468,7 +476,9 @@ class Lambda(Layer):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: Any = None) -> Any:
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: Any = None
+    ) -> Any:
         """The layer that `get_config` described."""
         config = dict(config)
         for key in ("function", "output_shape", "mask", "arguments"):

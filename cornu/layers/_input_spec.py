@@ -99,8 +99,10 @@ def assert_input_compatibility(
 ) -> None:
     """Raise a ValueError where inputs are not what a spec asks for."""
     specs = input_spec if isinstance(input_spec, (list, tuple, dict)) else [input_spec]
-    if isinstance(inputs, dict) and isinstance(specs, (list, tuple)) and all(
-        spec.name is not None for spec in specs
+    if (
+        isinstance(inputs, dict)
+        and isinstance(specs, (list, tuple))
+        and all(spec.name is not None for spec in specs)
     ):
         missing = [spec.name for spec in specs if spec.name not in inputs]
         if missing:

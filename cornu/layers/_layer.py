@@ -55,6 +55,8 @@ class Layer(Operation):
     #: Whether any layer of the process ever added a loss: most never do, and need no clearing.
     _any_losses: ClassVar[bool] = False
 
+    _tracker: Tracker
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "call" in vars(cls):
@@ -62,7 +64,7 @@ class Layer(Operation):
         if "build" in vars(cls):
             cls._build_signature = BuildSignature(vars(cls)["build"])
             cls._built_by_calling = False
-            cls.build = _in_build(vars(cls)["build"])  # type: ignore[method-assign]
+            cls.build = _in_build(vars(cls)["build"])
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         instance = super().__new__(cls, *args, **kwargs)
@@ -107,17 +109,17 @@ class Layer(Operation):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) not in PLAIN:
-            value = self._tracker.track(value)  # type: ignore[attr-defined]
+            value = self._tracker.track(value)
         elif (old := self.__dict__.get(name)) is not None:
-            self._tracker.drop(old)  # type: ignore[attr-defined]
+            self._tracker.drop(old)
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
-        self._tracker.drop(self.__dict__.get(name))  # type: ignore[attr-defined]
+        self._tracker.drop(self.__dict__.get(name))
         super().__delattr__(name)
 
     def _owned(self, kind: str) -> list[Any]:
-        owned: list[Any] = self._tracker.owned[kind]  # type: ignore[attr-defined]
+        owned: list[Any] = self._tracker.owned[kind]
         return owned
 
     @property
@@ -134,7 +136,7 @@ class Layer(Operation):
 
     def _own_weights(self) -> list[Variable]:
         """Those made to be trained first: freezing them changes no order."""
-        owned, untrained = self._owned("variables"), self._tracker.untrained  # type: ignore[attr-defined]
+        owned, untrained = self._owned("variables"), self._tracker.untrained
         return sorted(owned, key=lambda variable: id(variable) in untrained)
 
     def _collect(self, own: Callable[[Layer], Sequence[Variable]]) -> list[Variable]:
@@ -201,7 +203,7 @@ class Layer(Operation):
         self._trainable = value
         Tracker.version += 1
         for variable in self._owned("variables"):
-            if id(variable) not in self._tracker.frozen:  # type: ignore[attr-defined]
+            if id(variable) not in self._tracker.frozen:
                 variable.trainable = value
         for layer in self._layers:
             layer.trainable = value
@@ -261,7 +263,7 @@ class Layer(Operation):
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraint_functions.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
-        self._tracker.add("variables", variable)  # type: ignore[attr-defined]
+        self._tracker.add("variables", variable)
         return variable
 
     add_variable = add_weight
@@ -375,7 +377,7 @@ class Layer(Operation):
     def _after_build(self) -> None:
         self.built = True
         self._post_build()
-        self._tracker.locked = self.path  # type: ignore[attr-defined]
+        self._tracker.locked = self.path
 
     def _post_build(self) -> None:
         """What is left to do once the layer is built; subclasses may add to it."""
@@ -411,7 +413,9 @@ class Layer(Operation):
         """Build sublayers by a call on shapes only."""
         if len(shapes) == 1:
             (shape,) = shapes.values()
-            specs = {self._call_signature.first or "inputs": _spec_of_shape(shape, self.input_dtype)}
+            specs = {
+                self._call_signature.first or "inputs": _spec_of_shape(shape, self.input_dtype)
+            }
         else:
             specs = {
                 key.removesuffix("_shape"): _spec_of_shape(shape, self.input_dtype)
@@ -465,7 +469,11 @@ class Layer(Operation):
         args = tree.map_structure(functools.partial(self._convert_input, engine), args)
         kwargs = tree.map_structure(functools.partial(self._convert_input, engine), kwargs)
         for leaf in tree.flatten(args):
-            if leaf is not None and not isinstance(leaf, KerasTensor) and not engine.is_tensor(leaf):
+            if (
+                leaf is not None
+                and not isinstance(leaf, KerasTensor)
+                and not engine.is_tensor(leaf)
+            ):
                 raise ValueError(
                     "Positional arguments of a layer must be tensors. Received: "
                     f"{leaf!r} (of {type(leaf).__name__}) for the layer {self.path!r}. "

@@ -65,7 +65,7 @@ class AdaptableKernel(Layer):
             raise ValueError(
                 f"LoRA is enabled once. Received: {self.path!r}, which has it already."
             )
-        tracker = self._tracker  # type: ignore[attr-defined]
+        tracker = self._tracker
         locked, tracker.locked = tracker.locked, ""
         *leading, last = weight.shape
         self.lora_kernel_a = self.add_weight(

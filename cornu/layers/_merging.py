@@ -152,7 +152,8 @@ class Concatenate(Merge):
         ranks = {len(shape) for shape in input_shape}
         axis = self.axis
         others = [
-            [size for i, size in enumerate(shape) if i != axis % len(shape)] for shape in input_shape
+            [size for i, size in enumerate(shape) if i != axis % len(shape)]
+            for shape in input_shape
         ]
         fits = len(ranks) == 1 and all(
             len({size for size in sizes if size is not None}) <= 1
@@ -209,7 +210,9 @@ class Dot(Merge):
         """Check that the two axes have one size."""
         self._check_count(input_shape)
         if len(input_shape) != 2:
-            raise ValueError(f"Dot takes two tensors. Received: {len(input_shape)} in {self.path!r}.")
+            raise ValueError(
+                f"Dot takes two tensors. Received: {len(input_shape)} in {self.path!r}."
+            )
         sizes = [shape[axis] for shape, axis in zip(input_shape, self._pair(), strict=True)]
         if None not in sizes and sizes[0] != sizes[1]:
             raise ValueError(
@@ -223,14 +226,16 @@ class Dot(Merge):
     def call(self, inputs: Any) -> Any:
         """The products, summed."""
         x, y = inputs
-        first, second = (
-            axis % len(t.shape) for axis, t in zip(self._pair(), (x, y), strict=True)
-        )
+        first, second = (axis % len(t.shape) for axis, t in zip(self._pair(), (x, y), strict=True))
         if self.normalize:
             x, y = ops.normalize(x, axis=first), ops.normalize(y, axis=second)
         letters = iter("bcdefghijklm")
-        left = ["a" if i == 0 else "z" if i == first else next(letters) for i in range(len(x.shape))]
-        right = ["a" if i == 0 else "z" if i == second else next(letters) for i in range(len(y.shape))]
+        left = [
+            "a" if i == 0 else "z" if i == first else next(letters) for i in range(len(x.shape))
+        ]
+        right = [
+            "a" if i == 0 else "z" if i == second else next(letters) for i in range(len(y.shape))
+        ]
         result = [c for c in left if c != "z"] + [c for c in right if c not in "az"]
         product = ops.einsum(f"{''.join(left)},{''.join(right)}->{''.join(result)}", x, y)
         return product if len(result) > 1 else ops.expand_dims(product, 1)
@@ -256,5 +261,3 @@ maximum, minimum, concatenate = (_function(c) for c in (Maximum, Minimum, Concat
 def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
     """`Dot` as a function of the inputs."""
     return Dot(axes=axes, **kwargs)(inputs)
-
-

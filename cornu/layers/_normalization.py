@@ -477,12 +477,10 @@ class SpectralNormalization(Wrapper):
     def __init__(self, layer: Any, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         if power_iterations <= 0:
-            raise ValueError(
-                f"`power_iterations` must be positive. Received: {power_iterations}."
-            )
+            raise ValueError(f"`power_iterations` must be positive. Received: {power_iterations}.")
         self.power_iterations = power_iterations
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         """Build the inner layer, and make the vector of the power method."""
         super().build(input_shape)
         name = next((n for n in self._kernel_names if hasattr(self.layer, n)), None)

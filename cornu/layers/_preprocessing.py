@@ -153,9 +153,7 @@ class Normalization(Layer):
             ) * share
             mean, total = new_mean, total + count
         if mean is None:
-            raise ValueError(
-                f"`adapt` needs data. Received: no batch for the layer {self.name!r}."
-            )
+            raise ValueError(f"`adapt` needs data. Received: no batch for the layer {self.name!r}.")
         self.adapt_mean.assign(mean)
         self.adapt_variance.assign(variance)
         self.count.assign(total)
@@ -246,5 +244,3 @@ class Resizing(Layer):
             fill_value=self.fill_value,
             data_format=self.data_format,
         )
-
-

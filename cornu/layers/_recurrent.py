@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -217,7 +218,7 @@ class _Standard(RNN):
         super().__init_subclass__(**kwargs)
         for name in constructor_signature(cls._cell).parameters:
             if name not in ("kwargs", "name"):
-                setattr(cls, name, property(lambda self, name=name: getattr(self.cell, name)))
+                setattr(cls, name, property(operator.attrgetter(f"cell.{name}")))
 
     def _start(self, arguments: dict[str, Any], kwargs: dict[str, Any]) -> None:
         """Make the cell from the arguments that are the cell's, the layer from the others."""
@@ -227,7 +228,11 @@ class _Standard(RNN):
         of_layer = constructor_signature(RNN).parameters
         own = {name: arguments[name] for name in of_layer if name in arguments}
         own.pop("kwargs", None)
-        cell_name = {"SimpleRNNCell": "simple_rnn_cell", "LSTMCell": "lstm_cell", "GRUCell": "gru_cell"}
+        cell_name = {
+            "SimpleRNNCell": "simple_rnn_cell",
+            "LSTMCell": "lstm_cell",
+            "GRUCell": "gru_cell",
+        }
         cell = self._cell(
             **cell_arguments,
             name=cell_name[self._cell.__name__],
@@ -400,5 +405,3 @@ class GRU(_Standard):
         **kwargs: Any,
     ) -> None:
         self._start(dict(locals()), kwargs)
-
-

@@ -50,7 +50,10 @@ class Dropout(_Random):
         if not training or self.rate == 0:  # type: ignore[attr-defined]
             return inputs
         return random.dropout(
-            inputs, self.rate, noise_shape=self._shape(inputs), seed=self.seed_generator  # type: ignore[attr-defined]
+            inputs,
+            self.rate,
+            noise_shape=self._shape(inputs),
+            seed=self.seed_generator,  # type: ignore[attr-defined]
         )
 
     def _shape(self, inputs: Any) -> Any:
@@ -68,6 +71,7 @@ class _SpatialDropout(Dropout):
     """Dropout of whole channels."""
 
     rank: ClassVar[int]
+    data_format: str
     _unwritten_arguments = frozenset({"noise_shape"})
 
     def _shape(self, inputs: Any) -> Any:

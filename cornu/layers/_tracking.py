@@ -98,14 +98,18 @@ class TrackedList(list[Any]):
     def extend(self, values: Iterable[Any]) -> None:
         super().extend(self._track(value) for value in values)
 
-    def __iadd__(self, values: Iterable[Any]) -> TrackedList:  # type: ignore[misc, override]
+    def __iadd__(self, values: Iterable[Any]) -> TrackedList:  # type: ignore[misc]
         self.extend(values)
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self.tracker:
             self.tracker.drop(self[index])
-        value = [self._track(item) for item in value] if isinstance(index, slice) else self._track(value)
+        value = (
+            [self._track(item) for item in value]
+            if isinstance(index, slice)
+            else self._track(value)
+        )
         super().__setitem__(index, value)
 
     def __delitem__(self, index: Any) -> None:

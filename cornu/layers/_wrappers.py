@@ -244,5 +244,3 @@ def _merged(x: Any, sizes: Any) -> Any:
     batch, time = x.shape[:2]
     whole = math.prod((batch, time)) if None not in (batch, time) else sizes[0] * sizes[1]
     return ops.reshape(x, (whole, *rest))
-
-

@@ -46,7 +46,7 @@ class Functional(Function, Model):
         self._set_graph(inputs, outputs)
         for operation in self._graph.operations:
             if isinstance(operation, Layer):
-                self._tracker.add("layers", operation)  # type: ignore[attr-defined]
+                self._tracker.add("layers", operation)
         self._functional_layers = [op for op in self._graph.operations if isinstance(op, Layer)]
         self._check_names()
         self.built = True

@@ -62,7 +62,7 @@ class Sequential(Model):
                 f"A Sequential model has one input. Received: a second one, {layer.name!r}, for "
                 f"{self.name!r}."
             )
-        self._tracker.locked = ""  # type: ignore[attr-defined]
+        self._tracker.locked = ""
         if not self._stack and layer._given_shape is not None and not isinstance(layer, InputLayer):
             self._stack.append(Input(layer._given_shape).__dict__["_keras_history"].operation)
         self._stack.append(layer)
@@ -77,7 +77,7 @@ class Sequential(Model):
     def _reset(self, rebuild: bool) -> None:
         self.built = False
         self._functional = None
-        tracker = self._tracker  # type: ignore[attr-defined]
+        tracker = self._tracker
         tracker.locked = ""
         tracker.owned["layers"] = [x for x in self._stack]
         tracker.ids |= {id(x) for x in self._stack}
@@ -114,7 +114,7 @@ class Sequential(Model):
             dtype = self._stack[0].compute_dtype
             x = Input(batch_shape=shape, dtype=dtype)
             self._stack.insert(0, x._keras_history.operation)
-            self._tracker.owned["layers"].insert(0, self._stack[0])  # type: ignore[attr-defined]
+            self._tracker.owned["layers"].insert(0, self._stack[0])
         inputs = x
         for layer in self._stack[1:]:
             x = layer(x)

@@ -147,7 +147,6 @@ def _loop(
     zero_output: Any = None,
 ) -> Results:
     """Run a step over time-major inputs; outputs are time-major."""
-    states = tree.map_structure(lambda x: x, states)
     if mask is not None:
         if zero_output is None:
             first = tree.map_structure(lambda x: engine().get_item(x, (0,)), inputs)

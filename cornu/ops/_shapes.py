@@ -516,7 +516,7 @@ def size_of(x: Tensor) -> Any:
 
 
 @op
-def split(x: Raw, indices_or_sections: Shape, axis: int = 0) -> list[Tensor]:
+def split(x: Raw, indices_or_sections: int | Shape, axis: int = 0) -> list[Tensor]:
     """x cut along an axis.
 
     Args:

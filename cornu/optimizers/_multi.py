@@ -92,15 +92,16 @@ class MultiOptimizer(Optimizer):
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Give each optimizer its variables."""
-        groups: dict[int, tuple[Optimizer, list[Variable]]] = {}
-        for variable in variables:
-            optimizer = self.optimizer_map(variable)
-            groups.setdefault(id(optimizer), (optimizer, []))[1].append(variable)
-            self._of[id(variable)] = optimizer
-        self.optimizers = [optimizer for optimizer, _ in groups.values()]
-        for optimizer, group in groups.values():
-            if not optimizer.built:
-                optimizer.build(group)
+        chosen = [self.optimizer_map(variable) for variable in variables]
+        self._of = {id(v): one for v, one in zip(variables, chosen, strict=True)}
+        known = chosen
+        if isinstance(self.optimizer_map, OptimizerMap):
+            known = [*self.optimizer_map.values(), self.optimizer_map.default_optimizer]
+        self.optimizers = list({id(one): one for one in known}.values())
+        for optimizer in self.optimizers:
+            own = [v for v in variables if self._of[id(v)] is optimizer]
+            if own and not optimizer.built:
+                optimizer.build(own)
         self._trainable_variables = list(variables)
         self._places = {id(v): i for i, v in enumerate(variables)}
         self.built = True
@@ -113,7 +114,7 @@ class MultiOptimizer(Optimizer):
     @property
     def learning_rate(self) -> Any:
         """There is none: each optimizer has its own."""
-        raise ValueError(
+        raise AttributeError(
             "A MultiOptimizer has no learning rate of its own. Look at those of `.optimizers`."
         )
 

@@ -6,7 +6,7 @@ and advances the counter, also within a compiled step, where the variable is par
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 

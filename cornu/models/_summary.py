@@ -1,0 +1,302 @@
+"""What a model consists of, as a table: layers, output shapes, numbers of parameters."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import StringIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..core import tree
+from ..core.dtypes import numpy_dtype
+from ..core.operation import Node, Operation
+from ..core.variable import Variable
+from ..layers._layer import Layer
+from ._functional import Functional, _node_keys
+from ._sequential import Sequential
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+#: The width of text that goes anywhere but to a terminal, in characters.
+_WIDTH_OF_TEXT = 100
+_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
+
+
+class Row(NamedTuple):
+    """One layer in the table."""
+
+    depth: int
+    name: str
+    kind: str
+    shape: str
+    parameters: str
+    connected: str
+    trainable: str
+
+
+def print_summary(
+    model: Any,
+    line_length: int | None = None,
+    positions: Sequence[float] | None = None,
+    print_fn: Callable[[str], Any] | None = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+) -> None:
+    """Print the layers, their output shapes and numbers of parameters.
+
+    Args:
+        model: The model.
+        line_length: The width in characters; as wide as its contents where it is left out, and not
+            wider than the terminal.
+        positions: The right edge of each column, as a share of the width, rising to 1.
+        print_fn: Called with the whole text, which otherwise is printed.
+        expand_nested: Whether the layers of models inside the model are listed.
+        show_trainable: Whether a column says what is trainable.
+        layer_range: The names, or patterns of names, of the first and last layer to list.
+
+    Raises:
+        ValueError: If `positions` do not fit the columns, or no layer fits `layer_range`.
+    """
+    from rich.console import Console
+
+    columns = _columns(model, show_trainable)
+    table = _table(columns, line_length, positions)
+    rows = list(_rows(model, expand_nested, 0))
+    for row in rows if layer_range is None else _in_range(model, rows, layer_range):
+        table.add_row(*(_cell(row, column) for column in columns))
+    width = max(line_length or _WIDTH_OF_TEXT, 20)
+    if print_fn is None:
+        console = Console()
+        if not (console.is_terminal or console.is_jupyter or "COLUMNS" in os.environ):
+            console = Console(width=width)
+        _print(console, model, table)
+        return
+    text = StringIO()
+    _print(Console(file=text, width=width, force_terminal=False), model, table)
+    print_fn(text.getvalue())
+
+
+def _print(console: Console, model: Any, table: Table) -> None:
+    from rich.text import Text
+
+    console.print(Text.assemble((f'Model: "{model.name}"', "bold")), highlight=False)
+    console.print(table, highlight=False)
+    for label, count, size in _totals(model):
+        line = Text.assemble((f" {label} params: ", "bold"), f"{count:,}", (f" ({size})", "dim"))
+        console.print(line, highlight=False)
+    if not model.built:
+        hint = " Not built yet: call it on data, or `build(input_shape)`, to see shapes and parameters."
+        console.print(Text(hint, style="dim"), highlight=False)
+
+
+# ---------------------------------------------------------------------- table
+
+
+def _columns(model: Any, show_trainable: bool) -> list[str]:
+    columns = ["Layer (type)", "Output Shape", "Param #"]
+    if isinstance(model, Functional) and not _is_chain(model):
+        columns.append("Connected to")
+    return [*columns, "Trainable"] if show_trainable else columns
+
+
+def _table(
+    columns: list[str], line_length: int | None, positions: Sequence[float] | None
+) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        box=box.HEAVY_HEAD,
+        show_lines=True,
+        width=line_length,
+        expand=positions is not None,
+        header_style="bold",
+        border_style="dim",
+    )
+    widths = _ratios(columns, positions)
+    justify = {"Param #": "right", "Trainable": "center"}
+    for column, width in zip(columns, widths, strict=True):
+        ratio = None if positions is None and line_length is None else width
+        table.add_column(
+            column,
+            justify=justify.get(column, "left"),  # type: ignore[arg-type]
+            overflow="fold",
+            ratio=ratio,
+            min_width=min(len(column), 7),
+        )
+    return table
+
+
+def _ratios(columns: list[str], positions: Sequence[float] | None) -> list[int]:
+    """The width of each column, in thousandths."""
+    if positions is None:
+        usual = {"Layer (type)": 40, "Output Shape": 30, "Param #": 15, "Connected to": 30}
+        return [usual.get(column, 12) for column in columns]
+    edges = [0.0, *positions]
+    widths = [round(1000 * (right - left)) for left, right in zip(edges, edges[1:], strict=False)]
+    if len(positions) < len(columns) or any(width <= 0 for width in widths):
+        raise ValueError(
+            f"`positions` must be the right edges of the {len(columns)} columns {columns}, rising to 1. "
+            f"Received: positions={list(positions)}. For example, "
+            f"{[round((i + 1) / len(columns), 2) for i in range(len(columns))]}."
+        )
+    return widths[: len(columns)]
+
+
+def _cell(row: Row, column: str) -> Text:
+    from rich.text import Text
+
+    if column == "Layer (type)":
+        lead = f"{'   ' * row.depth}└ " if row.depth else ""
+        return Text.assemble(lead, row.name, (f" ({row.kind})", "cyan"))
+    values = {
+        "Output Shape": row.shape,
+        "Param #": row.parameters,
+        "Connected to": row.connected,
+        "Trainable": row.trainable,
+    }
+    value = values[column]
+    return Text(value, style="dim" if value in ("-", "0", "?") or "unbuilt" in value else "")
+
+
+# ----------------------------------------------------------------------- rows
+
+
+def _rows(model: Any, expand_nested: bool, depth: int) -> Iterator[Row]:
+    graph = isinstance(model, Functional)
+    keys = _node_keys(model) if graph else {}
+    for operation in model._graph.operations if graph else model.layers:
+        nodes = [node for node in operation._inbound_nodes if not keys or id(node) in keys]
+        yield Row(
+            depth=depth,
+            name=operation.name,
+            kind=type(operation).__name__,
+            shape=_shape(operation, nodes),
+            parameters=_parameters(operation),
+            connected=_connections(nodes, keys),
+            trainable=_trainable(operation),
+        )
+        if expand_nested and hasattr(operation, "layers"):
+            yield from _rows(operation, True, depth + 1)
+
+
+def _shape(operation: Any, nodes: list[Node]) -> str:
+    """The shapes of the outputs, `?` where they are not known yet."""
+    if nodes:
+        shapes: list[Any] = [x.shape for x in nodes[-1].outputs]
+    elif isinstance(operation, Layer) and operation.built and operation._build_shapes:
+        try:
+            found = operation.compute_output_shape(*operation._build_shapes.values())
+        except Exception:  # noqa: BLE001  (a user's layer may not know its shapes)
+            return "?"
+        shapes = []
+        tree.map_shape_structure(shapes.append, found)
+    else:
+        return "?"
+    texts = [str(tuple(shape)) for shape in shapes]
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+
+
+def _parameters(operation: Operation) -> str:
+    if not isinstance(operation, Layer):
+        return "0"
+    return f"{operation.count_params():,}" if operation.built else "0 (unbuilt)"
+
+
+def _trainable(operation: Operation) -> str:
+    if not isinstance(operation, Layer) or not operation.weights:
+        return "-"
+    return "Y" if operation.trainable else "N"
+
+
+def _connections(nodes: list[Node], keys: dict[int, int]) -> str:
+    """Which outputs of which calls are the inputs: `name[call][output]`."""
+    places = []
+    for node in nodes:
+        for x in node.input_tensors:
+            if (history := x._keras_history) is not None:
+                source = history.operation
+                index = keys.get(id(source._inbound_nodes[history.node_index]))
+                if index is not None:
+                    places.append(f"{source.name}[{index}][{history.tensor_index}]")
+    return ", ".join(places) or "-"
+
+
+def _is_chain(model: Functional) -> bool:
+    """Whether each operation takes what the one before it gives, and nothing else."""
+    if len(model.inputs) != 1:
+        return False
+    keys = _node_keys(model)
+    previous: Operation | None = None
+    for operation in model._graph.operations:
+        nodes = [node for node in operation._inbound_nodes if id(node) in keys]
+        sources = [x._keras_history for node in nodes for x in node.input_tensors]
+        found = {source.operation for source in sources if source is not None}
+        if len(nodes) != 1 or found != ({previous} if previous else set()):
+            return False
+        previous = operation
+    return True
+
+
+def _in_range(model: Any, rows: list[Row], layer_range: Sequence[str]) -> list[Row]:
+    """The rows from the first that fits one pattern to the last that fits the other."""
+    if len(layer_range) != 2 or not all(isinstance(pattern, str) for pattern in layer_range):
+        raise ValueError(
+            "`layer_range` must be two names, or patterns of names. "
+            f"Received: layer_range={layer_range!r}."
+        )
+    places = []
+    for pattern, choose in zip(layer_range, (min, max), strict=True):
+        fitting = [i for i, row in enumerate(rows) if re.match(pattern, row.name)]
+        if not fitting:
+            raise ValueError(
+                "`layer_range` must be names of layers. Received: "
+                f"{pattern!r}, which no layer of {model.name!r} fits. Its layers: "
+                f"{[row.name for row in rows]}."
+            )
+        places.append(choose(fitting))
+    return rows[min(places) : max(places) + 1]
+
+
+# --------------------------------------------------------------------- totals
+
+
+def _totals(model: Any) -> Iterator[tuple[str, int, str]]:
+    """What is counted, its number of parameters, and their size."""
+    trainable, frozen = model.trainable_weights, model.non_trainable_weights
+    optimizer = getattr(model, "optimizer", None)
+    state = optimizer.variables if optimizer is not None and optimizer.built else []
+    yield "Total", *_size([*trainable, *frozen, *state])
+    yield "Trainable", *_size(trainable)
+    yield "Non-trainable", *_size(frozen)
+    if state:
+        yield "Optimizer", *_size(state)
+
+
+def _size(variables: Iterable[Variable]) -> tuple[int, str]:
+    variables = list(variables)
+    counts = [math.prod(variable.shape) for variable in variables]
+    sizes = [
+        count * numpy_dtype(variable._dtype).itemsize
+        for count, variable in zip(counts, variables, strict=True)
+    ]
+    return sum(counts), readable_size(sum(sizes))
+
+
+def readable_size(size: float) -> str:
+    """A number of bytes in a unit that suits it.
+
+    >>> readable_size(0), readable_size(2000), readable_size(3 * 2**20)
+    ('0.00 B', '1.95 KB', '3.00 MB')
+    """
+    unit = 0
+    while size >= 1024 and unit < len(_UNITS) - 1:
+        size /= 1024
+        unit += 1
+    return f"{size:.2f} {_UNITS[unit]}"

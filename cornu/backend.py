@@ -24,6 +24,8 @@ from .core.dtypes import result_type as result_type
 from .core.dtypes import standardize_dtype as standardize_dtype
 from .core.keras_tensor import KerasTensor as KerasTensor
 from .core.keras_tensor import is_keras_tensor as is_keras_tensor
+from .core.masks import get_keras_mask as get_keras_mask
+from .core.masks import set_keras_mask as set_keras_mask
 from .core.naming import get_uid as get_uid
 from .core.variable import Variable as Variable
 from .dtype_policies import set_dtype_policy

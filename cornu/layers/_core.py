@@ -421,7 +421,6 @@ class Lambda(Layer):
         self.mask = mask
         self.supports_masking = mask is not None
         self._output_shape = output_shape
-        self.built = True
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """The output's spec: what the caller said, else what the function does to specs."""

@@ -604,6 +604,10 @@ class Layer(Operation):
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """Infer the outputs' specs and record the call as a node."""
         outputs = self.compute_output_spec(*args, **kwargs)
+        if self._call_signature.has_mask and "mask" not in kwargs:
+            arguments = self._call_signature.bind(args, kwargs)
+            if len(shapes_of(arguments)) == 1 and "mask" not in arguments:
+                kwargs["mask"] = None  # files say so
         return self._record(args, kwargs, outputs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:

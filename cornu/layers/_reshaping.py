@@ -28,7 +28,6 @@ class Flatten(Layer):
         super().__init__(**kwargs)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(min_ndim=1)
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The inputs, of shape (batch, elements)."""
@@ -100,7 +99,6 @@ class Permute(Layer):
                 f"`dims` must have each of 1 to {len(self.dims)} once. Received: dims={dims}."
             )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The inputs with axes permuted."""
@@ -124,7 +122,6 @@ class RepeatVector(Layer):
             raise TypeError(f"`n` must be an integer. Received: n={n!r} (of {type(n).__name__}).")
         self.n = n
         self.input_spec = InputSpec(ndim=2)
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The inputs, of shape (batch, n, features)."""
@@ -156,7 +153,6 @@ class _Spatial(Layer):
     def _set_space(self, data_format: str | None) -> None:
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
-        self.built = True
 
     def _with_space(self, per_axis: Any, other: Any) -> tuple[Any, ...]:
         """Something for each axis: for the batch, the space and the channels."""
@@ -296,7 +292,6 @@ class UpSampling1D(Layer):
         super().__init__(**kwargs)
         self.size = int(size)
         self.input_spec = InputSpec(ndim=3)
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The inputs with steps repeated."""

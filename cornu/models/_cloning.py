@@ -53,9 +53,9 @@ def clone_model(
     graph = isinstance(model, Functional)
     if not graph and call_function is not None:
         raise ValueError(
-            "`call_function` is for models made of a graph, whose layers are called when the copy is "
-            f"made. Received: call_function={call_function!r} for a {type(model).__name__}. Leave it "
-            "out."
+            "`call_function` is for models made of a graph, whose layers are called for the copy. "
+            f"Received: call_function={call_function!r} for a {type(model).__name__}. "
+            "Leave it out."
         )
     if not graph and not isinstance(model, Sequential):
         if clone_function is not None or input_tensors is not None:
@@ -100,7 +100,7 @@ class _Copier:
         if found is not None:
             return found
         if self.recursive and isinstance(layer, Functional):
-            copy = self.graph(layer, None)
+            copy: Any = self.graph(layer, None)
         elif self.recursive and isinstance(layer, Sequential):
             copy = self.stack(layer, None)
         else:
@@ -120,7 +120,7 @@ class _Copier:
         start = model._stack[0] if model._stack else None
         given = None if input_tensors is None else _single(input_tensors)
         if given is not None:
-            layers.insert(0, _new_input(given)._keras_history.operation)  # type: ignore[union-attr]
+            layers.insert(0, _new_input(given)._keras_history.operation)
         elif isinstance(start, InputLayer):
             layers.insert(0, _copy_of_config(start))
         copy = Sequential(layers, name=model.name)

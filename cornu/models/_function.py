@@ -246,6 +246,8 @@ def _plan(
     ordered = _runnable_order(graph.nodes, set(slots))
     for node in ordered:
         args, kwargs = tree.map_structure(slot, (node.args, node.kwargs))
+        if kwargs.get("mask", 0) is None:  # masks come with the tensors
+            del kwargs["mask"]
         for output in node.outputs:
             slots.setdefault(id(output), len(slots))
         single = len(args) == 1 and isinstance(args[0], Slot)

@@ -81,13 +81,13 @@ class Functional(Function, Model):
 
     @property
     def input_shape(self) -> Any:
-        """The shapes of the inputs, with the batch."""
-        return tree.map_structure(lambda x: x.shape, self._inputs_struct)
+        """The shape of the input with the batch; of several, a list in the order of `inputs`."""
+        return _shapes(self._inputs)
 
     @property
     def output_shape(self) -> Any:
-        """The shapes of the outputs, with the batch."""
-        return tree.map_structure(lambda x: x.shape, self._outputs_struct)
+        """The shape of the output with the batch; of several, a list in the order of `outputs`."""
+        return _shapes(self._outputs)
 
     @property
     def input(self) -> Any:
@@ -120,6 +120,10 @@ class Functional(Function, Model):
 
     def build(self, input_shape: Any = None) -> None:
         """A functional model is built when it is made."""
+
+    def get_build_config(self) -> dict[str, Any]:
+        """There is nothing to say: the graph has the shapes."""
+        return {"input_shape": None}
 
     def _has_unbuilt_parts(self) -> bool:
         return False
@@ -235,6 +239,11 @@ class Functional(Function, Model):
 
 
 _NESTS = (list, tuple, dict)
+
+
+def _shapes(tensors: list[KerasTensor]) -> Any:
+    shapes = [x.shape for x in tensors]
+    return shapes[0] if len(shapes) == 1 else shapes
 
 
 def graph_config(model: Functional) -> dict[str, Any]:

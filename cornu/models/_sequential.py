@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core import naming
 from ..core.keras_tensor import KerasTensor
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..layers._input import Input, InputLayer
@@ -118,6 +119,7 @@ class Sequential(Model):
         inputs = x
         for layer in self._stack[1:]:
             x = layer(x)
+        naming.auto_name("functional")  # so that automatic names go on as in Keras
         object.__setattr__(
             self, "_functional", Functional(inputs=inputs, outputs=x, name=self.name)
         )

@@ -15,7 +15,6 @@ from ..core.operation import Node, Operation
 from ..core.variable import Variable
 from ..layers._layer import Layer
 from ._functional import Functional, _node_keys
-from ._sequential import Sequential
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,7 +90,7 @@ def _print(console: Console, model: Any, table: Table) -> None:
         line = Text.assemble((f" {label} params: ", "bold"), f"{count:,}", (f" ({size})", "dim"))
         console.print(line, highlight=False)
     if not model.built:
-        hint = " Not built yet: call it on data, or `build(input_shape)`, to see shapes and parameters."
+        hint = " Not built yet: call it on data, or `build(input_shape)`, to see what is missing."
         console.print(Text(hint, style="dim"), highlight=False)
 
 
@@ -105,9 +104,7 @@ def _columns(model: Any, show_trainable: bool) -> list[str]:
     return [*columns, "Trainable"] if show_trainable else columns
 
 
-def _table(
-    columns: list[str], line_length: int | None, positions: Sequence[float] | None
-) -> Table:
+def _table(columns: list[str], line_length: int | None, positions: Sequence[float] | None) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -128,7 +125,7 @@ def _table(
             justify=justify.get(column, "left"),  # type: ignore[arg-type]
             overflow="fold",
             ratio=ratio,
-            min_width=min(len(column), 7),
+            min_width=7 if column == "Param #" else max(map(len, column.split())),
         )
     return table
 
@@ -142,8 +139,8 @@ def _ratios(columns: list[str], positions: Sequence[float] | None) -> list[int]:
     widths = [round(1000 * (right - left)) for left, right in zip(edges, edges[1:], strict=False)]
     if len(positions) < len(columns) or any(width <= 0 for width in widths):
         raise ValueError(
-            f"`positions` must be the right edges of the {len(columns)} columns {columns}, rising to 1. "
-            f"Received: positions={list(positions)}. For example, "
+            f"`positions` must be the right edges of the {len(columns)} columns {columns}, rising "
+            f"to 1. Received: positions={list(positions)}. For example, "
             f"{[round((i + 1) / len(columns), 2) for i in range(len(columns))]}."
         )
     return widths[: len(columns)]
@@ -193,7 +190,8 @@ def _shape(operation: Any, nodes: list[Node]) -> str:
     elif isinstance(operation, Layer) and operation.built and operation._build_shapes:
         try:
             found = operation.compute_output_shape(*operation._build_shapes.values())
-        except Exception:  # noqa: BLE001  (a user's layer may not know its shapes)
+        except Exception:
+            # A user's layer may not know its shapes.
             return "?"
         shapes = []
         tree.map_shape_structure(shapes.append, found)

@@ -594,7 +594,7 @@ def _elastic_transform(
         batch, height, width, _ = engine().shape_of(x)
         noise = engine().random_normal(key, (batch, height, width, 2), "float32")
         weights = gaussian_weights(size, sigma)
-        smooth = filtered(filtered(noise, weights, 1, "same"), weights, 2, "same")
+        smooth = filtered(noise, weights, weights, "same")
         # Noise of variance sigma² keeps its strength when it is smoothed by sigma.
         shift = smooth * constant(alpha * sigma, smooth)
         rows, columns = _grid(x, "float32")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import shutil
+import sys
 import uuid
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
+
+#: What is this many times as large as its part of a file, and not small, is taken for an attack.
+LARGEST_EXPANSION = 1000
+HARMLESS_BYTES = 2**26
 
 
 class MissingFileError(FileNotFoundError, ValueError):
@@ -69,6 +74,8 @@ def require(path: str) -> None:
 
 
 def _alike(name: str, names: list[str]) -> list[str]:
+    import difflib
+
     stem = name.split(".")[0]
     same_stem = sorted(other for other in names if other.split(".")[0] == stem)
     close = difflib.get_close_matches(name, names, n=3)
@@ -90,8 +97,9 @@ def may_write(path: str, overwrite: bool) -> bool:
             answer = input("Enter 'y' (overwrite) or 'n' (cancel). ").strip().lower()
     except EOFError:
         raise FileExistsError(
-            f"With `overwrite=False` a file that exists is kept. Received: filepath={path!r}, which "
-            "exists, and nobody to ask. Choose another path, or pass `overwrite=True`."
+            "With `overwrite=False` a file that exists is kept. Received: "
+            f"filepath={path!r}, which exists, and nobody to ask. Choose another path, or pass "
+            "`overwrite=True`."
         ) from None
     return answer == "y"
 
@@ -172,7 +180,11 @@ def _remove(path: str) -> None:
         os.remove(path)
 
 
-def write_file(path: str, write: Callable[[str], None]) -> None:
-    """Write a file by a call on the path of a draft of it."""
-    with replacing(path) as draft:
-        write(draft)
+def warn(message: str) -> None:
+    """Warn at the line outside of this package that led here."""
+    level = 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cornu."):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, stacklevel=level)

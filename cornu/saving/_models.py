@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import io
 import json
 import os
+import time
 import warnings
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .._version import __version__
@@ -17,7 +16,7 @@ from ..core.serialization import (
     deserialize_keras_object,
     serialize_keras_object,
 )
-from ._files import as_path, is_file_object, may_write, replacing, require
+from ._files import as_path, is_file_object, may_write, replacing, require, warn
 from ._package import (
     CONFIG,
     METADATA,
@@ -25,9 +24,9 @@ from ._package import (
     FolderWriter,
     Package,
     PackageWriter,
-    ZipWriter,
     load_assets,
     opened_package,
+    opened_zip_writer,
     read_json,
     save_assets,
     spooled,
@@ -61,8 +60,8 @@ def save_model(
     if unknown:
         raise ValueError(f"`save` has no such arguments. Received: {unknown}.")
     if is_file_object(filepath):
-        with zipfile.ZipFile(filepath, "w") as archive:
-            _write(model, ZipWriter(archive))
+        with opened_zip_writer(filepath) as writer:
+            _write(model, writer)
         return
     path = as_path(filepath, "save")
     _check_ending(path, zipped)
@@ -72,8 +71,8 @@ def save_model(
         if zipped is False:
             _write(model, FolderWriter(draft))
         else:
-            with zipfile.ZipFile(draft, "w") as archive:
-                _write(model, ZipWriter(archive))
+            with opened_zip_writer(draft) as writer:
+                _write(model, writer)
 
 
 def _check_ending(path: str, zipped: bool | None) -> None:
@@ -90,30 +89,30 @@ def _check_ending(path: str, zipped: bool | None) -> None:
             )
         return
     if not path.endswith(".keras"):
-        hint = {
+        hints = {
             ".weights.h5": "For weights alone, use `model.save_weights`.",
             ".h5": "The old HDF5 format of whole models is not written: use `.keras`.",
+            "": f"Use {os.path.splitext(path)[0] + '.keras'!r}; `model.export` writes what other "
+            "programs run.",
         }
         raise ValueError(
-            "A model is saved in a file that ends in `.keras`, or, with `zipped=False`, in a folder. "
-            f"Received: filepath={path!r}. "
-            + next((text for ending, text in hint.items() if path.endswith(ending)), "")
-            + " `model.export` writes what other programs run."
+            "A model is saved in a file that ends in `.keras`, or, with `zipped=False`, in a "
+            f"folder. Received: filepath={path!r}. "
+            + next(text for ending, text in hints.items() if path.endswith(ending))
         )
 
 
 def _write(model: Any, writer: PackageWriter) -> None:
     if not model.built:
-        warnings.warn(
-            f"The model {model.name!r} was never built, so that there may be no weights to save. Call "
-            "it on data, or `build(input_shape)`, first.",
-            stacklevel=4,
+        warn(
+            f"The model {model.name!r} was never built, so that there may be no weights to save. "
+            "Call it on data, or `build(input_shape)`, first."
         )
     config = _model_config(model)
     metadata = {
         "keras_version": FORMAT_VERSION,
         "cornu_version": __version__,
-        "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
+        "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S"),
     }
     for name, content in ((METADATA, metadata), (CONFIG, config)):
         writer.add(name, io.BytesIO(json.dumps(content).encode("utf-8")))
@@ -136,19 +135,18 @@ def _model_config(model: Any) -> dict[str, Any]:
     found = _lambdas(config.get("compile_config"), "")
     if found:
         del config["compile_config"]
-        warnings.warn(
-            f"How {model.name!r} is trained is not saved: it includes a lambda, which a file can't hold "
-            f"({found[0][1]}). After loading, call `compile` again; or write the lambda as a named "
-            "function under `@keras.saving.register_keras_serializable()`.",
-            stacklevel=5,
+        warn(
+            f"How {model.name!r} is trained is not saved: it includes a lambda, which a file can't "
+            f"hold ({found[0][1]}). After loading, call `compile` again; or write the lambda as a "
+            "named function under `@keras.saving.register_keras_serializable()`."
         )
     found = _lambdas(config, model.name)
     if found:
         owner, where = found[0]
         raise ValueError(
-            "A model that is saved must not hold a lambda, because a file never holds code. Received: "
-            f"the layer {owner!r} with the lambda of {where}. Write it as a named function under "
-            "`@keras.saving.register_keras_serializable()`, or use `save_weights`."
+            "A model that is saved must not hold a lambda, because a file never holds code. "
+            f"Received: the layer {owner!r} with the lambda of {where}. Write it as a named "
+            "function under `@keras.saving.register_keras_serializable()`, or use `save_weights`."
         )
     return config
 
@@ -196,21 +194,40 @@ def load_model(
         config = read_json(package, CONFIG)
         if not compile and isinstance(config, dict):
             config.pop("compile_config", None)
-        with ObjectSharingScope():
-            model = deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
+        try:
+            with ObjectSharingScope():
+                model = deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
+        except (TypeError, ValueError) as error:
+            reason = _innermost(error)
+            reason.add_note(f"Raised while loading {package.called!r}.")
+            raise reason from None
         load_package_state(model, package)
     return model
 
 
-def load_package_state(model: Any, package: Package, **options: Any) -> None:
-    """Set a model's weights and assets from a saved model."""
+def _innermost(error: Exception) -> Exception:
+    """The error of the object that could not be read, without those of what it is part of."""
+    cause = error.__cause__
+    while isinstance(cause, (TypeError, ValueError)) and "Received:" in str(cause):
+        error, cause = cause, cause.__cause__
+    return error
+
+
+def load_package_state(
+    model: Any,
+    package: Package,
+    skip_mismatch: bool = False,
+    leave_out: Collection[Any] = (),
+) -> None:
+    """Set a model's weights and assets from a saved model; options as of `load_state`."""
     with stored_weights(package) as weights:
         load_state(
             model,
             weights,
             package.called,
+            skip_mismatch,
+            leave_out,
             load_assets=lambda path, part: load_assets(package, path, part),
-            **options,
         )
 
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ._files import BrokenFileError, is_file_object, require
+from ._files import (
+    HARMLESS_BYTES,
+    LARGEST_EXPANSION,
+    BrokenFileError,
+    is_file_object,
+    require,
+)
 from ._weights import StoredWeights, opened_weights
+
+if TYPE_CHECKING:
+    import zipfile
 
 METADATA = "metadata.json"
 CONFIG = "config.json"
@@ -47,7 +54,18 @@ class ZipPackage:
         return self._archive.namelist()
 
     def open(self, name: str) -> Any:
-        """A file, open for reading, with a check of its sum at the end."""
+        """A file, open for reading, with a check of its sum at the end.
+
+        Raises:
+            BrokenFileError: If it unpacks to far more than it takes, as only an attack does.
+        """
+        info = self._archive.getinfo(name)
+        if info.file_size > max(HARMLESS_BYTES, info.compress_size * LARGEST_EXPANSION):
+            raise BrokenFileError(
+                "A saved model must not unpack to far more than its size. Received: "
+                f"{self.called!r} with {name!r}, {info.file_size:,} bytes from "
+                f"{info.compress_size:,}. Do not use this file unless you know where it is from."
+            )
         return self._archive.open(name)
 
 
@@ -79,6 +97,8 @@ def opened_package(source: Any) -> Iterator[Package]:
         MissingFileError: If there is none.
         BrokenFileError: If it is not complete.
     """
+    import zipfile
+
     if isinstance(source, str) and os.path.isdir(source):
         yield FolderPackage(source)
         return
@@ -130,7 +150,7 @@ def stored_weights(package: Package) -> Iterator[StoredWeights]:
     """The weights of a saved model."""
     if WEIGHTS not in package.names():
         read_json(package, WEIGHTS)
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:
+    with spooled() as copy:
         with _checked(package, WEIGHTS), package.open(WEIGHTS) as file:
             shutil.copyfileobj(file, copy, 2**20)
         copy.seek(0)
@@ -140,12 +160,16 @@ def stored_weights(package: Package) -> Iterator[StoredWeights]:
 
 @contextmanager
 def _checked(package: Package, name: str) -> Iterator[None]:
+    import zipfile
+
     try:
         yield
+    except BrokenFileError:
+        raise
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         raise BrokenFileError(
-            f"The files of a saved model must be whole. Received: {package.called!r} with a damaged "
-            f"{name!r}: {error}. Copy or save it again."
+            f"The files of a saved model must be whole. Received: {package.called!r} with a "
+            f"damaged {name!r}: {error}. Copy or save it again."
         ) from error
 
 
@@ -153,9 +177,11 @@ def load_assets(package: Package, path: str, part: Any) -> None:
     """Give an object the files that it saved."""
     if not hasattr(part, "load_assets"):
         return
+    from tempfile import TemporaryDirectory
+
     prefix = f"{ASSETS}/{path}/" if path else f"{ASSETS}/"
     names = [n for n in package.names() if n.startswith(prefix) and not n.endswith("/")]
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         for name in names:
             steps = name[len(prefix) :].split("/")
             if any(step in ("", ".", "..") or "\\" in step or ":" in step for step in steps):
@@ -185,12 +211,23 @@ class ZipWriter:
 
     def add(self, name: str, source: Any) -> None:
         """Add a file with the contents of an open one."""
-        info = zipfile.ZipInfo(name)
+        from zipfile import ZipInfo
+
+        info = ZipInfo(name)
         info.file_size = source.seek(0, os.SEEK_END)
         info.external_attr = 0o644 << 16
         source.seek(0)
         with self._archive.open(info, "w") as file:
             shutil.copyfileobj(source, file, 2**20)
+
+
+@contextmanager
+def opened_zip_writer(target: Any) -> Iterator[ZipWriter]:
+    """A new zip file at a path, or in a file that is open for writing."""
+    import zipfile
+
+    with zipfile.ZipFile(target, "w") as archive:
+        yield ZipWriter(archive)
 
 
 class FolderWriter:
@@ -211,15 +248,19 @@ class FolderWriter:
 
 def spooled() -> Any:
     """A file for what is on its way: in memory while it is small, else on disk."""
-    return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)
+    from tempfile import SpooledTemporaryFile
+
+    return SpooledTemporaryFile(max_size=_IN_MEMORY)
 
 
 def save_assets(writer: PackageWriter, path: str, part: Any) -> None:
     """Add the files that an object saves."""
     if not hasattr(part, "save_assets"):
         return
+    from tempfile import TemporaryDirectory
+
     prefix = f"{ASSETS}/{path}" if path else ASSETS
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         part.save_assets(folder)
         for parent, _, files in os.walk(folder):
             inner = os.path.relpath(parent, folder).replace(os.sep, "/")

@@ -99,9 +99,9 @@ def _names(owner: Any) -> set[str]:
 
 
 def _may_lead_on(class_attribute: Any) -> bool:
-    return hasattr(class_attribute, "__get__") and not callable(class_attribute) or isinstance(
-        class_attribute, (*_WALKED, *_CONTAINERS)
-    )
+    if isinstance(class_attribute, (*_WALKED, *_CONTAINERS)):
+        return True
+    return hasattr(class_attribute, "__get__") and not callable(class_attribute)
 
 
 def _read(owner: Any, name: str) -> Any:
@@ -110,5 +110,6 @@ def _read(owner: Any, name: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return getattr(owner, name)
-    except Exception:  # noqa: BLE001  (a user's property may raise anything)
+    except Exception:
+        # A user's property may raise anything.
         return None

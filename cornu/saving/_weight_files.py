@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any
 
-from ._files import as_path, is_file_object, may_write, replacing, require
+from ._files import as_path, is_file_object, may_write, replacing, require, warn
 from ._models import load_package_state
 from ._package import opened_package
 from ._weights import load_state, opened_shards, opened_weights, write_sharded, write_weights
@@ -42,10 +41,9 @@ def save_weights(
     path = as_path(filepath, "save_weights")
     if max_shard_size is not None and path.endswith(".weights.h5"):
         path = f"{path.removesuffix('.h5')}.json"
-        warnings.warn(
+        warn(
             "Weights in several files are listed in one that ends in `.weights.json`. Received: "
-            f"filepath={os.fspath(filepath)!r}; it becomes {path!r}.",
-            stacklevel=2,
+            f"filepath={os.fspath(filepath)!r}; it becomes {path!r}."
         )
     ending = ".weights.h5" if max_shard_size is None else ".weights.json"
     if not path.endswith(ending):
@@ -82,9 +80,10 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
         ValueError: If there is no such file, it is of another kind, not complete or of another
             architecture; or if the model was never built.
     """
-    options = {"skip_mismatch": skip_mismatch, "leave_out": _options("load_weights", kwargs)}
+    leave_out = _options("load_weights", kwargs)
     if is_file_object(filepath):
         source, path = filepath, str(getattr(filepath, "name", "an open file"))
+        source.seek(0)
         packed = source.read(4) == b"PK\x03\x04"
         source.seek(0)
     else:
@@ -99,11 +98,11 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     _require_built(model, "loaded")
     if packed:
         with opened_package(source) as package:
-            load_package_state(model, package, **options)
+            load_package_state(model, package, skip_mismatch, leave_out)
         return
     opened = opened_shards(path) if path.endswith(".json") else opened_weights(source, path)
     with opened as weights:
-        load_state(model, weights, path, **options)
+        load_state(model, weights, path, skip_mismatch, leave_out)
 
 
 def _options(function: str, kwargs: dict[str, Any]) -> list[Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -17,13 +16,16 @@ import numpy as np
 
 from ..core.dtypes import numpy_dtype
 from ..core.variable import host_array
-from ._files import BrokenFileError, require
+from ..optimizers import Optimizer
+from ._files import (
+    HARMLESS_BYTES,
+    LARGEST_EXPANSION,
+    BrokenFileError,
+    replacing,
+    require,
+    warn,
+)
 from ._walk import walk
-
-#: An array that is much larger than what the file stores of it is taken for an attack.
-_LARGEST_EXPANSION = 1000
-_HARMLESS_BYTES = 2**26
-
 
 # -------------------------------------------------------------------- writing
 
@@ -110,9 +112,7 @@ def write_weights(model: Any, target: Any, leave_out: Collection[Any] = ()) -> N
         WeightsWriter(lambda number: file).write(model, leave_out)
 
 
-def write_sharded(
-    model: Any, path: str, largest: float, leave_out: Collection[Any] = ()
-) -> None:
+def write_sharded(model: Any, path: str, largest: float, leave_out: Collection[Any] = ()) -> None:
     """Write a model's weights into several files next to `path`, which lists them as JSON.
 
     Args:
@@ -122,8 +122,6 @@ def write_sharded(
         leave_out: Objects whose state is left out.
     """
     import h5py
-
-    from ._files import replacing
 
     folder, name = os.path.split(path)
     stem = name.removesuffix(".weights.json")
@@ -139,9 +137,13 @@ def write_sharded(
             return h5py.File(draft, "w")
 
         writer = WeightsWriter(open_file, largest)
-        drafts.callback(writer.close)
-        writer.write(model, leave_out)
-        places = {f"/{group}": [shard(n) for n in numbers] for group, numbers in writer.places.items()}
+        try:
+            writer.write(model, leave_out)
+        finally:
+            writer.close()
+        places = {
+            f"/{group}": [shard(n) for n in numbers] for group, numbers in writer.places.items()
+        }
         content = {"metadata": {"total_size": float(writer.total)}, "weight_map": places}
         with open(listing, "w", encoding="utf-8") as file:
             json.dump(content, file, indent=4)
@@ -169,19 +171,35 @@ class StoredArrays(Mapping[str, Any]):
 def _read_array(group: Any, key: str) -> np.ndarray[Any, Any]:
     import h5py
 
-    if not isinstance(group.get(key, getlink=True), h5py.HardLink) or not isinstance(
-        group[key], h5py.Dataset
-    ):
-        raise _suspicious(group, key, "which is no array of this file")
-    dataset = group[key]
+    dataset = _own_item(group, key)
+    if not isinstance(dataset, h5py.Dataset):
+        raise _suspicious(group, key, "which is no array")
     if dataset.external:
         raise _suspicious(group, key, "whose values are in another file")
-    stored = max(_HARMLESS_BYTES, dataset.id.get_storage_size() * _LARGEST_EXPANSION)
+    stored = max(HARMLESS_BYTES, dataset.id.get_storage_size() * LARGEST_EXPANSION)
     if dataset.size * dataset.dtype.itemsize > stored:
         raise _suspicious(group, key, f"of the shape {dataset.shape}, which the file does not hold")
     value = dataset[()] if dataset.shape else np.asarray(dataset[()])
     name = dataset.attrs.get("dtype")
     return value if name is None else value.view(numpy_dtype(str(name)))
+
+
+def _own_item(group: Any, path: str) -> Any:
+    """What is at a path below a group, in the same file; None where nothing is.
+
+    Raises:
+        BrokenFileError: If a link on the way leads elsewhere, maybe to another file.
+    """
+    import h5py
+
+    for step in path.split("/"):
+        link = group.get(step, getlink=True) if isinstance(group, h5py.Group) else None
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise _suspicious(group, step, "which is a link to another place")
+        group = group[step]
+    return group
 
 
 def _suspicious(group: Any, key: str, what: str) -> BrokenFileError:
@@ -202,7 +220,8 @@ class StoredWeights:
         """The arrays of the object at a path; none where the file has nothing of it."""
         group = f"{path}/vars" if path else "vars"
         files = self._files if self._files_of is None else self._files_of.get(f"/{group}", [])
-        return StoredArrays([file[group] for file in files if group in file])
+        found = (_own_item(file, group) for file in files)
+        return StoredArrays([item for item in found if item is not None])
 
     def paths(self) -> list[str]:
         """The paths of the objects that have arrays in the file."""
@@ -237,8 +256,8 @@ def _opened(source: Any, called: str) -> Iterator[Any]:
         file = h5py.File(source, "r")
     except OSError as error:
         raise BrokenFileError(
-            f"A file with weights must be a complete HDF5 file. Received: {called!r}, which can't be "
-            f"read: {error}. It was cut off or is of another kind: copy or save it again."
+            f"A file with weights must be a complete HDF5 file. Received: {called!r}, which can't "
+            f"be read: {error}. It was cut off or is of another kind: copy or save it again."
         ) from error
     with file:
         yield file
@@ -262,8 +281,8 @@ def opened_shards(path: str) -> Iterator[StoredWeights]:
         for name in sorted({name for group in names.values() for name in group}):
             if os.path.basename(name) != name:
                 raise BrokenFileError(
-                    f"Weight files lie next to their list. Received: {name!r} in {path!r}. Save the "
-                    "weights again."
+                    f"Weight files lie next to their list. Received: {name!r} in {path!r}. Save "
+                    "the weights again."
                 )
             shard = os.path.join(folder, name)
             require(shard)
@@ -303,7 +322,10 @@ def load_state(
         if id(part) in skipped:
             continue
         if hasattr(part, "load_own_variables"):
-            misfit = _load_own(part, weights.arrays(path))
+            arrays = weights.arrays(path)
+            if isinstance(part, Optimizer) and path == "optimizer" and arrays and not part.built:
+                part.build(model.trainable_variables)
+            misfit = _load_own(part, arrays)
             if misfit is not None:
                 misfits.append(misfit)
         if load_assets is not None:
@@ -312,10 +334,10 @@ def load_state(
         _report(model, called, misfits, skip_mismatch)
     unknown = [p for p in weights.paths() if p not in met and not p.startswith("optimizer")]
     if unknown and not misfits and not skip_mismatch:
-        warnings.warn(
-            f"The model {model.name!r} took the weights that it has a place for. Received: {called!r}, "
-            f"which also has weights of {_some(unknown)}. Is it the architecture that was saved?",
-            stacklevel=4,
+        warn(
+            f"The model {model.name!r} took the weights that it has a place for. Received: "
+            f"{called!r}, which also has weights of {_some(unknown)}. Is it the architecture that "
+            "was saved?"
         )
 
 
@@ -327,18 +349,18 @@ def _load_own(part: Any, arrays: StoredArrays) -> str | None:
         part.load_own_variables(arrays)
     except BrokenFileError:
         raise
-    except Exception as error:  # noqa: BLE001  (a user's `load_own_variables` may raise anything)
+    except Exception as error:
+        # A user's `load_own_variables` may raise anything.
         return str(error) or repr(error)
     return None
 
 
 def _report(model: Any, called: str, misfits: list[str], skip_mismatch: bool) -> None:
-    rest = f" {len(misfits) - 1} more objects do not fit." if len(misfits) > 1 else ""
+    rest = f" The same goes for {len(misfits) - 1} more." if len(misfits) > 1 else ""
     if skip_mismatch:
-        warnings.warn(
-            f"Some weights of {model.name!r} are left as they are, because those of {called!r} do not "
-            f"fit. {misfits[0]}{rest}",
-            stacklevel=5,
+        warn(
+            f"Some weights of {model.name!r} are left as they are, because those of {called!r} do "
+            f"not fit. {misfits[0]}{rest}"
         )
         return
     raise ValueError(

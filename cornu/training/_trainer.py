@@ -117,10 +117,10 @@ class Trainer(_Base):
             _functions={},
         )
 
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """What `compile` was given, as what a file can hold."""
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was given, as what a file can hold; empty without it."""
         if not self.compiled or self._compile_config is None:
-            return None
+            return {}
         config = {**self._compile_config, "optimizer": self.optimizer}
         config.pop("auto_scale_loss")
         config["jit_compile"] = bool(config["jit_compile"])

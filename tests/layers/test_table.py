@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 from typing import Any
 
 import keras
@@ -85,6 +86,26 @@ def pair(index: int) -> tuple[Any, Any]:
     return ours, theirs
 
 
+def masked_call(row: Row, layer: Any, library: Any) -> tuple[Any, list[Any]]:
+    """Outputs and their masks for sequences whose last steps are masked."""
+    backend = cornu.backend if library is cornu else keras.src.backend
+    get, put = backend.get_keras_mask, backend.set_keras_mask
+
+    def masked(x: Any) -> Any:
+        if not isinstance(x, np.ndarray) or x.ndim != 3:
+            return x
+        tensor = library.ops.convert_to_tensor(x)
+        kept = np.arange(x.shape[1]) < np.array([[x.shape[1] - 2], [x.shape[1]]])
+        put(tensor, library.ops.convert_to_tensor(kept[: len(x)]))
+        return tensor
+
+    inputs, call = (tree.map_structure(masked, drawn(x, s)) for x, s in ((row.inputs, 0), (row.call, 50)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # both warn of layers that drop masks
+        outputs = layer(inputs, **call)
+    return outputs, [get(x) for x in tree.flatten(outputs)]
+
+
 @pytest.mark.parametrize("index", range(len(ROWS)), ids=IDS)
 class TestAgainstKeras:
     def test_output(self, index: int) -> None:
@@ -107,6 +128,22 @@ class TestAgainstKeras:
         for a, b, value in zip(ours.weights, theirs.weights, before, strict=True):
             a.assign(value)
             b.assign(value)
+
+    def test_masks(self, index: int) -> None:
+        row = ROWS[index]
+        if not any(getattr(x, "ndim", 0) == 3 for x in tree.flatten(drawn(row.inputs))):
+            return
+        ours, theirs = pair(index)
+        expected, expected_masks = masked_call(row, theirs, keras)
+        for engine in ("jax", "numpy"):
+            with engines.use(engine):
+                outputs, masks = masked_call(row, ours, cornu)
+                assert_close(outputs, expected, max(row.tolerance, 5e-5))
+                assert len(masks) == len(expected_masks)
+                for mask, wanted in zip(masks, expected_masks, strict=True):
+                    assert (mask is None) == (wanted is None)
+                    if mask is not None:
+                        np.testing.assert_array_equal(host(mask)[0], np.asarray(wanted))
 
     def test_weights(self, index: int) -> None:
         ours, theirs = pair(index)

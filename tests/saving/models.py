@@ -1,4 +1,4 @@
-"""Models of every make, built by Keras or by Cornu: each takes the package and gives model and data."""
+"""Models of every make, by Keras or by Cornu: a row takes the package, gives model and data."""
 
 from __future__ import annotations
 

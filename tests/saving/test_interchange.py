@@ -23,7 +23,6 @@ for register in REGISTERED:
     register(cornu)
 
 
-
 def tree(path: Path) -> dict[str, Any]:
     """Every group and array of a file, with attributes and shapes."""
     found: dict[str, Any] = {}

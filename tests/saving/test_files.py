@@ -1,0 +1,462 @@
+"""Files: what is accepted, what is refused and how, and that a good one is never spoilt."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import cornu
+from cornu import layers, saving
+from tests.saving.models import data
+
+
+def make(width: int = 3, more: bool = False) -> Any:
+    stack = [layers.Dense(width, name="one"), layers.Dense(2)]
+    return cornu.Sequential([cornu.Input((4,)), *stack, *([layers.Dense(1)] if more else [])])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with good and bad files."""
+    folder = tmp_path_factory.mktemp("files")
+    with contextlib.chdir(folder):
+        write_files()
+    return folder
+
+
+def write_files() -> None:
+    model = make()
+    model.save("good.keras")
+    model.save_weights("good.weights.h5")
+    good, weights = Path("good.keras").read_bytes(), Path("good.weights.h5").read_bytes()
+    place = good.index(b"\x89HDF") + 5000
+    for name, content in {
+        "cut.keras": good[: len(good) // 2],
+        "empty.keras": b"",
+        "hdf5.keras": weights,
+        "flipped.keras": good[:place] + bytes([good[place] ^ 255]) + good[place + 1 :],
+        "cut.weights.h5": weights[: len(weights) // 2],
+        "text.weights.h5": b"hello",
+        "text.weights.json": b"hello",
+        "lost.weights.json": b'{"weight_map": {"/vars": "gone.weights.h5"}}',
+        "outside.weights.json": b'{"weight_map": {"/vars": "../x.weights.h5"}}',
+    }.items():
+        Path(name).write_bytes(content)
+    with zipfile.ZipFile("bare.keras", "w") as archive:
+        archive.writestr("metadata.json", "{}")
+    with zipfile.ZipFile("bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * 2**27)
+    with h5py.File("link.weights.h5", "w") as file:
+        group = file.create_group("layers/dense/vars")
+        group["0"] = h5py.ExternalLink("good.weights.h5", "/layers/dense/vars/0")
+        group["1"] = np.zeros(3)
+    with h5py.File("huge.weights.h5", "w") as file:
+        group = file.create_group("layers/dense/vars")
+        group.create_dataset("0", (10**6, 10**6), "f4")
+        group["1"] = np.zeros(3)
+
+
+class Unknown(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+def undecorated(x: Any) -> Any:
+    return x
+
+
+def saved(model: Any, name: str) -> Any:
+    model.save(name)
+    return saving.load_model(name)
+
+
+def unbuilt() -> Any:
+    return cornu.Sequential([layers.Dense(3, name="one")], name="never")
+
+
+def around(layer: Any) -> Any:
+    return cornu.Sequential([cornu.Input((4,)), layer], name="outer")
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
+    "missing": (
+        lambda: saving.load_model("god.keras"),
+        FileNotFoundError,
+        ["must exist. Received: filepath='god.keras'", "Did you mean 'good.keras'"],
+    ),
+    "missing, as Keras's error": (lambda: saving.load_model("x.keras"), ValueError, ["exist"]),
+    "missing folder": (
+        lambda: saving.load_model("away/good.keras"),
+        FileNotFoundError,
+        ["in the folder 'away', which does not exist", "current folder"],
+    ),
+    "other ending": (
+        lambda: saving.load_model("good.txt"),
+        ValueError,
+        ["`.keras` file", "Received: filepath='good.txt'"],
+    ),
+    "weights as model": (
+        lambda: saving.load_model("good.weights.h5"),
+        ValueError,
+        ["It has weights alone", "`model.load_weights`"],
+    ),
+    "old format": (lambda: saving.load_model("a.h5"), ValueError, ["old HDF5", "`.keras`"]),
+    "remote": (lambda: saving.load_model("hf://a/b"), ValueError, ["local files", "'hf://a/b'"]),
+    "no path": (lambda: saving.load_model(3), TypeError, ["takes a path", "filepath=3 (of int)"]),
+    "cut": (lambda: saving.load_model("cut.keras"), ValueError, ["the start of one, cut off"]),
+    "empty": (lambda: saving.load_model("empty.keras"), OSError, ["an empty file"]),
+    "hdf5": (lambda: saving.load_model("hdf5.keras"), ValueError, ["an HDF5 file"]),
+    "flipped": (
+        lambda: saving.load_model("flipped.keras"),
+        ValueError,
+        ["must be whole", "'model.weights.h5'", "CRC"],
+    ),
+    "no config": (
+        lambda: saving.load_model("bare.keras"),
+        ValueError,
+        ["without 'config.json'", "['metadata.json']"],
+    ),
+    "bomb": (lambda: saving.load_model("bomb.keras"), ValueError, ["unpack", "config.json"]),
+    "weights, missing": (
+        lambda: make().load_weights("goood.weights.h5"),
+        FileNotFoundError,
+        ["Did you mean 'good.weights.h5'"],
+    ),
+    "weights, other ending": (
+        lambda: make().load_weights("good.npz"),
+        ValueError,
+        ["`.weights.h5`, `.weights.json` or `.keras`", "filepath='good.npz'"],
+    ),
+    "weights, cut": (
+        lambda: make().load_weights("cut.weights.h5"),
+        OSError,
+        ["complete HDF5 file", "'cut.weights.h5'", "truncated file"],
+    ),
+    "weights, text": (
+        lambda: make().load_weights("text.weights.h5"),
+        ValueError,
+        ["complete HDF5 file", "'text.weights.h5'"],
+    ),
+    "weights, link": (
+        lambda: make().load_weights("link.weights.h5"),
+        ValueError,
+        ["must hold them itself", "a link to another place"],
+    ),
+    "weights, huge": (
+        lambda: make().load_weights("huge.weights.h5"),
+        ValueError,
+        ["(1000000, 1000000), which the file does not hold"],
+    ),
+    "list, text": (lambda: make().load_weights("text.weights.json"), ValueError, ["`weight_map`"]),
+    "list, lost": (
+        lambda: make().load_weights("lost.weights.json"),
+        FileNotFoundError,
+        ["gone.weights.h5"],
+    ),
+    "list, outside": (
+        lambda: make().load_weights("outside.weights.json"),
+        ValueError,
+        ["lie next to their list", "'../x.weights.h5'"],
+    ),
+    "other width": (
+        lambda: make(width=5).load_weights("good.weights.h5"),
+        ValueError,
+        ["one/kernel' has the shape (4, 5). Received: shape=(4, 3) in the file", "1 more"],
+    ),
+    "more layers": (
+        lambda: make(more=True).load_weights("good.weights.h5"),
+        ValueError,
+        ["has 2 weights. Received: 0 in the file", "`skip_mismatch=True`"],
+    ),
+    "never built": (
+        lambda: unbuilt().load_weights("good.weights.h5"),
+        ValueError,
+        ["must be built", "Received: the model 'never'", "`build(input_shape)`"],
+    ),
+    "never built, weights saved": (
+        lambda: unbuilt().save_weights("a.weights.h5"),
+        ValueError,
+        ["must be built", "Received: the model 'never'"],
+    ),
+    "unknown class": (
+        lambda: saved(around(Unknown()), "u.keras"),
+        TypeError,
+        ["must be known. Received: 'Unknown'", "register_keras_serializable", "custom_objects"],
+    ),
+    "unknown function": (
+        lambda: saved(around(layers.Lambda(undecorated)), "u.keras"),
+        TypeError,
+        ["A function that a config names must be known. Received: 'undecorated'"],
+    ),
+    "lambda": (
+        lambda: around(layers.Lambda(lambda x: x, name="twice")).save("a.keras"),
+        ValueError,
+        ["never holds code", "the layer 'twice'", "test_files.py", "named function"],
+    ),
+    "save, ending": (
+        lambda: make().save("model.txt"),
+        ValueError,
+        ["ends in `.keras`", "filepath='model.txt'", "Use 'model.keras'"],
+    ),
+    "save, old format": (lambda: make().save("model.h5"), ValueError, ["is not written"]),
+    "save, weights": (lambda: make().save("a.weights.h5"), ValueError, ["`model.save_weights`"]),
+    "save, folder": (
+        lambda: make().save("a.keras", zipped=False),
+        ValueError,
+        ["Leave the ending"],
+    ),
+    "save, argument": (
+        lambda: make().save("a.keras", signatures=1),
+        ValueError,
+        ["['signatures']"],
+    ),
+    "save, no folder": (
+        lambda: make().save("away/a.keras"),
+        FileNotFoundError,
+        ["whose folder", "os.makedirs("],
+    ),
+    "save, in a file": (
+        lambda: make().save_weights("good.keras/a.weights.h5"),
+        OSError,
+        ["can be written to", "Choose another folder"],
+    ),
+    "save weights, ending": (
+        lambda: make().save_weights("a.h5"),
+        ValueError,
+        ["`.weights.h5`", "Use 'a.weights.h5'"],
+    ),
+    "save weights, too small": (
+        lambda: make().save_weights("a.weights.json", max_shard_size=1e-9),
+        ValueError,
+        ["must fit in a file", "'0' of <Dense name=one, built=True>", "Raise `max_shard_size`"],
+    ),
+    "nobody to ask": (
+        lambda: make().save("good.keras", overwrite=False),
+        FileExistsError,
+        ["nobody to ask", "`overwrite=True`"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_with_what_to_do(name: str, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(question: str) -> str:
+        raise EOFError
+
+    monkeypatch.chdir(files)
+    monkeypatch.setattr("builtins.input", nobody)
+    call, kind, parts = REFUSED[name]
+    before = sorted(os.listdir())
+    with pytest.raises(kind) as caught:
+        call()
+    message = str(caught.value)
+    assert not [part for part in parts if part not in message], message
+    assert "Received:" in message
+    assert len(message) < 900
+    assert [other for other in sorted(os.listdir()) if other not in (*before, "u.keras")] == []
+
+
+def test_places(tmp_path: Path) -> None:
+    """Paths as str and Path, open files, folders: all hold the same."""
+    model, x = make(), data(3, 4)
+    model.compile("adam", "mse")
+    model.fit(x, np.zeros((3, 2), "float32"), verbose=0)
+    expected = model.predict(x, verbose=0)
+    buffer = io.BytesIO()
+    model.save(buffer)
+    model.save(str(tmp_path / "a.keras"))
+    model.save(tmp_path / "folder", zipped=False)
+    model.save(tmp_path / "folder", zipped=False)
+    assert sorted(os.listdir(tmp_path)) == ["a.keras", "folder"]
+    for place in (buffer, tmp_path / "a.keras", tmp_path / "folder"):
+        loaded = saving.load_model(place)
+        np.testing.assert_array_equal(loaded.predict(x, verbose=0), expected)
+        assert int(loaded.optimizer.iterations) == 1
+        assert saving.load_model(place, compile=False).optimizer is None
+        fresh = make()
+        fresh.load_weights(place)
+        np.testing.assert_array_equal(fresh.predict(x, verbose=0), expected)
+    theirs = keras.saving.load_model(tmp_path / "folder")
+    np.testing.assert_allclose(theirs.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    content = io.BytesIO()
+    model.save_weights(content)
+    content.seek(0)
+    fresh = make()
+    fresh.load_weights(content)
+    np.testing.assert_array_equal(fresh.predict(x, verbose=0), expected)
+
+
+def test_metadata(tmp_path: Path) -> None:
+    make().save(tmp_path / "a.keras")
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        assert archive.namelist() == ["metadata.json", "config.json", "model.weights.h5"]
+        metadata = json.loads(archive.read("metadata.json"))
+    assert metadata["keras_version"] == "3.15.1"
+    assert metadata["cornu_version"] == cornu.__version__
+
+
+class Failing(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x
+
+    def save_own_variables(self, store: Any) -> None:
+        raise RuntimeError("the disk is full")
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.weights.h5", "a.weights.json", "folder"])
+def test_a_failed_save_keeps_the_file(name: str, tmp_path: Path) -> None:
+    def save(model: Any) -> None:
+        if name.startswith("a.weights"):
+            model.save_weights(tmp_path / name, max_shard_size=1 if "json" in name else None)
+        else:
+            model.save(tmp_path / name, zipped=name != "folder")
+
+    model = make()
+    save(model)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        save(around(Failing()))
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_replaces_what_a_link_points_to_and_keeps_its_mode(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.keras", tmp_path / "link.keras"
+    make().save(real)
+    real.chmod(0o640)
+    link.symlink_to(real)
+    make(width=6).save(link)
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert saving.load_model(real).get_layer("one").units == 6
+
+
+@pytest.mark.parametrize(("answers", "replaced"), [(["y"], True), (["maybe", "n"], False)])
+def test_asks_before_it_overwrites(
+    answers: list[str], replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.keras"
+    make().save(path)
+    left = list(answers)
+    monkeypatch.setattr("builtins.input", lambda question: left.pop(0))
+    make(width=7).save(path, overwrite=False)
+    assert left == []
+    assert (saving.load_model(path).get_layer("one").units == 7) is replaced
+
+
+def test_weights_in_several_files(tmp_path: Path) -> None:
+    """Written by either, read by either."""
+
+    def big(k: Any) -> Any:
+        stack = [k.layers.Dense(300), k.layers.Dense(300), k.layers.Dense(10)]
+        return k.Sequential([k.Input((100,)), *stack])
+
+    model, theirs = big(cornu), big(keras)
+    model.save_weights(tmp_path / "a.weights.json", max_shard_size=0.0004)
+    assert sorted(os.listdir(tmp_path)) == [
+        "a.weights.json",
+        "a_00000.weights.h5",
+        "a_00001.weights.h5",
+    ]
+    theirs.load_weights(tmp_path / "a.weights.json")
+    for one, other in zip(model.weights, theirs.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), np.asarray(other.value))
+    theirs = big(keras)
+    theirs.save_weights(tmp_path / "k.weights.json", max_shard_size=0.0004)
+    written = [json.loads((tmp_path / f"{n}.weights.json").read_text()) for n in "ak"]
+    assert json.dumps(written[0]).replace("a_0", "k_0") == json.dumps(written[1])
+    model.load_weights(tmp_path / "k.weights.json")
+    for one, other in zip(model.weights, theirs.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), np.asarray(other.value))
+    with pytest.warns(UserWarning, match="becomes .*b.weights.json"):
+        model.save_weights(tmp_path / "b.weights.h5", max_shard_size=1)
+    assert (tmp_path / "b_00000.weights.h5").exists()
+
+
+def test_skip_mismatch_and_left_over_weights(tmp_path: Path) -> None:
+    path = tmp_path / "a.weights.h5"
+    model = make()
+    model.save_weights(path)
+    other = cornu.Sequential([cornu.Input((4,)), layers.Dense(3, name="one"), layers.Dense(9)])
+    last = other.layers[1].get_weights()
+    with pytest.warns(UserWarning, match=r"do not fit.*has the shape \(3, 9\)"):
+        other.load_weights(path, skip_mismatch=True)
+    for one, two in zip(other.layers[0].weights, model.layers[0].weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
+    for one, before in zip(other.layers[1].weights, last, strict=True):
+        np.testing.assert_array_equal(one.numpy(), before)
+    short = cornu.Sequential([cornu.Input((4,)), layers.Dense(3)])
+    with pytest.warns(UserWarning, match="also has weights of 'layers/dense_1'"):
+        short.load_weights(path)
+    skipping = make()
+    before = skipping.layers[0].get_weights()
+    skipping.load_weights(path, objects_to_skip=[skipping.layers[0]])
+    np.testing.assert_array_equal(skipping.layers[0].get_weights()[0], before[0])
+
+
+def test_training_goes_on_after_weights_are_loaded(tmp_path: Path) -> None:
+    model, x, y = make(), data(8, 4), np.ones((8, 2), "float32")
+    model.compile("adam", "mse")
+    model.fit(x, y, verbose=0)
+    model.save_weights(tmp_path / "a.weights.h5")
+    again = make()
+    again.compile("adam", "mse")
+    again.load_weights(tmp_path / "a.weights.h5")
+    one = model.fit(x, y, verbose=0, shuffle=False).history["loss"]
+    assert one == again.fit(x, y, verbose=0, shuffle=False).history["loss"]
+
+
+def test_a_model_that_was_never_built(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="'never' was never built"):
+        unbuilt().save(tmp_path / "a.keras")
+    loaded = saving.load_model(tmp_path / "a.keras")
+    assert not loaded.built
+    assert loaded(data(2, 4)).shape == (2, 3)
+
+
+def test_a_lambda_as_loss_leaves_training_out(tmp_path: Path) -> None:
+    model = make()
+    model.compile("adam", lambda y, p: cornu.ops.sum(y - p))
+    with pytest.warns(UserWarning, match="How .* is trained is not saved: it includes a lambda"):
+        model.save(tmp_path / "a.keras")
+    assert not saving.load_model(tmp_path / "a.keras").compiled
+
+
+@pytest.mark.parametrize("step", ["..", ".", "a\\b", "C:"])
+def test_assets_stay_in_their_folder(step: str, tmp_path: Path) -> None:
+    class Reader(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x
+
+        def load_assets(self, folder: str) -> None:
+            raise AssertionError("never")
+
+    path = tmp_path / "a.keras"
+    model = around(Reader())
+    model.save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"assets/layers/reader/{step}/x.txt", "hello")
+    with pytest.raises(ValueError, match="assets of a model lie within its folder"):
+        saving.load_model(path, custom_objects={"Reader": Reader})
+
+
+def test_text_is_no_weight(tmp_path: Path) -> None:
+    class Named(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x
+
+        def save_own_variables(self, store: Any) -> None:
+            store["label"] = "cat"
+
+    with pytest.raises(ValueError, match=r"must store numbers. Received: store\['label'\]='cat'"):
+        around(Named()).save(tmp_path / "a.keras")

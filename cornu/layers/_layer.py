@@ -264,6 +264,8 @@ class Layer(Operation):
         variable.constraint = constraint_functions.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
         self._tracker.add("variables", variable)
+        if not self._trainable:
+            variable.trainable = False
         return variable
 
     add_variable = add_weight

@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from .. import ops
+from ..core.masks import get_keras_mask
 from ._layer import Layer
 
 
@@ -50,11 +51,10 @@ class Merge(Layer):
         raise NotImplementedError(f"{type(self).__name__} must define `_merged(inputs)`.")
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Kept where every input that has a mask keeps."""
-        if not isinstance(previous_mask, (list, tuple)):
+        """Kept where some input keeps; nothing is masked where an input has no mask."""
+        if not isinstance(previous_mask, (list, tuple)) or any(m is None for m in previous_mask):
             return None
-        masks = [mask for mask in previous_mask if mask is not None]
-        return functools.reduce(ops.logical_and, masks) if masks else None
+        return functools.reduce(ops.logical_or, previous_mask)
 
 
 def _same_rank(inputs: list[Any]) -> list[Any]:
@@ -66,6 +66,13 @@ def _same_rank(inputs: list[Any]) -> list[Any]:
             x = ops.expand_dims(x, 1)
         raised.append(x)
     return raised
+
+
+def _like(mask: Any, x: Any) -> Any:
+    """A mask (batch, time) with the rank of x."""
+    while len(mask.shape) < len(x.shape):
+        mask = ops.expand_dims(mask, -1)
+    return mask
 
 
 class Add(Merge):
@@ -96,16 +103,25 @@ class Subtract(Merge):
 
 
 class Multiply(Merge):
-    """The product of the inputs."""
+    """The product of the inputs: a masked step counts as 1, one masked in all of them as 0."""
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs as one."""
+        if not isinstance(inputs, (list, tuple)):
+            return super().call(inputs)
+        masks = [get_keras_mask(x) for x in inputs]
+        factors = [
+            x if mask is None else ops.where(_like(mask, x), x, ops.ones_like(x))
+            for x, mask in zip(inputs, masks, strict=True)
+        ]
+        product = super().call(factors)
+        if any(mask is None for mask in masks):
+            return product
+        kept = functools.reduce(ops.logical_or, masks)
+        return ops.where(_like(kept, product), product, ops.zeros_like(product))
 
     def _merged(self, inputs: list[Any]) -> Any:
         return functools.reduce(ops.multiply, inputs)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Kept where some input is: what another one masks is multiplied away."""
-        if not isinstance(previous_mask, (list, tuple)) or any(m is None for m in previous_mask):
-            return None
-        return functools.reduce(ops.logical_or, previous_mask)
 
 
 class Average(Merge):
@@ -177,10 +193,8 @@ class Concatenate(Merge):
             if mask is None:
                 masks.append(ops.ones_like(x, dtype="bool"))
                 continue
-            while len(mask.shape) < len(x.shape):
-                mask = ops.expand_dims(mask, -1)
-            masks.append(ops.logical_and(ops.ones_like(x, dtype="bool"), mask))
-        return ops.all(ops.concatenate(masks, axis=self.axis), axis=-1)
+            masks.append(ops.logical_and(ops.ones_like(x, dtype="bool"), _like(mask, x)))
+        return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)
 
 
 class Dot(Merge):

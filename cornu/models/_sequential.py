@@ -34,6 +34,7 @@ class Sequential(Model):
         self, layers: Any = None, trainable: bool = True, name: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(trainable=trainable, name=name, **kwargs)
+        self.supports_masking = True
         self._functional: Functional | None = None
         self._stack: list[Layer] = []
         for layer in (layers if isinstance(layers, (list, tuple)) else [layers] if layers else []):

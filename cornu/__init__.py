@@ -24,6 +24,9 @@ from . import tree as tree
 from . import utils as utils
 from ._version import __version__ as __version__
 from .core.keras_tensor import KerasTensor as KerasTensor
+
+# The names under which Keras's scripts look for what is public at the top.
+from .core.naming import NameScope as name_scope
 from .core.operation import Operation as Operation
 from .core.scopes import StatelessScope as StatelessScope
 from .core.scopes import SymbolicScope as SymbolicScope
@@ -42,6 +45,3 @@ from .models import Model as Model
 from .models import Sequential as Sequential
 from .optimizers import Optimizer as Optimizer
 from .regularizers import Regularizer as Regularizer
-
-# The names under which Keras's scripts look for what is public at the top.
-from .core.naming import NameScope as name_scope  # noqa: N813  (Keras's name)  # isort: skip

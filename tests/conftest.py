@@ -30,8 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.fixture(autouse=True)
-def from_the_beginning() -> Iterator[None]:
+def start_again() -> None:
     """Automatic names, seeds and global settings as in a fresh process, for Keras too."""
     naming.reset()
     seeding.set_random_seed(0)
@@ -40,7 +39,12 @@ def from_the_beginning() -> Iterator[None]:
     if keras is not None:
         keras.backend.clear_session(free_memory=False)
         keras.utils.set_random_seed(0)
-    yield
+
+
+@pytest.fixture(autouse=True)
+def from_the_beginning() -> None:
+    """Each test starts as in a fresh process."""
+    start_again()
 
 
 @pytest.fixture

@@ -99,6 +99,14 @@ class KerasTensor(Spec):
     __array_ufunc__ = None
 
 
+def made_by(x: KerasTensor) -> Any:
+    """The operation that makes a tensor of a graph."""
+    history = x._keras_history
+    if history is None:
+        raise ValueError(f"A tensor of a graph is made by an operation. Received: {x!r}.")
+    return history.operation
+
+
 def is_keras_tensor(x: Any) -> bool:
     """Whether x is a symbolic tensor.
 

@@ -458,6 +458,6 @@ def _factory(
         ]
     lines += [f"        return dispatch(engine, ({arguments},))", "    return wrapper"]
     scope: dict[str, Any] = {"Variable": Variable}
-    exec("\n".join(lines), scope)  # noqa: S102  (a signature of our own, never user input)
+    exec("\n".join(lines), scope)
     made: Callable[..., Any] = scope["make"]
     return made

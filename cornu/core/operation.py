@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
 from typing import Any, Self
 
 from . import naming, tree
@@ -185,7 +184,7 @@ def config_arguments(operation: Operation, leave_out: set[str]) -> dict[str, Any
     """
     from .serialization import serialize_argument
 
-    cls = type(operation)
+    cls: Any = type(operation)
     found: dict[str, Any] = {}
     for owner in reversed(_described_classes(cls)):
         for name, parameter in constructor_signature(owner).parameters.items():
@@ -208,7 +207,7 @@ _MISSING = object()
 
 @functools.cache
 def _described_classes(cls: Any) -> list[type]:
-    writes_its_own = not cls.get_config.__module__.startswith("cornu.")  # type: ignore[attr-defined]
+    writes_its_own = not cls.get_config.__module__.startswith("cornu.")
     return [
         owner
         for owner in cls.__mro__

@@ -641,7 +641,9 @@ class Engine(ABC):
     def unique(
         self, x: Tensor, size: int | None, fill: Any
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Sorted unique elements of a vector, the first index, inverse and count of each, int32; `size` fixes how many, padded with `fill`."""
+        """Sorted unique elements of a vector; first index, inverse and count of each, int32.
+
+        `size` fixes how many there are, padded with `fill`."""
 
     @abstractmethod
     def nonzero(self, x: Tensor, size: int | None, fill: int) -> tuple[Tensor, ...]:

@@ -1,5 +1,7 @@
 """Layers: state and a computation on tensors."""
 
+from ..core.serialization import deserialize_keras_object as deserialize
+from ..core.serialization import serialize_keras_object as serialize
 from ._activations import ELU as ELU
 from ._activations import LeakyReLU as LeakyReLU
 from ._activations import PReLU as PReLU
@@ -125,6 +127,3 @@ from ._reshaping import ZeroPadding2D as ZeroPadding2D
 from ._reshaping import ZeroPadding3D as ZeroPadding3D
 from ._wrappers import Bidirectional as Bidirectional
 from ._wrappers import TimeDistributed as TimeDistributed
-
-from ..core.serialization import deserialize_keras_object as deserialize  # noqa: E402
-from ..core.serialization import serialize_keras_object as serialize

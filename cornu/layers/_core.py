@@ -104,10 +104,8 @@ class Dense(AdaptableKernel):
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """`activation(inputs @ kernel + bias)`."""
-        if self.bias is None:
-            x = ops.matmul(inputs, self.kernel)
-        else:
-            x = affine(inputs, self.kernel, self.bias)
+        kernel, bias = self.kernel, self.bias
+        x = ops.matmul(inputs, kernel) if bias is None else affine(inputs, kernel, bias)
         return x if self.activation is activations.linear else self.activation(x)
 
 

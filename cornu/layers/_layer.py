@@ -9,14 +9,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .. import dtype_policies, initializers, ops, regularizers
 from .. import constraints as constraint_functions
+from .. import dtype_policies, initializers, ops, regularizers
 from ..core import naming, tree
 from ..core.dtypes import is_float
 from ..core.keras_tensor import KerasTensor
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Operation, any_symbolic, config_arguments
-from ..core.scopes import SymbolicScope, StatelessScope, concrete_scope, context
+from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, context
 from ..core.variable import Variable
 from ..engines import Engine, current
 from ._call import BuildSignature, CallSignature, shapes_of
@@ -372,7 +372,7 @@ class Layer(Operation):
         try:
             with SymbolicScope():
                 self.call(**specs)
-        except Exception as error:  # noqa: BLE001  (the call's own error comes when it really runs)
+        except Exception as error:
             if self._has_unbuilt_parts() and isinstance(error, (ValueError, NotImplementedError)):
                 return
 
@@ -902,6 +902,6 @@ def _default_build(self: Layer, input_shape: Any = None) -> None:
         self._build_by_calling({"input_shape": input_shape})
 
 
-Layer.build = _in_build(_default_build)  # type: ignore[method-assign]
+Layer.build = _in_build(_default_build)
 Layer._build_signature = BuildSignature(_default_build)
 Layer._call_signature = CallSignature(Layer.call)

@@ -235,7 +235,7 @@ class Dot(Merge):
             )
 
     def _pair(self) -> tuple[int, int]:
-        return (self.axes, self.axes) if isinstance(self.axes, int) else tuple(self.axes)  # type: ignore[return-value]
+        return (self.axes, self.axes) if isinstance(self.axes, int) else tuple(self.axes)
 
     def call(self, inputs: Any) -> Any:
         """The products, summed."""

@@ -14,6 +14,10 @@ from ._layer import Layer
 class _Random(Layer):
     """A layer that draws numbers in training and gives its inputs otherwise."""
 
+    rate: float
+    stddev: float
+    seed_generator: random.SeedGenerator
+
     def _set_rate(self, rate: float, seed: Any, name: str = "rate") -> None:
         if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
             raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={rate!r}.")
@@ -47,13 +51,13 @@ class Dropout(_Random):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The inputs, in training with elements dropped."""
-        if not training or self.rate == 0:  # type: ignore[attr-defined]
+        if not training or self.rate == 0:
             return inputs
         return random.dropout(
             inputs,
             self.rate,
             noise_shape=self._shape(inputs),
-            seed=self.seed_generator,  # type: ignore[attr-defined]
+            seed=self.seed_generator,
         )
 
     def _shape(self, inputs: Any) -> Any:
@@ -146,9 +150,9 @@ class AlphaDropout(Dropout):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The inputs, in training with elements set to the value of no activation."""
-        if not training or self.rate == 0:  # type: ignore[attr-defined]
+        if not training or self.rate == 0:
             return inputs
-        rate: float = self.rate  # type: ignore[attr-defined]
+        rate: float = self.rate
         dropped = -1.0507009873554805 * 1.6732632423543772
         shape = self._shape(inputs) or ops.shape(inputs)
         kept = random.uniform(shape, seed=self.seed_generator, dtype=inputs.dtype) >= rate
@@ -172,7 +176,7 @@ class GaussianDropout(_Random):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The inputs, in training times noise."""
-        rate: float = self.rate  # type: ignore[attr-defined]
+        rate: float = self.rate
         if not training or rate == 0:
             return inputs
         spread = math.sqrt(rate / (1.0 - rate))
@@ -196,7 +200,7 @@ class GaussianNoise(_Random):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The inputs, in training with noise."""
-        stddev: float = self.stddev  # type: ignore[attr-defined]
+        stddev: float = self.stddev
         if not training or stddev == 0:
             return inputs
         return inputs + random.normal(

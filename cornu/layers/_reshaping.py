@@ -142,7 +142,7 @@ def pairs_per_axis(value: Any, rank: int, name: str) -> tuple[tuple[int, int], .
             f"`{name}` must be an integer, {rank} integers or {rank} pairs, none negative. "
             f"Received: {name}={value!r}."
         )
-    return pairs  # type: ignore[return-value]
+    return pairs
 
 
 class _Spatial(Layer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core import tree
-from ..core.keras_tensor import KerasTensor
+from ..core.keras_tensor import KerasTensor, made_by
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Node, Operation
 from ..core.scopes import context
@@ -64,7 +64,7 @@ class Functional(Function, Model):
                 )
             seen.add(operation.name)
 
-    @property
+    @property  # type: ignore[misc]  # a getter alone
     def layers(self) -> list[Layer]:
         """The layers, in the order in which they run."""
         return list(self._functional_layers)
@@ -72,12 +72,12 @@ class Functional(Function, Model):
     @property
     def input_names(self) -> list[str]:
         """The inputs' names."""
-        return [x._keras_history.operation.name for x in self._inputs]
+        return [made_by(x).name for x in self._inputs]
 
     @property
     def output_names(self) -> list[str]:
         """The names of the operations that give the outputs."""
-        return [x._keras_history.operation.name for x in self._outputs]
+        return [made_by(x).name for x in self._outputs]
 
     @property
     def input_shape(self) -> Any:
@@ -108,8 +108,8 @@ class Functional(Function, Model):
             InputSpec(
                 shape=(None, *x.shape[1:]),
                 allow_last_axis_squeeze=True,
-                name=x._keras_history.operation.name,
-                optional=x._keras_history.operation.optional,
+                name=made_by(x).name,
+                optional=made_by(x).optional,
             )
             for x in self._inputs
         ]
@@ -177,7 +177,11 @@ class Functional(Function, Model):
         elif isinstance(inputs, dict):
             values = tree.flatten({key: inputs[key] for key in self._checked_keys(inputs)})
         else:
-            values = [inputs] if len(self._inputs) == 1 and type(inputs) not in _NESTS else tree.flatten(inputs)
+            values = (
+                [inputs]
+                if len(self._inputs) == 1 and type(inputs) not in _NESTS
+                else tree.flatten(inputs)
+            )
         if len(values) != len(self._inputs):
             raise ValueError(
                 f"The model {self.name!r} takes {len(self._inputs)} input(s): {self.input_names}. "
@@ -438,4 +442,8 @@ def _from_new_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
 
 def _constructed_as_functional(cls: type) -> bool:
     """Whether a class is made by `cls(inputs, outputs)`, so that its config is the graph."""
-    return "__init__" not in vars(cls) or cls is Functional or cls.__init__ is Functional.__init__
+    return (
+        "__init__" not in vars(cls)
+        or cls is Functional
+        or vars(cls)["__init__"] is Functional.__init__
+    )

@@ -174,7 +174,9 @@ class Model(Trainer, Layer):
                 place = tree[group]
                 for part in parents:
                     place = place.setdefault(part, {})
-                place[last] = variable.value if value_format == "backend_tensor" else variable.numpy()
+                place[last] = (
+                    variable.value if value_format == "backend_tensor" else variable.numpy()
+                )
         return tree
 
     def set_state_tree(self, state_tree: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core import naming
-from ..core.keras_tensor import KerasTensor
+from ..core.keras_tensor import KerasTensor, made_by
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..layers._input import Input, InputLayer
 from ..layers._layer import Layer, _as_shape
@@ -37,7 +37,7 @@ class Sequential(Model):
         self.supports_masking = True
         self._functional: Functional | None = None
         self._stack: list[Layer] = []
-        for layer in (layers if isinstance(layers, (list, tuple)) else [layers] if layers else []):
+        for layer in layers if isinstance(layers, (list, tuple)) else [layers] if layers else []:
             self.add(layer, rebuild=False)
         self._maybe_rebuild()
 
@@ -81,7 +81,7 @@ class Sequential(Model):
         self._functional = None
         tracker = self._tracker
         tracker.locked = ""
-        tracker.owned["layers"] = [x for x in self._stack]
+        tracker.owned["layers"] = list(self._stack)
         tracker.ids |= {id(x) for x in self._stack}
         if rebuild:
             self._maybe_rebuild()
@@ -90,7 +90,7 @@ class Sequential(Model):
         if self._stack and isinstance(self._stack[0], InputLayer) and len(self._stack) > 1:
             self.build(self._stack[0].batch_shape)
 
-    @property
+    @property  # type: ignore[misc]  # a getter alone
     def layers(self) -> list[Layer]:
         """The layers, without the input."""
         return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
@@ -115,7 +115,7 @@ class Sequential(Model):
                 return
             dtype = self._stack[0].compute_dtype
             x = Input(batch_shape=shape, dtype=dtype)
-            self._stack.insert(0, x._keras_history.operation)
+            self._stack.insert(0, made_by(x))
             self._tracker.owned["layers"].insert(0, self._stack[0])
         inputs = x
         for layer in self._stack[1:]:
@@ -230,6 +230,3 @@ class Sequential(Model):
         if not model._functional and _as_shape(config.get("build_input_shape")):
             model.build(_as_shape(config["build_input_shape"]))
         return model
-
-
-

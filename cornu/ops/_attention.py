@@ -67,10 +67,11 @@ def dot_product_attention(
     scores = engine().reshape(scores, (batch, heads, queries, keys))
     if dtype in ("float16", "bfloat16"):
         scores = engine().cast(scores, "float32")
-    if scale is None:
-        scores = scores * engine().rsqrt(constant(size, scores))
-    else:
-        scores = scores * constant(scale, scores)
+    scores = (
+        scores * engine().rsqrt(constant(size, scores))
+        if scale is None
+        else scores * constant(scale, scores)
+    )
     if attn_logits_soft_cap is not None:
         cap = constant(attn_logits_soft_cap, scores)
         scores = cap * engine().tanh(scores / cap)

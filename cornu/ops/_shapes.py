@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -532,7 +533,7 @@ def split(x: Raw, indices_or_sections: int | Shape, axis: int = 0) -> list[Tenso
     axis = axis_from_front(axis, len(shape))
     if isinstance(indices_or_sections, tuple):
         return _cut(x, indices_or_sections, axis)
-    count = int(indices_or_sections)  # type: ignore[call-overload]
+    count = operator.index(indices_or_sections)  # type: ignore[arg-type]
     size = shape[axis]
     if count < 1 or (isinstance(size, int) and size % count):
         raise ValueError(

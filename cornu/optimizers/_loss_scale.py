@@ -64,7 +64,7 @@ class LossScaleOptimizer(Optimizer):
         """The scale's state, then the inner optimizer's."""
         return [*self._variables, *self.inner_optimizer.variables]
 
-    @property
+    @property  # type: ignore[misc]  # a getter alone
     def iterations(self) -> Any:
         """The number of updates of the inner optimizer."""
         return self.inner_optimizer.iterations
@@ -93,13 +93,13 @@ class LossScaleOptimizer(Optimizer):
         present = [g for g in grads if g is not None]
         checks = [ops.all(ops.isfinite(g)) for g in present]
         finite = ops.all(ops.stack(checks))
-        grads = [
-            None if g is None else ops.divide(g, ops.cast(scale, g.dtype)) for g in grads
-        ]
+        grads = [None if g is None else ops.divide(g, ops.cast(scale, g.dtype)) for g in grads]
         only_if(finite, lambda: self.inner_optimizer.apply(grads, trainable_variables))
         count = self.step_counter.value + 1
         grows = ops.equal(count, self.dynamic_growth_steps)
-        self.step_counter.assign(ops.where(ops.logical_and(finite, ops.logical_not(grows)), count, 0))
+        self.step_counter.assign(
+            ops.where(ops.logical_and(finite, ops.logical_not(grows)), count, 0)
+        )
         grown = ops.where(grows, scale * 2.0, scale)
         self.dynamic_scale.assign(ops.where(finite, grown, scale / 2.0))
 
@@ -120,6 +120,8 @@ class LossScaleOptimizer(Optimizer):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """The optimizer that `get_config` described."""
         config = {key: value for key, value in config.items() if value is not None}
-        inner = deserialize_keras_object(config.pop("inner_optimizer"), custom_objects=custom_objects)
+        inner = deserialize_keras_object(
+            config.pop("inner_optimizer"), custom_objects=custom_objects
+        )
         known = {"initial_scale", "dynamic_growth_steps", "name"}
         return cls(inner, **{key: value for key, value in config.items() if key in known})

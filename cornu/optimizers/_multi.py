@@ -111,7 +111,7 @@ class MultiOptimizer(Optimizer):
         """Its own state, then that of each optimizer."""
         return [*self._variables, *(v for one in self.optimizers for v in one.variables)]
 
-    @property
+    @property  # type: ignore[misc]  # a getter alone
     def learning_rate(self) -> Any:
         """There is none: each optimizer has its own."""
         raise AttributeError(

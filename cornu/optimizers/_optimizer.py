@@ -118,7 +118,9 @@ class Optimizer:
             learning_rate = deserialize_keras_object(learning_rate)
         self._learning_rate: Any = learning_rate
         if not callable(learning_rate):
-            if not isinstance(learning_rate, (int, float, np.floating)) and not hasattr(learning_rate, "shape"):
+            if not isinstance(learning_rate, (int, float, np.floating)) and not hasattr(
+                learning_rate, "shape"
+            ):
                 raise ValueError(
                     "A learning rate is a number, a schedule or a callable. Received: "
                     f"learning_rate={learning_rate!r}."
@@ -188,9 +190,7 @@ class Optimizer:
     def build(self, variables: Sequence[Variable]) -> None:
         """Make what is kept for each variable."""
         if self.use_ema:
-            self._averages = [
-                self.add_variable_from_reference(v, "average") for v in variables
-            ]
+            self._averages = [self.add_variable_from_reference(v, "average") for v in variables]
         if self.gradient_accumulation_steps:
             self._accumulated = [
                 self.add_variable_from_reference(v, "gradient_accumulator") for v in variables
@@ -250,7 +250,9 @@ class Optimizer:
     ) -> Any:
         """One variable for each of `trainable_variables`; a list for each name where several are given."""
         names = [name] if isinstance(name, str) else list(name)
-        given = initializer if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
+        given = (
+            initializer if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
+        )
         made: list[list[Variable]] = [[] for _ in names]
         for variable in trainable_variables:
             for place, one, draw in zip(made, names, given, strict=True):
@@ -262,8 +264,8 @@ class Optimizer:
 
     # ----------------------------------------------------------------- update
 
-    def rule(self, gradient: Any, weight: Any, rate: Any, **slots: Any) -> tuple[Any, ...]:
-        """The new weight, then the new value of each slot."""
+    def rule(self, *args: Any, **slots: Any) -> tuple[Any, ...]:
+        """The new weight, then the new value of each slot, of gradient, weight, rate and slots."""
         raise NotImplementedError(
             f"The optimizer {type(self).__name__} must have a `rule` or an `update_step`."
         )
@@ -446,7 +448,9 @@ class Optimizer:
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """At the end of training, put the moving averages in place of the weights."""
         if self.use_ema:
-            known = {id(v): a for v, a in zip(self._trainable_variables, self._averages, strict=True)}
+            known = {
+                id(v): a for v, a in zip(self._trainable_variables, self._averages, strict=True)
+            }
             for variable in var_list:
                 if id(variable) in known:
                     variable.assign(known[id(variable)].value)
@@ -456,7 +460,10 @@ class Optimizer:
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     def stateless_apply(
-        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+        self,
+        optimizer_variables: Sequence[Any],
+        grads: Sequence[Any],
+        trainable_variables: Sequence[Any],
     ) -> tuple[list[Any], list[Any]]:
         """`apply` as a pure function of values; the new values of variables and state."""
         if not self.built:
@@ -505,15 +512,16 @@ class Optimizer:
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as what a file can hold."""
         rate = self._learning_rate
-        if isinstance(rate, Variable):
-            rate = float(rate.numpy())
-        else:
-            rate = serialize_keras_object(rate)
+        rate = float(rate.numpy()) if isinstance(rate, Variable) else serialize_keras_object(rate)
         config: dict[str, Any] = {"name": self.name, "learning_rate": rate}
         for key in Options.__annotations__:
             config.setdefault(key, getattr(self, key))
         for owner in reversed(type(self).__mro__):
-            if issubclass(owner, Optimizer) and owner is not Optimizer and "__init__" in vars(owner):
+            if (
+                issubclass(owner, Optimizer)
+                and owner is not Optimizer
+                and "__init__" in vars(owner)
+            ):
                 for name, parameter in constructor_signature(owner).parameters.items():
                     if parameter.kind is not parameter.VAR_KEYWORD and hasattr(self, name):
                         config.setdefault(name, getattr(self, name))

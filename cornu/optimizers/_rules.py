@@ -11,8 +11,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from .. import ops
-from ..initializers import Constant
 from ..core.variable import Variable
+from ..initializers import Constant
 from ._optimizer import Optimizer, Options
 
 
@@ -90,11 +90,19 @@ class Adam(Optimizer):
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """Means of gradients and squares, and the largest of the latter for amsgrad."""
         made = super().make_slots(variable)
-        largest = self.add_variable_from_reference(variable, "velocity_hat") if self.amsgrad else None
+        largest = (
+            self.add_variable_from_reference(variable, "velocity_hat") if self.amsgrad else None
+        )
         return {**made, "largest": largest}
 
     def rule(
-        self, g: Any, w: Any, rate: Any, momentum: Any = None, velocity: Any = None, largest: Any = None
+        self,
+        g: Any,
+        w: Any,
+        rate: Any,
+        momentum: Any = None,
+        velocity: Any = None,
+        largest: Any = None,
     ) -> tuple[Any, ...]:
         """A step along the mean gradient, over the root of the mean square."""
         t = ops.cast(self.step, w.dtype)
@@ -117,7 +125,7 @@ class AdamW(Adam):
         beta_1, beta_2, epsilon, amsgrad: As in Adam.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[misc]  # the default of weight_decay differs
         self,
         learning_rate: Any = 0.001,
         weight_decay: float = 0.004,
@@ -461,9 +469,7 @@ class Lamb(Optimizer):
         step_norm = ops.sqrt(ops.sum(ops.square(direction)))
         one = ops.ones_like(weight_norm)
         safe = ops.where(step_norm > 0, step_norm, one)
-        trust = ops.where(
-            ops.logical_and(weight_norm > 0, step_norm > 0), weight_norm / safe, one
-        )
+        trust = ops.where(ops.logical_and(weight_norm > 0, step_norm > 0), weight_norm / safe, one)
         return w - trust * direction * rate, momentum, velocity
 
 
@@ -502,9 +508,7 @@ class Adafactor(Optimizer):
         name = variable.name
         if len(shape) >= 2:
             rows = self.add_variable(shape[:-1], dtype=variable._dtype, name=name)
-            columns = self.add_variable(
-                (*shape[:-2], shape[-1]), dtype=variable._dtype, name=name
-            )
+            columns = self.add_variable((*shape[:-2], shape[-1]), dtype=variable._dtype, name=name)
         else:
             # Places kept free, so that files of Keras have the same numbering.
             rows, columns = (
@@ -521,7 +525,9 @@ class Adafactor(Optimizer):
         t = ops.cast(self.step, w.dtype)
         if self.relative_step:
             rate = ops.minimum(rate, 1 / ops.sqrt(t))
-        scale = ops.maximum(self.epsilon_2, _root_mean_square(w)) * ops.minimum(rate, 1 / ops.sqrt(t))
+        scale = ops.maximum(self.epsilon_2, _root_mean_square(w)) * ops.minimum(
+            rate, 1 / ops.sqrt(t)
+        )
         square = ops.square(g) + self.epsilon_1
         decay = 1 - t**self.beta_2_decay
         if len(w.shape) >= 2:
@@ -558,7 +564,7 @@ class Muon(Optimizer):
         rms_rate: The root mean square of a step.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[misc]  # the default of weight_decay differs
         self,
         learning_rate: Any = 0.001,
         adam_beta_1: float = 0.9,
@@ -626,7 +632,11 @@ class Muon(Optimizer):
             moved = moved + (g - moved) * (1 - self.adam_beta_1)
             velocity = velocity + (ops.square(g) - velocity) * (1 - self.adam_beta_2)
             rate = rate * self.adam_lr_ratio
-            return w - moved * rate * correction / (ops.sqrt(velocity) + self.epsilon), moved, velocity
+            return (
+                w - moved * rate * correction / (ops.sqrt(velocity) + self.epsilon),
+                moved,
+                velocity,
+            )
         moved = g + moved * self.momentum
         direction = g + moved * self.momentum if self.nesterov else moved
         step = self._orthogonal(direction) * max(w.shape) ** 0.5 * self.rms_rate

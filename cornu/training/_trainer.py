@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import callbacks as callbacks_module
-from .. import losses as losses_module
 from .. import metrics as metrics_module
 from .. import optimizers as optimizers_module
 from .. import random
@@ -26,8 +25,8 @@ from ..core.serialization import deserialize_keras_object, serialize_keras_objec
 from ..core.state import CompiledStep, value_and_grad
 from ..core.variable import Variable
 from ..engines import current
-from ._compiled import CompiledLoss, CompiledMetrics
 from ..layers._tracking import Tracker
+from ._compiled import CompiledLoss, CompiledMetrics
 from ._data import make_source, train_validation_split, unpack_x_y_sample_weight
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ class Trainer(_Base):
     """Training, evaluation and prediction, for a model to inherit."""
 
     def __init__(self) -> None:
+        self.history: Any = None
         self.optimizer: Any = None
         self.compiled = False
         self.stop_training = False
@@ -313,7 +313,7 @@ class Trainer(_Base):
         trained = tuple(id(v) for v in self.trainable_variables)
         key = (which, self.run_eagerly, trained, tuple(id(v) for v in [*changing, *constant]))
         if known is not None and not force and known[0] == key:  # type: ignore[index]
-            return known[1]  # type: ignore[index, no-any-return]
+            return known[1]  # type: ignore[index]
         step = self._step(which)
 
         def execution(batches: Sequence[Any]) -> Any:
@@ -369,7 +369,9 @@ class Trainer(_Base):
 
     def _seed_states(self) -> list[Variable]:
         return [
-            seed.state for layer in self._flatten_layers() for seed in layer._owned("seed_generators")
+            seed.state
+            for layer in self._flatten_layers()
+            for seed in layer._owned("seed_generators")
         ]
 
     def _prepare(self, data: Any, training: bool) -> None:
@@ -492,7 +494,9 @@ class Trainer(_Base):
         events.on_train_end(logs)
         return self.history
 
-    def _epoch(self, batches: _Batches, function: Callable[..., Any], events: Any) -> dict[str, float]:
+    def _epoch(
+        self, batches: _Batches, function: Callable[..., Any], events: Any
+    ) -> dict[str, float]:
         """Train on every batch once; the metrics at the end."""
         results: Any = {}
         for step, execution in batches:
@@ -509,7 +513,9 @@ class Trainer(_Base):
         if data is None:
             return None
         x, y, sample_weight = (
-            unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
+            unpack_x_y_sample_weight(data)
+            if isinstance(data, (tuple, list))
+            else (data, None, None)
         )
         if hasattr(x, "__next__"):
             x = _Kept(x)
@@ -582,8 +588,12 @@ class Trainer(_Base):
     def _in_order(self, logs: dict[str, Any]) -> list[Any]:
         """The values of logs in the order of the metrics; those named after outputs by their name."""
         compiled = self._compile_metrics
-        by_name = compiled is not None and compiled.outputs is not None and compiled.outputs.count > 1
-        last = {id(metric) for metric in compiled.metrics} if compiled is not None and by_name else ()
+        by_name = (
+            compiled is not None and compiled.outputs is not None and compiled.outputs.count > 1
+        )
+        last = (
+            {id(metric) for metric in compiled.metrics} if compiled is not None and by_name else ()
+        )
         names = [metric.name for metric in self.metrics if id(metric) not in last]
         first = {name: logs[name] for name in names if name in logs}
         return list({**first, **dict(sorted(logs.items()))}.values())
@@ -597,9 +607,9 @@ class Trainer(_Base):
         callbacks: Any = None,
     ) -> Any:
         """The model's outputs for data, in batches, as NumPy arrays."""
-        if callbacks is None and steps is None and type(x) is np.ndarray and _verbosity(verbose) == 0:
-            if self.built and 0 < len(x) <= (batch_size or 32):
-                return _to_numpy(self._fast_predict()([(x,)]))
+        plain = callbacks is None and steps is None and type(x) is np.ndarray and self.built
+        if plain and _verbosity(verbose) == 0 and 0 < len(x) <= (batch_size or 32):
+            return _to_numpy(self._fast_predict()([(x,)]))
         source = make_source(x, batch_size=batch_size, steps=steps)
         batches = _Batches(source, steps, self.steps_per_execution)
         events = self._events(callbacks, verbose, batches.steps)
@@ -833,7 +843,7 @@ def _concatenated(parts: list[Any]) -> Any:
     )
 
 
-def _numbers(results: Any) -> dict[str, float]:
+def _numbers(results: Any) -> dict[str, Any]:
     """Metrics as Python numbers: here the loop waits for the device."""
     engine = current()
     numbers = {}
@@ -862,5 +872,3 @@ def _warn_of_nan(model: Any, epoch: int, logs: dict[str, Any]) -> None:
             "stop early with `cornu.callbacks.TerminateOnNaN()`.",
             stacklevel=3,
         )
-
-

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tests.layers.rows import ROWS, Row
-from tests.ops.rows import A
 
 import cornu
 from cornu import engines, ops
 from cornu.core import tree
+from tests.layers.rows import ROWS, Row
+from tests.ops.rows import A
 
 IDS = [f"{i}-{row.layer}" for i, row in enumerate(ROWS)]
 

@@ -12,9 +12,9 @@ import jax
 import keras
 import numpy as np
 import pytest
-from tests.training.models_for_fit import draw, labels, recurrent, twins, two_by_two
 
 import cornu
+from tests.training.models_for_fit import draw, labels, recurrent, twins, two_by_two
 
 # ------------------------------------------------------------------ architectures
 
@@ -126,7 +126,9 @@ def masks(k: Any) -> Any:
     x = k.Input((7,), dtype="int32")
     y = k.layers.Dropout(0.0)(k.layers.Embedding(11, 4, mask_zero=True)(x))
     y = k.layers.Bidirectional(k.layers.LSTM(3, return_sequences=True))(y)
-    return k.Model(x, k.layers.GlobalAveragePooling1D()(k.layers.TimeDistributed(k.layers.Dense(2))(y)))
+    return k.Model(
+        x, k.layers.GlobalAveragePooling1D()(k.layers.TimeDistributed(k.layers.Dense(2))(y))
+    )
 
 
 def integers(k: Any) -> Any:
@@ -293,8 +295,8 @@ def test_dropout_called_with_training_in_the_graph_always_drops() -> None:
 def test_masks_go_through_the_graph() -> None:
     tokens = np.array([[3, 1, 0, 0], [2, 0, 0, 0]])
 
-    def run(k: Any) -> list[Any]:
-        found = []
+    def run(k: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
 
         class Spy(k.layers.Layer):  # type: ignore[misc]
             def __init__(self, **kwargs: Any) -> None:
@@ -303,7 +305,7 @@ def test_masks_go_through_the_graph() -> None:
 
             def call(self, x: Any, mask: Any = None) -> Any:
                 if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer):
-                    found.append(None if mask is None else np.array(mask).tolist())
+                    found[self.name] = None if mask is None else np.array(mask).tolist()
                 return x
 
         x = k.Input((4,), dtype="int32")

@@ -17,6 +17,8 @@ import jax
 import keras
 import numpy as np
 import pytest
+from jax.extend.core import jaxpr_as_fun
+from rows import A, Row
 
 import cornu
 import cornu.ops
@@ -24,8 +26,6 @@ from cornu import engines
 from cornu.core import tree
 from cornu.core.keras_tensor import KerasTensor
 from cornu.core.serialization import deserialize_arguments, serialize_argument
-
-from rows import A, Row
 
 ENGINES = ("jax", "numpy")
 
@@ -119,59 +119,138 @@ def assert_close(found: Any, wanted: Any, tolerance: float) -> None:
         )
 
 
-# --------------------------------------------------------------------------- checks
-# Each takes an engine, the case, and what the reference gives.
+# ------------------------------------------------------------------------- programs
 
 
-def _traceable(case: Case) -> bool:
+def traceable(case: Case) -> bool:
     """Whether there are inputs, and shapes don't depend on their values."""
     return bool(case.inputs) and "compiled" not in case.row.excluded
 
 
-def check_value(engine: engines.Engine, case: Case, wanted: Any) -> None:
-    assert_close(case.run(engine, case.inputs), wanted, case.row.tolerance)
+def differentiated(case: Case) -> bool:
+    """Whether the row's gradient is checked."""
+    floats = any(x.dtype == np.float32 for x in case.inputs)
+    return traceable(case) and case.row.gradient and floats and "gradient" not in case.row.excluded
 
 
-def check_dtypes(engine: engines.Engine, case: Case, wanted: Any) -> None:
+def objective(case: Case, engine: engines.Engine, inputs: Any) -> tuple[Any, Any]:
+    """A weighted sum of all floats of the result, and the result."""
+    results = tree.flatten(case.run(engine, inputs))
+    generator = np.random.default_rng(7)
+    total: Any = 0.0
+    for result in results:
+        if "float" in getattr(result, "dtype", np.dtype("int")).name:
+            weights = generator.uniform(0.5, 1, result.shape).astype("float32")
+            total = total + (result * weights).sum()
+    return total, results
+
+
+def slopes(case: Case, inputs: Any) -> Any:
+    """The result, and the objective's gradients by the inputs of float32."""
+    engine = engines.get("jax")
+    places = [at for at, x in enumerate(case.inputs) if x.dtype == np.float32]
+
+    def by_floats(floats: Any) -> Any:
+        merged = list(inputs)
+        for at, value in zip(places, floats, strict=True):
+            merged[at] = value
+        return objective(case, engine, merged)
+
+    (_, results), gradients = jax.value_and_grad(by_floats, has_aux=True)(
+        [inputs[at] for at in places]
+    )
+    return results, gradients
+
+
+def compiled(case: Case) -> dict[str, Any]:
+    """What the functions of a case give within a compiled program, or the error at tracing them.
+
+    They are one program, since most of the time goes into starting the compiler.
+    """
+    functions = {"compiled": functools.partial(case.run, engines.get("jax"))}
+    functions["default"] = functools.partial(case.run, engines.get("jax", overrides=False))
+    functions["reference"] = lambda inputs: keras_call(case)(*inputs)
+    if differentiated(case):
+        functions["gradient"] = functools.partial(slopes, case)
+    found: dict[str, Any] = {}
+    programs: dict[str, Any] = {}
+    structures: dict[str, Any] = {}
+    for name, function in functions.items():
+        try:
+            programs[name], shapes = jax.make_jaxpr(function, return_shape=True)(case.inputs)
+            structures[name] = jax.tree.structure(shapes)
+        except Exception as error:
+            found[name] = error
+    if "gradient" in programs:
+        programs.pop("compiled", None)
+    same = "compiled" in programs and str(programs["compiled"]) == str(programs.get("default"))
+    if same:
+        programs.pop("default")  # No override takes part.
+
+    @jax.jit
+    def run(inputs: Any) -> Any:
+        return {name: jaxpr_as_fun(program)(*inputs) for name, program in programs.items()}
+
+    for name, leaves in run(case.inputs).items():
+        found[name] = jax.tree.unflatten(structures[name], leaves)
+    if "gradient" in found and not isinstance(found["gradient"], Exception):
+        found["compiled"] = found["gradient"][0]
+    if same:
+        found["default"] = found["compiled"]
+    return found
+
+
+# --------------------------------------------------------------------------- checks
+# Each takes an engine, the case, and what `compiled` gives, with the reference.
+
+
+def value_of(found: dict[str, Any], name: str) -> Any:
+    """A compiled function's result."""
+    if isinstance(found[name], Exception):
+        raise found[name]
+    return found[name]
+
+
+def check_value(engine: engines.Engine, case: Case, found: dict[str, Any]) -> None:
+    assert_close(case.run(engine, case.inputs), found["reference"], case.row.tolerance)
+
+
+def check_dtypes(engine: engines.Engine, case: Case, found: dict[str, Any]) -> None:
     """The dtypes of the results are Keras's, for each dtype of the inputs."""
-    traced = _traceable(case)
     for dtype in (None, *case.row.dtypes):
         other = Case(case.row, dtype)
-        theirs = _keras_dtypes(case.row, dtype)
-        if engine.name == "jax" and traced:
-            ours = jax.eval_shape(functools.partial(_traced, other, engine), other.inputs)
+        theirs = keras_dtypes(case.row, dtype)
+        if engine.name == "jax" and traceable(case):
+            ours = jax.eval_shape(functools.partial(other.run, engine), other.inputs)
         else:
             ours = other.run(engine, other.inputs)
         assert [d for _, d in described(ours)] == theirs, f"for inputs of {dtype or 'float32'}"
 
 
-def _traced(case: Case, engine: engines.Engine, inputs: Any) -> Any:
-    return case.run(engine, inputs)
-
-
 _KERAS_DTYPES: dict[tuple[int, str | None], list[str]] = {}
 
 
-def _keras_dtypes(row: Row, dtype: str | None) -> list[str]:
+def keras_dtypes(row: Row, dtype: str | None) -> list[str]:
+    """The dtypes of Keras's results, found once for all engines."""
     key = (id(row), dtype)
     if key not in _KERAS_DTYPES:
         case = Case(row, dtype)
         call = keras_call(case)
         inputs = [jax.numpy.asarray(x) for x in case.inputs]
-        traced = _traceable(case)
-        result = quietly(jax.eval_shape, call, *inputs) if traced else quietly(call, *inputs)
+        trace = traceable(case)
+        result = quietly(jax.eval_shape, call, *inputs) if trace else quietly(call, *inputs)
         _KERAS_DTYPES[key] = [dtype for _, dtype in described(result)]
     return _KERAS_DTYPES[key]
 
 
-def check_static(engine: engines.Engine, case: Case, wanted: Any) -> None:
+def check_static(engine: engines.Engine, case: Case, found: dict[str, Any]) -> None:
     """The spec engine gives the shapes and dtypes of what runs."""
     symbols = [KerasTensor(x.shape, x.dtype.name) for x in case.inputs]
     ours = described(case.run(engines.get("spec"), symbols))
     assert ours == described(case.run(engine, case.inputs))
 
 
-def check_unknown(engine: engines.Engine, case: Case, wanted: Any) -> None:
+def check_unknown(engine: engines.Engine, case: Case, found: dict[str, Any]) -> None:
     """With every dimension unknown, the spec engine gives shapes that fit what runs."""
     symbols = [KerasTensor((None,) * x.ndim, x.dtype.name) for x in case.inputs]
     ours = described(case.run(engines.get("spec"), symbols))
@@ -184,7 +263,7 @@ def check_unknown(engine: engines.Engine, case: Case, wanted: Any) -> None:
         assert dtype == actual_dtype
 
 
-def check_symbolic(engine: engines.Engine, case: Case, wanted: Any) -> None:
+def check_symbolic(engine: engines.Engine, case: Case, found: dict[str, Any]) -> None:
     """A symbolic call records an operation that can be written, read, and run again."""
     if not case.inputs:
         return
@@ -211,72 +290,46 @@ def _replay(output: Any, values: dict[int, Any]) -> Any:
     return values[id(output)]
 
 
-def check_default(engine: engines.Engine, case: Case, wanted: Any) -> None:
+def check_default(engine: engines.Engine, case: Case, found: dict[str, Any]) -> None:
     """The engine without its overrides agrees with the engine."""
-    plain = engines.get(engine.name, overrides=False)
-    if engine.name != "jax" or not _traceable(case):
-        ours = case.run(plain, case.inputs)
+    if engine.name == "jax" and traceable(case):
+        ours = value_of(found, "default")
     else:
-        programs = [functools.partial(_traced, case, one) for one in (engine, plain)]
-        if len({str(jax.make_jaxpr(program)(case.inputs)) for program in programs}) == 1:
-            return  # No override takes part: it is the same program.
-        ours = jax.jit(programs[1])(case.inputs)
+        ours = case.run(engines.get(engine.name, overrides=False), case.inputs)
     assert_close(ours, case.run(engine, case.inputs), 10 * case.row.tolerance)
 
 
-def check_compiled(engine: engines.Engine, case: Case, wanted: Any) -> None:
+def check_compiled(engine: engines.Engine, case: Case, found: dict[str, Any]) -> None:
     """Within a compiled function the op gives the same."""
-    if engine.name == "jax" and not _differentiated(case):
-        ours = jax.jit(functools.partial(_traced, case, engine))(case.inputs)
+    if engine.name == "jax" and traceable(case):
+        ours = value_of(found, "compiled")
         assert_close(ours, case.run(engine, case.inputs), case.row.tolerance)
 
 
-def check_gradient(engine: engines.Engine, case: Case, wanted: Any) -> None:
+def check_gradient(engine: engines.Engine, case: Case, found: dict[str, Any]) -> None:
     """The gradient, compiled, is that of finite differences along a random direction."""
-    if engine.name != "jax" or not _differentiated(case):
+    if engine.name != "jax" or not differentiated(case):
         return
-    places = [at for at, x in enumerate(case.inputs) if x.dtype == np.float32]
-    floats = [case.inputs[at] for at in places]
-    generator = np.random.default_rng(7)
-
-    def results(runner: engines.Engine, values: Any) -> Any:
-        inputs = list(case.inputs)
-        for at, value in zip(places, values, strict=True):
-            inputs[at] = value
-        found = tree.flatten(case.run(runner, inputs))
-        return [y for y in found if "float" in getattr(y, "dtype", np.dtype("int")).name]
-
-    ran = results(engine, floats)
-    weights = [generator.uniform(0.5, 1, y.shape).astype("float32") for y in ran]
-    if not weights:
-        return
-
-    def objective(values: Any) -> Any:
-        found = results(engine, values)
-        return sum((y * w).sum() for y, w in zip(found, weights, strict=True)), found
-
-    (_, compiled), gradients = jax.jit(jax.value_and_grad(objective, has_aux=True))(floats)
-    assert_close(compiled, ran, case.row.tolerance)
-    directions = [generator.uniform(-1, 1, x.shape).astype("float32") for x in floats]
-    slope = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True))
+    _, gradients = value_of(found, "gradient")
+    generator = np.random.default_rng(8)
+    directions = [
+        generator.uniform(-1, 1, x.shape).astype("float32") if x.dtype == np.float32 else None
+        for x in case.inputs
+    ]
     step = 1e-2
-    reference = engines.get("numpy")
     ends = []
-    for sign in (1, -1):
-        moved = [x + sign * step * d for x, d in zip(floats, directions, strict=True)]
-        found = results(reference, moved)
-        ends.append(
-            sum(float((y.astype("float64") * w).sum()) for y, w in zip(found, weights, strict=True))
-        )
-    difference = (ends[0] - ends[1]) / (2 * step)
-    scale = sum(float(np.abs(g * d).sum()) for g, d in zip(gradients, directions, strict=True))
-    assert abs(slope - difference) <= 1e-2 * max(1.0, scale), f"{slope}, {difference} measured"
-
-
-def _differentiated(case: Case) -> bool:
-    """Whether the row's gradient is checked."""
-    floats = any(x.dtype == np.float32 for x in case.inputs)
-    return case.row.gradient and floats and "gradient" not in case.row.excluded
+    for distance in (step, -step):
+        moved = [
+            x if along is None else x + distance * along
+            for x, along in zip(case.inputs, directions, strict=True)
+        ]
+        ends.append(float(objective(case, engines.get("numpy"), moved)[0]))
+    measured = (ends[0] - ends[1]) / (2 * step)
+    along = [direction for direction in directions if direction is not None]
+    parts = [np.asarray(g) * d for g, d in zip(gradients, along, strict=True)]
+    slope = sum(float(part.sum()) for part in parts)
+    scale = max(1.0, sum(float(np.abs(part).sum()) for part in parts))
+    assert abs(slope - measured) <= 1e-2 * scale, f"{slope}, {measured} measured"
 
 
 CHECKS = (
@@ -290,35 +343,35 @@ CHECKS = (
     check_gradient,
 )
 
-
 ROWS = _rows()
 
 
-@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
-def test_row(row: Row) -> None:
+def failures(row: Row) -> list[str]:
+    """Every check that a row fails: which, on which engine, and how."""
     case = Case(row)
+    found = quietly(compiled, case) if traceable(case) else {}
     if row.reference is not None:
-        wanted = [
-            np.asarray(x) for x in tree.flatten(quietly(case.call, row.reference, case.inputs))
-        ]
-    else:
-        call = keras_call(case)
-        call = jax.jit(call) if _traceable(case) else call
-        wanted = [np.asarray(x) for x in tree.flatten(quietly(call, *case.inputs))]
-    failures = []
+        found["reference"] = quietly(case.call, row.reference, case.inputs)
+    elif "reference" not in found:
+        found["reference"] = quietly(keras_call(case), *case.inputs)
+    value_of(found, "reference")
+    texts = []
     for name in ENGINES:
-        engine = engines.get(name)
         for check in CHECKS:
             title = check.__name__.removeprefix("check_")
             if {title, f"{name} {title}"} & row.excluded.keys():
                 continue
             try:
-                check(engine, case, wanted)
+                check(engines.get(name), case, found)
             except Exception as error:
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 text = " ".join(str(error).split())[:600]
-                failures.append(
-                    f"{title} on {name}: {type(error).__name__}: {text} "
-                    f"({where.filename}:{where.lineno})"
-                )
-    assert not failures, f"{row}\n" + "\n".join(failures)
+                place = f"{where.filename}:{where.lineno}"
+                texts.append(f"{title} on {name}: {type(error).__name__}: {text} ({place})")
+    return texts
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+def test_row(row: Row) -> None:
+    texts = failures(row)
+    assert not texts, f"{row}\n" + "\n".join(texts)

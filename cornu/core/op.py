@@ -22,6 +22,7 @@ from .config import floatx
 from .dtypes import result_type, standardize_dtype
 from .keras_tensor import KerasTensor
 from .operation import Operation
+from .scopes import SymbolicScope
 from .variable import Variable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -65,7 +66,6 @@ _CLASS_ALIASES = {
     "Conjugate": "conj",
     "LeftShift": "bitwise_left_shift",
     "RightShift": "bitwise_right_shift",
-    "TrueDivide": "divide",
 }
 
 
@@ -182,6 +182,30 @@ class Op:
         if symbolic and engine.computes:
             return self._symbolic_call(args)
         return (engine.bodies.get(self) or self.resolve(engine))(*values)
+
+    def explained(self, engine: Engine, args: Sequence[Any], error: Exception) -> Exception | None:
+        """What the spec engine says to arguments that an engine refused, where that is an error.
+
+        Engines differ in their texts; those of the spec engine say what was received.
+        """
+        if not engine.computes or "Received" in str(error):
+            return None
+
+        def as_spec(x: Any) -> Any:
+            if isinstance(x, np.ndarray):
+                return KerasTensor(x.shape, standardize_dtype(x.dtype))
+            if isinstance(x, Variable) or engine.is_tensor(x):
+                return KerasTensor(x.shape, engine.dtype_of(_admit(engine, x)))
+            return x
+
+        try:
+            with SymbolicScope():
+                self.dispatch(current(), tree.map_structure(as_spec, tuple(args)))
+        except (TypeError, ValueError) as better:
+            return better if "Received" in str(better) else None
+        except Exception:  # the engine's own error is the one to show
+            return None
+        return None
 
     # --- in a graph
 
@@ -448,15 +472,27 @@ def _factory(
         f"    def wrapper({header}):",
         *(f"        {name} = freeze({name})" for name in frozen),
         "        engine = current()",
+        "        try:",
     ]
     if not listed and test:
         lines += [
-            "        native = engine.native",
-            *(f"        if {name}.__class__ is Variable: {name} = {name}.value" for name in tests),
-            f"        if {test}:",
-            f"            return (engine.bodies.get(op) or op.resolve(engine))({arguments})",
+            "            native = engine.native",
+            *(
+                f"            if {name}.__class__ is Variable: {name} = {name}.value"
+                for name in tests
+            ),
+            f"            if {test}:",
+            f"                return (engine.bodies.get(op) or op.resolve(engine))({arguments})",
         ]
-    lines += [f"        return dispatch(engine, ({arguments},))", "    return wrapper"]
+    lines += [
+        f"            return dispatch(engine, ({arguments},))",
+        "        except (TypeError, ValueError) as error:",
+        f"            better = op.explained(engine, ({arguments},), error)",
+        "            if better is None:",
+        "                raise",
+        "            raise better from error",
+        "    return wrapper",
+    ]
     scope: dict[str, Any] = {"Variable": Variable}
     exec("\n".join(lines), scope)
     made: Callable[..., Any] = scope["make"]

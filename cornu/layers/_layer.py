@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -91,7 +92,8 @@ class Layer(Operation):
             self._given_shape = (kwargs.pop("input_dim"),)
         if kwargs:
             raise ValueError(
-                f"{type(self).__name__} has no such arguments. Received: {sorted(kwargs)}."
+                f"{type(self).__name__} has no such arguments. Received: {sorted(kwargs)}. "
+                f"It takes {list(_argument_names(type(self)))}."
             )
         self._path: str | None = None
         self._trainable = bool(trainable)
@@ -331,7 +333,10 @@ class Layer(Operation):
     @property
     def path(self) -> str:
         """Where the layer is: the names of the layers it is part of, and its own."""
-        return self._path or self.name
+        if self._path:
+            return self._path
+        outer = naming.current_path()
+        return f"{outer}/{self.name}" if outer else self.name
 
     # ------------------------------------------------------------------ build
 
@@ -777,7 +782,8 @@ class Layer(Operation):
             if variable.shape != tuple(value.shape):
                 raise ValueError(
                     f"An array must have the shape {variable.shape} of the weight "
-                    f"{variable.path!r}. Received: shape={tuple(value.shape)}."
+                    f"{variable.path!r}. Received: shape={tuple(value.shape)}. `get_weights()` of a "
+                    "layer of the same arguments gives arrays that fit."
                 )
         for variable, value in zip(own, weights, strict=True):
             variable.assign(value)
@@ -822,6 +828,16 @@ class Layer(Operation):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _argument_names(cls: type) -> Iterator[str]:
+    """What the constructors of a layer and its bases take, each name once."""
+    seen = {"self", "args", "kwargs"}
+    for owner in cls.__mro__:
+        if "__init__" in vars(owner) and issubclass(owner, Layer):
+            names = set(inspect.signature(vars(owner)["__init__"]).parameters) - seen
+            seen |= names
+            yield from (n for n in inspect.signature(vars(owner)["__init__"]).parameters if n in names)
 
 
 _BASE_ARGUMENTS = {"name", "trainable", "dtype", "autocast"}

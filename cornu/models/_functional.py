@@ -151,7 +151,11 @@ class Functional(Function, Model):
                 kwargs["training"] = training
             return operation(*args, **kwargs)
 
-        return self._run_steps(values, run)
+        try:
+            return self._run_steps(values, run)
+        except Exception as error:
+            self._note_other_shapes(error, values)
+            raise
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """The outputs for these inputs, as KerasTensors."""
@@ -171,7 +175,7 @@ class Functional(Function, Model):
             if missing:
                 raise ValueError(
                     f"The model {self.name!r} takes the inputs {names}. Received: "
-                    f"{sorted(inputs)}. Missing: {missing}."
+                    f"{sorted(inputs)}. Add {missing}."
                 )
             values = [inputs[name] for name in names]
         elif isinstance(inputs, dict):
@@ -185,7 +189,8 @@ class Functional(Function, Model):
         if len(values) != len(self._inputs):
             raise ValueError(
                 f"The model {self.name!r} takes {len(self._inputs)} input(s): {self.input_names}. "
-                f"Received: {len(values)}."
+                f"Received: {len(values)}. Pass a list with one tensor for each, or a dictionary by "
+                "their names."
             )
         return [
             self._adjusted(value, reference)
@@ -198,7 +203,7 @@ class Functional(Function, Model):
         if missing:
             raise ValueError(
                 f"The model {self.name!r} takes the inputs {sorted(struct)}. Received: "
-                f"{sorted(inputs)}. Missing: {missing}."
+                f"{sorted(inputs)}. Add {missing}."
             )
         return list(struct)
 
@@ -230,6 +235,17 @@ class Functional(Function, Model):
         if mask is not None and result is not x:
             set_keras_mask(result, mask)
         return result
+
+    def _note_other_shapes(self, error: Exception, values: list[Any]) -> None:
+        """Say in an error which inputs had another shape than the model was made for."""
+        for value, reference in zip(values, self._inputs, strict=True):
+            sizes = zip(value.shape[1:], reference.shape[1:], strict=True) if value is not None else ()
+            if any(a is not None and b is not None and a != b for a, b in sizes):
+                name = reference._keras_history.operation.name  # type: ignore[union-attr]
+                error.add_note(
+                    f"The model {self.name!r} was made for the shape {reference.shape} of its input "
+                    f"{name!r}. Received: shape={tuple(value.shape)}."
+                )
 
     def get_config(self) -> dict[str, Any]:
         """The layers and how they are connected, as what a file can hold."""

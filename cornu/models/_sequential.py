@@ -157,10 +157,14 @@ class Sequential(Model):
     def _graph(self, what: str) -> Functional:
         if self._functional is None:
             raise AttributeError(
-                f"The Sequential model {self.name!r} has no {what} yet: it was never built. Start "
-                "it with `Input(shape)`, call it on data, or `build(input_shape)`."
+                f"A Sequential model has {what} once it is built. Received: the model "
+                f"{self.name!r}, never built. Start it with `Input(shape)`, call it on data, or "
+                "`build(input_shape)`."
             )
         return self._functional
+
+    def _output_names(self) -> list[str] | None:
+        return self._functional.output_names if self._functional is not None else None
 
     @property
     def inputs(self) -> list[KerasTensor]:

@@ -132,7 +132,14 @@ def divide(x1: Tensor, x2: Tensor) -> Tensor:
     return engine().divide(x1, x2)
 
 
-true_divide = divide
+@op(promote=floating)
+def true_divide(x1: Tensor, x2: Tensor) -> Tensor:
+    """As `divide`.
+
+    >>> true_divide([1, 2], 4).tolist()
+    [0.25, 0.5]
+    """
+    return engine().divide(x1, x2)
 
 
 @op(promote=floating)

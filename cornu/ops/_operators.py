@@ -14,7 +14,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "add": ops.add,
     "sub": ops.subtract,
     "mul": ops.multiply,
-    "truediv": ops.divide,
+    "truediv": ops.true_divide,
     "floordiv": ops.floor_divide,
     "mod": ops.mod,
     "pow": ops.power,

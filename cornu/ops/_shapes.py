@@ -364,7 +364,7 @@ def pad(
     if constant_values is not None:
         raise ValueError(
             "`constant_values` belong to the mode 'constant'. "
-            f"Received: mode={mode!r}, constant_values={constant_values}."
+            f"Received: mode={mode!r} and constant_values."
         )
     if mode not in ("reflect", "symmetric", "edge", "wrap"):
         raise ValueError(

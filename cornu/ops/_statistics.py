@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.dtypes import is_complex, is_float
 from ..core.op import floating, namespace
-from ..core.types import Axis, Index, Raw, Tensor
+from ..core.types import Axis, Raw, Tensor
 from ..engines import current as engine
 from ._bodies import (
     axes_from_front,
@@ -254,7 +254,7 @@ def _limits(x: Tensor, limits: Any) -> tuple[Tensor, Tensor]:
 
 @op(compose=False, constructed=("weights",))
 def bincount(
-    x: Index, weights: Raw | None = None, minlength: int = 0, sparse: bool = False
+    x: Raw, weights: Raw | None = None, minlength: int = 0, sparse: bool = False
 ) -> Tensor:
     """How often each of the integers 0, 1, 2, ... occurs, along the last axis.
 

@@ -43,7 +43,8 @@ def get(identifier: Any) -> Any:
         if identifier.lower() in _BY_NAME:
             return _BY_NAME[identifier.lower()]()
         raise ValueError(
-            f"An optimizer must be one of {sorted(_BY_NAME)}. Received: {identifier!r}."
+            f"An optimizer is named as one of {sorted(_BY_NAME)}. Received: {identifier!r}. Choose one "
+            "of them, or pass an optimizer itself."
         )
     if hasattr(identifier, "apply") and hasattr(identifier, "build"):
         return identifier

@@ -84,7 +84,9 @@ class Optimizer:
             )
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         if sum(value is not None for value in clips.values()) > 1:
-            raise ValueError(f"Gradients are clipped in one way at most. Received: {clips}.")
+            raise ValueError(
+                f"Gradients are clipped in one way at most. Received: {clips}. Keep one of them."
+            )
         if use_ema and not 0 <= ema_momentum <= 1:
             raise ValueError(f"`ema_momentum` lies in [0, 1]. Received: {ema_momentum}.")
         if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
@@ -123,7 +125,8 @@ class Optimizer:
             ):
                 raise ValueError(
                     "A learning rate is a number, a schedule or a callable. Received: "
-                    f"learning_rate={learning_rate!r}."
+                    f"learning_rate={learning_rate!r}. Pass 0.001, say, or a schedule of "
+                    "`cornu.optimizers.schedules`."
                 )
             with naming.NameScope(self.name, caller=self):
                 self._learning_rate = self._own(

@@ -8,6 +8,7 @@ from ..core.serialization import get_registered_name as get_registered_name
 from ..core.serialization import get_registered_object as get_registered_object
 from ..core.serialization import register_keras_serializable as register_keras_serializable
 from ..core.serialization import serialize_keras_object as serialize_keras_object
+from ._editor import KerasFileEditor as KerasFileEditor
 from ._models import load_model as load_model
 from ._models import save_model as save_model
 from ._weight_files import load_weights as load_weights

@@ -17,6 +17,7 @@ from ..core.serialization import (
     serialize_keras_object,
 )
 from ._files import as_path, is_file_object, may_write, replacing, require, warn
+from ._legacy import load_legacy_model
 from ._package import (
     CONFIG,
     METADATA,
@@ -37,6 +38,7 @@ from ._weights import load_state, write_weights
 
 #: The version of Keras whose format this is.
 FORMAT_VERSION = "3.15.1"
+OLD_ENDINGS = (".h5", ".hdf5")
 _KEPT_ARGUMENTS = frozenset({"include_optimizer", "save_format"})
 
 
@@ -92,8 +94,7 @@ def _check_ending(path: str, zipped: bool | None) -> None:
         hints = {
             ".weights.h5": "For weights alone, use `model.save_weights`.",
             ".h5": "The old HDF5 format of whole models is not written: use `.keras`.",
-            "": f"Use {os.path.splitext(path)[0] + '.keras'!r}; `model.export` writes what other "
-            "programs run.",
+            "": f"Use {os.path.splitext(path)[0] + '.keras'!r}.",
         }
         raise ValueError(
             "A model is saved in a file that ends in `.keras`, or, with `zipped=False`, in a "
@@ -177,7 +178,8 @@ def load_model(
     """Load a model that `save_model`, or Keras, saved.
 
     Args:
-        filepath: The path of a `.keras` file or of a folder, or an open binary file.
+        filepath: The path of a `.keras` file or of a folder, or an open binary file. Files in the
+            old `.h5` format are read if Keras 3 wrote them.
         custom_objects: Classes and functions by the names that the file has for them.
         compile: Whether the model is compiled as it was, with the optimizer's state.
         safe_mode: Kept for compatibility: code in a file is refused whatever it says.
@@ -190,6 +192,8 @@ def load_model(
         TypeError: If a class or function that it names is not known.
     """
     source = filepath if is_file_object(filepath) else _checked_source(filepath)
+    if isinstance(source, str) and source.endswith(OLD_ENDINGS):
+        return load_legacy_model(source, custom_objects, compile)
     with opened_package(source) as package:
         config = read_json(package, CONFIG)
         if not compile and isinstance(config, dict):
@@ -233,15 +237,11 @@ def load_package_state(
 
 def _checked_source(filepath: Any) -> str:
     path = as_path(filepath, "load_model")
-    if path.endswith(".keras") or os.path.isdir(path):
+    weights = path.endswith((".weights.h5", ".weights.json"))
+    if not weights and (path.endswith((".keras", *OLD_ENDINGS)) or os.path.isdir(path)):
         require(path)
         return path
-    hints = {
-        (".weights.h5", ".weights.json"): "It has weights alone: make the model, then "
-        "`model.load_weights`.",
-        (".h5", ".hdf5"): "It is the old HDF5 format: load it in Keras, and save it as `.keras`.",
-    }
-    hint = next((text for ends, text in hints.items() if path.endswith(ends)), "")
+    hint = "It has weights alone: make the model, then `model.load_weights`." if weights else ""
     raise ValueError(
         "A model is loaded from a `.keras` file, or from a folder that `save` wrote with "
         f"`zipped=False`. Received: filepath={path!r}. {hint}".rstrip()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 from ._files import as_path, is_file_object, may_write, replacing, require, warn
-from ._models import load_package_state
+from ._legacy import load_legacy_weights, opened_legacy
+from ._models import OLD_ENDINGS, load_package_state
 from ._package import opened_package
 from ._weights import load_state, opened_shards, opened_weights, write_sharded, write_weights
 
@@ -74,28 +76,26 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
             file.
         skip_mismatch: Whether layers that the file does not fit are left as they are, with a
             warning.
-        kwargs: `objects_to_skip`, layers that are left as they are.
+        kwargs: `objects_to_skip`, layers that are left as they are; `by_name`, for files in the old
+            `.h5` format, whether layers take the weights of the layer of their name.
 
     Raises:
         ValueError: If there is no such file, it is of another kind, not complete or of another
             architecture; or if the model was never built.
     """
+    by_name = bool(kwargs.pop("by_name", False))
     leave_out = _options("load_weights", kwargs)
-    if is_file_object(filepath):
-        source, path = filepath, str(getattr(filepath, "name", "an open file"))
-        source.seek(0)
-        packed = source.read(4) == b"PK\x03\x04"
-        source.seek(0)
-    else:
-        source = path = as_path(filepath, "load_weights")
-        packed = path.endswith(".keras") or os.path.isdir(path)
-        if not packed and not path.endswith((".h5", ".weights.json", ".hdf5")):
-            raise ValueError(
-                "Weights are loaded from a file that ends in `.weights.h5`, `.weights.json` or "
-                f"`.keras`. Received: filepath={path!r}."
-            )
-        require(path)
+    source, path, packed = _source(filepath)
     _require_built(model, "loaded")
+    with opened_legacy(path) if _may_be_old(source) else nullcontext() as group:
+        if group is not None:
+            load_legacy_weights(model, group, path, by_name, skip_mismatch)
+            return
+    if by_name:
+        raise ValueError(
+            "`by_name` is for weights in the old `.h5` format. Received: by_name=True for "
+            f"{path!r}. Leave it out; `skip_mismatch=True` leaves layers that do not fit as they are."
+        )
     if packed:
         with opened_package(source) as package:
             load_package_state(model, package, skip_mismatch, leave_out)
@@ -103,6 +103,32 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     opened = opened_shards(path) if path.endswith(".json") else opened_weights(source, path)
     with opened as weights:
         load_state(model, weights, path, skip_mismatch, leave_out)
+
+
+def _source(filepath: Any) -> tuple[Any, str, bool]:
+    """What is read, what errors call it, and whether it is a whole model."""
+    if is_file_object(filepath):
+        filepath.seek(0)
+        packed = filepath.read(4) == b"PK\x03\x04"
+        filepath.seek(0)
+        return filepath, str(getattr(filepath, "name", "an open file")), packed
+    path = as_path(filepath, "load_weights")
+    packed = path.endswith(".keras") or os.path.isdir(path)
+    if not packed and not path.endswith((*OLD_ENDINGS, ".weights.json")):
+        raise ValueError(
+            "Weights are loaded from a file that ends in `.weights.h5`, `.weights.json` or "
+            f"`.keras`. Received: filepath={path!r}."
+        )
+    require(path)
+    return path, path, packed
+
+
+def _may_be_old(source: Any) -> bool:
+    return (
+        isinstance(source, str)
+        and source.endswith(OLD_ENDINGS)
+        and not source.endswith(".weights.h5")
+    )
 
 
 def _options(function: str, kwargs: dict[str, Any]) -> list[Any]:

@@ -68,12 +68,7 @@ class WeightsWriter:
                     "`save_assets`."
                 )
             self._make_room(path, part, key, array.nbytes)
-            group = self._group(path, part)
-            if array.dtype.isbuiltin == 1:
-                group[key] = array
-            else:
-                group[key] = array.view(np.dtype(f"V{array.dtype.itemsize}"))
-                group[key].attrs["dtype"] = array.dtype.name
+            put_array(self._group(path, part), key, array)
 
     def _make_room(self, path: str, part: Any, key: str, size: int) -> None:
         if size > self._largest:
@@ -102,6 +97,15 @@ class WeightsWriter:
     def close(self) -> None:
         """Finish the last file."""
         self._file.close()
+
+
+def put_array(group: Any, key: str, array: np.ndarray[Any, Any]) -> None:
+    """Write an array into a group."""
+    if array.dtype.isbuiltin == 1:
+        group[key] = array
+    else:
+        group[key] = array.view(np.dtype(f"V{array.dtype.itemsize}"))
+        group[key].attrs["dtype"] = array.dtype.name
 
 
 def write_weights(model: Any, target: Any, leave_out: Collection[Any] = ()) -> None:
@@ -171,7 +175,7 @@ class StoredArrays(Mapping[str, Any]):
 def _read_array(group: Any, key: str) -> np.ndarray[Any, Any]:
     import h5py
 
-    dataset = _own_item(group, key)
+    dataset = own_item(group, key)
     if not isinstance(dataset, h5py.Dataset):
         raise _suspicious(group, key, "which is no array")
     if dataset.external:
@@ -184,7 +188,7 @@ def _read_array(group: Any, key: str) -> np.ndarray[Any, Any]:
     return value if name is None else value.view(numpy_dtype(str(name)))
 
 
-def _own_item(group: Any, path: str) -> Any:
+def own_item(group: Any, path: str) -> Any:
     """What is at a path below a group, in the same file; None where nothing is.
 
     Raises:
@@ -220,7 +224,7 @@ class StoredWeights:
         """The arrays of the object at a path; none where the file has nothing of it."""
         group = f"{path}/vars" if path else "vars"
         files = self._files if self._files_of is None else self._files_of.get(f"/{group}", [])
-        found = (_own_item(file, group) for file in files)
+        found = (own_item(file, group) for file in files)
         return StoredArrays([item for item in found if item is not None])
 
     def paths(self) -> list[str]:
@@ -245,11 +249,11 @@ def opened_weights(source: Any, called: str) -> Iterator[StoredWeights]:
         BrokenFileError: If it is none, or not complete.
     """
     with ExitStack() as stack:
-        yield StoredWeights(None, [stack.enter_context(_opened(source, called))])
+        yield StoredWeights(None, [stack.enter_context(opened_file(source, called))])
 
 
 @contextmanager
-def _opened(source: Any, called: str) -> Iterator[Any]:
+def opened_file(source: Any, called: str) -> Iterator[Any]:
     import h5py
 
     try:
@@ -286,7 +290,7 @@ def opened_shards(path: str) -> Iterator[StoredWeights]:
                 )
             shard = os.path.join(folder, name)
             require(shard)
-            files[name] = stack.enter_context(_opened(shard, shard))
+            files[name] = stack.enter_context(opened_file(shard, shard))
         yield StoredWeights({g: [files[n] for n in found] for g, found in names.items()}, [])
 
 

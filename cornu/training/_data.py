@@ -334,7 +334,7 @@ def _cardinality(x: Any, y: Any, sample_weight: Any) -> int:
         listed = "; ".join(f"{name}: {found}" for name, found in sizes.items())
         raise ValueError(
             "Data cardinality is ambiguous: all arrays must have the same number of samples. "
-            f"Received: {listed}."
+            f"Received: {listed}. Each sample has one entry in each array: look at how they were cut."
         )
     return counts.pop()
 
@@ -522,7 +522,7 @@ class GeneratorSource(Source):
         if not isinstance(batch, tuple):
             raise ValueError(
                 "A generator must yield tuples: `(x,)`, `(x, y)` or `(x, y, sample_weight)`. "
-                f"Received: {_outline(batch)}."
+                f"Received: {_outline(batch)}. Write `yield x, y`."
             )
         return _as_arrays(batch)
 
@@ -615,7 +615,9 @@ def _check_count(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}.")
     if value < 0:
-        raise ValueError(f"`{name}` must not be negative. Received: {name}={value}.")
+        raise ValueError(
+            f"`{name}` must not be negative. Received: {name}={value}. Leave it out for the default."
+        )
 
 
 def _checked_batch_size(batch_size: Any) -> int:

@@ -88,7 +88,7 @@ class Trainer(_Base):
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(
                 "`steps_per_execution` must be a positive integer. Received: "
-                f"steps_per_execution={steps_per_execution!r}."
+                f"steps_per_execution={steps_per_execution!r}. Pass 1 for a call a step."
             )
         optimizer = optimizers_module.get(optimizer)
         if (

@@ -195,7 +195,13 @@ FOURIER = [
     Row("stft", (A(2, 40), 8, 4, 8), tolerance=1e-4),
     Row("stft", (A(2, 40), 8, 4, 16), {"window": "hamming"}, tolerance=1e-4),
     Row("stft", (A(40), 8, 3, 8), {"window": None, "center": False}, tolerance=1e-4),
-    Row("stft", (A(2, 40), 8, 4, 16), {"window": WINDOW}, tolerance=1e-4),
+    Row(
+        "stft",
+        (A(2, 40), 8, 4, 16),
+        {"window": WINDOW},
+        tolerance=1e-4,
+        excluded={"symbolic": "a window is no input of a model"},
+    ),
     Row("istft", ((A(2, 11, 9), A(2, 11, 9)), 8, 4, 16), tolerance=1e-4),
     Row("istft", ((A(2, 11, 9), A(2, 11, 9)), 8, 4, 16), {"length": 30}, tolerance=1e-4),
     Row(

@@ -316,7 +316,18 @@ def check_gradient(engine: engines.Engine, case: Case, found: dict[str, Any]) ->
         generator.uniform(-1, 1, x.shape).astype("float32") if x.dtype == np.float32 else None
         for x in case.inputs
     ]
-    step = 1e-2
+    along = [direction for direction in directions if direction is not None]
+    parts = [np.asarray(g) * d for g, d in zip(gradients, along, strict=True)]
+    slope = sum(float(part.sum()) for part in parts)
+    scale = max(1.0, sum(float(np.abs(part).sum()) for part in parts))
+    # A large step may lead over a kink, a small one drown in rounding.
+    steps = [_measured_slope(case, directions, step) for step in (1e-2, 1e-3)]
+    close = any(abs(slope - measured) <= 1e-2 * scale for measured in steps)
+    assert close, f"{slope}, {steps} measured"
+
+
+def _measured_slope(case: Case, directions: list[Any], step: float) -> float:
+    """The finite difference of the objective along a direction, on NumPy."""
     ends = []
     for distance in (step, -step):
         moved = [
@@ -324,12 +335,7 @@ def check_gradient(engine: engines.Engine, case: Case, found: dict[str, Any]) ->
             for x, along in zip(case.inputs, directions, strict=True)
         ]
         ends.append(float(objective(case, engines.get("numpy"), moved)[0]))
-    measured = (ends[0] - ends[1]) / (2 * step)
-    along = [direction for direction in directions if direction is not None]
-    parts = [np.asarray(g) * d for g, d in zip(gradients, along, strict=True)]
-    slope = sum(float(part.sum()) for part in parts)
-    scale = max(1.0, sum(float(np.abs(part).sum()) for part in parts))
-    assert abs(slope - measured) <= 1e-2 * scale, f"{slope}, {measured} measured"
+    return (ends[0] - ends[1]) / (2 * step)
 
 
 CHECKS = (

@@ -92,6 +92,7 @@ def nested(k: ModuleType) -> Built:
     la = k.layers
     x = k.Input((2,))
     first = k.Model(x, la.Dense(2)(x), name="first")
+    x = k.Input((2,))
     second = k.Model(x, la.Dense(3)(x), name="second")
     out = k.Input((2,))
     y = first(out)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,10 @@ def write_files() -> None:
         archive.writestr("metadata.json", "{}")
     with zipfile.ZipFile("bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", b" " * 2**27)
+    Path("weights.h5").write_bytes(weights)
+    with h5py.File("older.h5", "w") as file:
+        file.attrs.update(model_config="{}", keras_version="2.15.0")
+        file.create_group("model_weights")
     with h5py.File("link.weights.h5", "w") as file:
         group = file.create_group("layers/dense/vars")
         group["0"] = h5py.ExternalLink("good.weights.h5", "/layers/dense/vars/0")
@@ -111,7 +116,16 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         ValueError,
         ["It has weights alone", "`model.load_weights`"],
     ),
-    "old format": (lambda: saving.load_model("a.h5"), ValueError, ["old HDF5", "`.keras`"]),
+    "old format, no model": (
+        lambda: saving.load_model("weights.h5"),
+        ValueError,
+        ["must have a config", "`model.load_weights`"],
+    ),
+    "old format, older Keras": (
+        lambda: saving.load_model("older.h5"),
+        ValueError,
+        ["if Keras 3 wrote them", "of Keras 2.15.0", "save it as `.keras`"],
+    ),
     "remote": (lambda: saving.load_model("hf://a/b"), ValueError, ["local files", "'hf://a/b'"]),
     "no path": (lambda: saving.load_model(3), TypeError, ["takes a path", "filepath=3 (of int)"]),
     "cut": (lambda: saving.load_model("cut.keras"), ValueError, ["the start of one, cut off"]),
@@ -157,6 +171,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         lambda: make().load_weights("huge.weights.h5"),
         ValueError,
         ["(1000000, 1000000), which the file does not hold"],
+    ),
+    "by name": (
+        lambda: make().load_weights("good.weights.h5", by_name=True),
+        ValueError,
+        ["old `.h5` format", "by_name=True for 'good.weights.h5'"],
     ),
     "list, text": (lambda: make().load_weights("text.weights.json"), ValueError, ["`weight_map`"]),
     "list, lost": (
@@ -460,3 +479,37 @@ def test_text_is_no_weight(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match=r"must store numbers. Received: store\['label'\]='cat'"):
         around(Named()).save(tmp_path / "a.keras")
+
+
+def test_the_old_format_of_keras_is_read(tmp_path: Path) -> None:
+    la = keras.layers
+    x = keras.Input((4,))
+    y = la.Dense(3, activation="relu", name="first")(x)
+    inner = keras.Sequential([la.Dense(2), la.BatchNormalization()], name="inner")
+    theirs = keras.Model(x, [inner(y), la.Add()([y, y])])
+    inputs, targets = data(8, 4), [np.ones((8, 2)), np.ones((8, 3))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs.compile("adam", ["mse", "mse"], metrics=[["mae"], None])
+        theirs.fit(inputs, targets, verbose=0)
+        theirs.save(tmp_path / "old.h5")
+        expected = theirs.predict(inputs, verbose=0)
+        state = [np.asarray(v.numpy()) for v in theirs.optimizer.variables]
+    model = saving.load_model(tmp_path / "old.h5")
+    for one, other in zip(model.predict(inputs, verbose=0), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    for variable, value in zip(model.optimizer.variables, state, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+    assert saving.load_model(tmp_path / "old.h5", compile=False).optimizer is None
+    fresh = saving.load_model(tmp_path / "old.h5", compile=False)
+    for variable in fresh.weights:
+        variable.assign(np.zeros(variable.shape, "float32"))
+    fresh.load_weights(tmp_path / "old.h5")
+    np.testing.assert_array_equal(fresh.get_weights()[0], model.get_weights()[0])
+    other = cornu.Sequential([cornu.Input((4,)), layers.Dense(3, name="first"), layers.Dense(9)])
+    other.load_weights(tmp_path / "old.h5", by_name=True)
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
+    with pytest.raises(ValueError, match=r"'inner'|layer .*dense.* have the shapes"):
+        other.load_weights(tmp_path / "old.h5")
+    with pytest.raises(ValueError, match="weights of 2 layers for the model .* has 1 layers"):
+        around(layers.Dense(3)).load_weights(tmp_path / "old.h5")

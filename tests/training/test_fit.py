@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -282,3 +283,40 @@ def test_data_that_ends_too_soon() -> None:
             )
         histories.append(history.history["loss"])
     assert_close(*histories)
+
+
+def test_callbacks_in_a_fit(tmp_path: Path) -> None:
+    """Callbacks that change a training, log it and save the model, all at once."""
+    found = []
+    for k in m.twins(m.sequential, (cornu, keras), X):
+        module = cornu if not found else keras
+        folder = tmp_path / module.__name__
+        folder.mkdir()
+        k.compile(module.optimizers.SGD(2.0, momentum=0.9), SPARSE, metrics=["accuracy"])
+        made = module.callbacks
+        heard = [
+            made.LearningRateScheduler(lambda epoch, rate: rate * 1.1),
+            made.ReduceLROnPlateau(patience=1, factor=0.3, min_delta=1e-2),
+            made.EarlyStopping(patience=4, restore_best_weights=True, start_from_epoch=1),
+            made.CSVLogger(str(folder / "log.csv")),
+            made.ModelCheckpoint(str(folder / "best.keras"), save_best_only=True),
+            made.ModelCheckpoint(str(folder / "{epoch:02d}.weights.h5"), save_weights_only=True),
+            made.TerminateOnNaN(),
+        ]
+        history = k.fit(
+            X, Y, epochs=9, batch_size=8, shuffle=False, verbose=0, validation_split=0.2,
+            callbacks=heard,
+        )  # fmt: skip
+        best = module.models.load_model(folder / "best.keras").get_weights()
+        log = np.genfromtxt(folder / "log.csv", delimiter=",", skip_header=1)
+        header = (folder / "log.csv").read_text().splitlines()[0]
+        files = sorted(path.name for path in folder.iterdir())
+        found.append((history.history, history.epoch, k.get_weights(), best, log, header, files))
+    (ours, epochs, weights, best, log, *rest), (theirs, epochs_, weights_, best_, log_, *rest_) = found
+    assert epochs == epochs_
+    assert len(epochs) < 9
+    assert list(ours) == list(theirs)
+    assert rest == rest_
+    for a, b in zip([*ours.values(), *weights, *best, log], [*theirs.values(), *weights_, *best_, log_],
+                    strict=True):  # fmt: skip
+        assert_close(a, b, 1e-3)

@@ -1,0 +1,153 @@
+"""Errors of `cornu.ops.numpy`, gradients at the edges, and ops that are no row of the table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import cornu
+from cornu import engines, ops
+from cornu.core.keras_tensor import KerasTensor
+from cornu.core.op import operation_class
+
+X = np.ones((2, 3), "float32")
+BOOLS = np.ones(3, "bool")
+
+ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: ops.sum(X, axis=2), ValueError, "axis=2 for a tensor of rank 2"),
+    (lambda: ops.mean(KerasTensor((None, 3)), axis=-3), ValueError, "axis=-3"),
+    (lambda: ops.sum(X, axis=(0, -2)), ValueError, "axis=(0, -2)"),
+    (lambda: ops.max(X[:0], axis=0), ValueError, "x.shape=(0, 3)"),
+    (lambda: ops.argmax(X[:0], axis=0), ValueError, "no elements"),
+    (lambda: ops.negative(BOOLS), TypeError, "only booleans"),
+    (lambda: ops.subtract(BOOLS, BOOLS), TypeError, "only booleans"),
+    (lambda: ops.bitwise_and(X, X), TypeError, "dtype=float32"),
+    (lambda: ops.gcd(X, X), ValueError, "dtype=float32"),
+    (lambda: ops.round(BOOLS), ValueError, "x.dtype=bool"),
+    (lambda: ops.transpose(X, (0, 0)), ValueError, "axes=(0, 0)"),
+    (lambda: ops.moveaxis(X, (0, 1), (0,)), ValueError, "destination=(0,)"),
+    (lambda: ops.squeeze(X, 0), ValueError, "shape (2, 3)"),
+    (lambda: ops.split(X, 2, axis=1), ValueError, "`array_split`"),
+    (lambda: ops.roll(X, (1, 2, 3), (0, 1)), ValueError, "shift=(1, 2, 3)"),
+    (lambda: ops.repeat(X, [1, 2, 3], 0), ValueError, "2 elements along axis 0"),
+    (lambda: ops.pad(X, ((1, 1), (1, 1), (1, 1))), ValueError, "pad_width="),
+    (lambda: ops.pad(X, 1, "reflect", 2.0), ValueError, "mode='reflect' and constant_values"),
+    (lambda: ops.pad(X, 1, "zork"), ValueError, "mode='zork'"),
+    (lambda: ops.take(X, 0.5), ValueError, "indices.dtype=float32"),
+    (lambda: ops.take_along_axis(X, [0], 0), ValueError, "indices.shape=(1,)"),
+    (lambda: ops.where(X, X), ValueError, "x2=None"),
+    (lambda: ops.nonzero(np.float32(1)), ValueError, "a scalar"),
+    (lambda: ops.tril(BOOLS), ValueError, "x.shape=(3,)"),
+    (lambda: ops.diag(np.ones((1, 1, 1))), ValueError, "x.shape=(1, 1, 1)"),
+    (lambda: ops.searchsorted(X, 1.0), ValueError, "sorted_sequence.shape=(2, 3)"),
+    (lambda: ops.searchsorted([1], 1, side="zork"), ValueError, "side='zork'"),
+    (lambda: ops.quantile(X, 0.5, method="zork"), ValueError, "method='zork'"),
+    (lambda: ops.histogram([1.0], range=(2, 1)), ValueError, "range=(2, 1)"),
+    (lambda: ops.histogram([1.0], bins=[0, 1]), TypeError, "bins="),
+    (lambda: ops.bincount([1.0]), TypeError, "x.dtype="),
+    (lambda: ops.linspace(0, 1, -1), ValueError, "num=-1"),
+    (lambda: ops.eye(2.0), TypeError, "N=2.0"),
+    (lambda: ops.meshgrid(X), ValueError, "shape (2, 3)"),
+    (lambda: ops.matmul(X, 2.0), ValueError, "x2 is a scalar"),
+    (lambda: ops.tensordot(X, X, axes=1), ValueError, "x1.shape=(2, 3)"),
+    (lambda: ops.cross(np.ones(4), np.ones(4)), ValueError, "x1.shape=(4,)"),
+    (lambda: ops.einsum("ij->ji", X, zork=1), TypeError, "'zork'"),
+    (lambda: ops.correlate(X, X), ValueError, "x1.shape=(2, 3)"),
+    (lambda: ops.clip(X, KerasTensor((3,)), 1), TypeError, "constant of a model"),
+    (lambda: ops.vectorize(3), ValueError, "pyfunc=3"),
+    (lambda: ops.vectorize(abs, signature="n->n"), ValueError, "signature='n->n'"),
+]
+
+
+@pytest.mark.parametrize("engine", ["jax", "numpy"])
+@pytest.mark.parametrize("at", range(len(ERRORS)))
+def test_errors(at: int, engine: str) -> None:
+    """An error names what was received."""
+    call, kind, text = ERRORS[at]
+    with engines.use(engine), pytest.raises(kind, match=re.escape(text)):
+        result = call()
+        if callable(result):
+            result(1)
+
+
+FINITE: dict[str, Callable[[Any], Any]] = {
+    "divide_no_nan": lambda x: ops.divide_no_nan(x + 1, x),
+    "hypot": lambda x: ops.hypot(x, x),
+    "sinc": ops.sinc,
+    "logaddexp": lambda x: ops.logaddexp(x, x),
+    "nanmean": lambda x: ops.nanmean(ops.where(x > 0, x, float("nan"))),
+    "var": ops.var,
+    "quantile": lambda x: ops.quantile(x, 0.5),
+}
+
+
+@pytest.mark.parametrize("name", FINITE)
+def test_gradients_are_finite_at_the_edges(name: str) -> None:
+    x = np.array([0.0, 0.0, 1.0], "float32")
+    gradient = jax.grad(lambda x: FINITE[name](x).sum())(x)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("engine", ["jax", "numpy"])
+def test_vectorize(engine: str) -> None:
+    with engines.use(engine):
+        scaled = ops.vectorize(lambda x, factor: x * factor, excluded={1})
+        assert ops.convert_to_numpy(scaled(X, 3.0)).tolist() == (3 * X).tolist()
+        product = ops.vectorize(ops.matmul, signature="(m,n),(n)->(m)")
+        a, b = np.ones((4, 1, 2, 3), "float32"), np.ones((5, 3), "float32")
+        assert product(a, b).shape == (4, 5, 2)
+        assert np.asarray(product(a, b)).tolist() == np.full((4, 5, 2), 3.0).tolist()
+
+
+def test_size_of_a_symbolic_tensor() -> None:
+    """It is a number where it is known, and a scalar of the model where it isn't."""
+    assert ops.size(KerasTensor((2, 3))) == 6
+    assert ops.ndim(KerasTensor((None, 3))) == 2
+    unknown = ops.size(KerasTensor((None, 3)))
+    assert (unknown.shape, unknown.dtype) == ((), "int32")
+    assert unknown._keras_history.operation(X) == 6
+
+
+def test_shapes_take_unknown_dimensions() -> None:
+    """What `ops.shape` gives within a shape-inferring call can be calculated with."""
+
+    def body(x: Any) -> Any:
+        batch, steps, width = ops.shape(x)
+        return ops.reshape(ops.tile(x, (1, 2, 1)), (batch, steps * 2 * width))
+
+    with engines.use("spec"):
+        assert body(KerasTensor((None, 5, 4))).shape == (None, 40)
+        assert body(KerasTensor((None, None, 4))).shape == (None, None)
+    assert body(np.ones((2, 5, 4))).shape == (2, 40)
+
+
+def test_other_names_of_operations() -> None:
+    """Keras's files mention operations by further names."""
+    for name, ours in (
+        ("Abs", "Absolute"),
+        ("LeftShift", "BitwiseLeftShift"),
+        ("Conjugate", "Conj"),
+    ):
+        found = operation_class("keras.src.ops.numpy", name)
+        assert found is not None and found.__name__ == ours
+
+
+def test_operation_takes_arguments_by_name() -> None:
+    clip = operation_class("keras.src.ops.numpy", "Clip")
+    assert clip is not None
+    operation = clip(x_min=0.0, x_max=2.0)
+    assert operation.get_config() == {"name": "clip", "x_min": 0.0, "x_max": 2.0}
+    assert operation(x=np.array([3.0])).tolist() == [2.0]
+    with pytest.raises(TypeError, match="x_max"):
+        clip(x_mid=1.0)
+
+
+def test_arrays_of_64_bits_become_32() -> None:
+    assert ops.add(np.ones(2), 1).dtype == "float32"
+    assert ops.sum(np.ones(2, "int64")).dtype == "int32"
+    assert cornu.ops.full((2,), 3).dtype == "float32"

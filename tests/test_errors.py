@@ -113,6 +113,16 @@ def _() -> None:
     network().fit(np.array([["a"] * 6] * 8), Y, verbose=0)
 
 
+@case("strings to predict")
+def _() -> None:
+    network().predict(np.array([["a"] * 6]), verbose=0)
+
+
+@case("a number to predict")
+def _() -> None:
+    network().predict(np.array(3.0), verbose=0)
+
+
 @case("strings given to a layer")
 def _() -> None:
     layers.Dense(3, name="dense")(np.array(["a", "b"]))
@@ -589,7 +599,9 @@ def text_of(name: str) -> str:
         try:
             CASES[name](Path(folder))
         except Exception as error:
-            notes = [note for note in getattr(error, "__notes__", []) if "JAX has removed" not in note]
+            notes = [
+                note for note in getattr(error, "__notes__", []) if "JAX has removed" not in note
+            ]
             lines = [f"{type(error).__name__}: {error}", *notes]
         else:
             lines = [f"{one.category.__name__}: {one.message}" for one in found]

@@ -201,7 +201,9 @@ class JaxEngine(Engine):
 
         def run(*args: Any) -> Any:
             changing, constant = state.read()
-            result, values = jitted(_apart(changing, (constant, args)), constant, *args)
+            if changing:
+                changing = _apart(changing, (constant, args))
+            result, values = jitted(changing, constant, *args)
             state.write(values)
             return result
 

@@ -837,7 +837,9 @@ def _argument_names(cls: type) -> Iterator[str]:
         if "__init__" in vars(owner) and issubclass(owner, Layer):
             names = set(inspect.signature(vars(owner)["__init__"]).parameters) - seen
             seen |= names
-            yield from (n for n in inspect.signature(vars(owner)["__init__"]).parameters if n in names)
+            yield from (
+                n for n in inspect.signature(vars(owner)["__init__"]).parameters if n in names
+            )
 
 
 _BASE_ARGUMENTS = {"name", "trainable", "dtype", "autocast"}

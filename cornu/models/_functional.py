@@ -239,7 +239,9 @@ class Functional(Function, Model):
     def _note_other_shapes(self, error: Exception, values: list[Any]) -> None:
         """Say in an error which inputs had another shape than the model was made for."""
         for value, reference in zip(values, self._inputs, strict=True):
-            sizes = zip(value.shape[1:], reference.shape[1:], strict=True) if value is not None else ()
+            sizes = (
+                zip(value.shape[1:], reference.shape[1:], strict=True) if value is not None else ()
+            )
             if any(a is not None and b is not None and a != b for a, b in sizes):
                 name = reference._keras_history.operation.name  # type: ignore[union-attr]
                 error.add_note(

@@ -608,7 +608,8 @@ class Trainer(_Base):
     ) -> Any:
         """The model's outputs for data, in batches, as NumPy arrays."""
         plain = callbacks is None and steps is None and type(x) is np.ndarray and self.built
-        if plain and _verbosity(verbose) == 0 and 0 < len(x) <= (batch_size or 32):
+        plain = plain and x.ndim > 0 and x.dtype.kind in "biuf" and _verbosity(verbose) == 0
+        if plain and 0 < len(x) <= (batch_size or 32):
             return _to_numpy(self._fast_predict()([(x,)]))
         source = make_source(x, batch_size=batch_size, steps=steps)
         batches = _Batches(source, steps, self.steps_per_execution)

@@ -312,7 +312,9 @@ def test_callbacks_in_a_fit(tmp_path: Path) -> None:
         header = (folder / "log.csv").read_text().splitlines()[0]
         files = sorted(path.name for path in folder.iterdir())
         found.append((history.history, history.epoch, k.get_weights(), best, log, header, files))
-    (ours, epochs, weights, best, log, *rest), (theirs, epochs_, weights_, best_, log_, *rest_) = found
+    (ours, epochs, weights, best, log, *rest), (theirs, epochs_, weights_, best_, log_, *rest_) = (
+        found
+    )
     assert epochs == epochs_
     assert len(epochs) < 9
     assert list(ours) == list(theirs)

@@ -37,6 +37,9 @@ class T:
     def __init__(self, *shape: Any, dtype: str = "float32") -> None:
         self.shape, self.dtype = shape, dtype
 
+    def __repr__(self) -> str:
+        return f"T{self.shape}"
+
 
 @dataclass
 class Row:

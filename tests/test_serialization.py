@@ -266,10 +266,11 @@ def test_custom_objects() -> None:
     config = {"module": "elsewhere", "class_name": "Described", "config": {"a": 2}}
     config["registered_name"] = "Described"
     assert deserialize_keras_object(config, {"Described": Described}).a == 2
+    known = dict(serialization.get_custom_objects())
     with serialization.custom_object_scope({"Described": Described, "f": function}):
         assert deserialize_keras_object(config).a == 2
         assert initializers.get("f") is function
-        assert serialization.get_custom_objects() == {}
+        assert serialization.get_custom_objects() == known
         with serialization.CustomObjectScope({"f": len}):
             assert deserialize_keras_object("f") is len
         assert deserialize_keras_object("f") is function

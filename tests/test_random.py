@@ -11,10 +11,10 @@ from cornu.core.keras_tensor import KerasTensor
 from cornu.core.scopes import StatelessScope, SymbolicScope
 from cornu.core.state import CompiledStep
 from cornu.engines import current, use
+from tests.engines_tested import ENGINES
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-ENGINES = ("jax", "numpy")
 COUNT = 20_000
 SHAPE = (COUNT // 10, 10)
 #: The variance of a standard normal number that is cut at -2 and 2.
@@ -58,6 +58,41 @@ def test_distribution(engine, case):
     assert numbers.var() == pytest.approx(variance, rel=0.1)
     np.testing.assert_array_equal(numbers, again)
     assert (numbers != other).any()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("draw", [random.normal, random.uniform, random.truncated_normal])
+def test_every_engine_draws_the_same(draw, dtype):
+    with use("numpy"):
+        expected = values(draw((300, 7), 0.5, 2.0, dtype=dtype, seed=5)).astype("float32")
+        integers = values(random.randint((300,), -3, 90, seed=5))
+        order = values(random.shuffle(np.arange(50), seed=5))
+    tolerance = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 2e-5}[dtype]
+    for engine in ENGINES:
+        with use(engine):
+            found = values(draw((300, 7), 0.5, 2.0, dtype=dtype, seed=5)).astype("float32")
+            np.testing.assert_allclose(found, expected, tolerance, tolerance)
+            np.testing.assert_array_equal(values(random.randint((300,), -3, 90, seed=5)), integers)
+            np.testing.assert_array_equal(values(random.shuffle(np.arange(50), seed=5)), order)
+
+
+def test_integers_of_any_span():
+    low, high = -(2**31), 2**31 - 1
+    numbers = values(random.randint((COUNT,), low, high, seed=1)).astype("float64")
+    assert abs(numbers.mean()) < 5 * 2**32 / (12 * COUNT) ** 0.5
+    numbers = values(random.randint((COUNT,), -(2**30) - 5, 2**30 + 5, seed=1))
+    assert numbers.min() >= -(2**30) - 5 and numbers.max() < 2**30 + 5
+    assert (values(random.randint((COUNT,), 7, 8, seed=1)) == 7).all()
+
+
+def test_uniform_numbers_are_uniform_and_unrelated():
+    """By the counts of cells of pairs of neighbours, and of one place in draws with other keys."""
+    drawn = [values(random.uniform((2**14,), seed=seed)) for seed in range(64)]
+    pairs = [(x[:-1], x[1:]) for x in drawn] + list(zip(drawn, drawn[1:], strict=False))
+    counts = sum(np.histogram2d(a, b, bins=32, range=((0, 1), (0, 1)))[0] for a, b in pairs)
+    expected = counts.sum() / counts.size
+    chi_squared = ((counts - expected) ** 2 / expected).sum()
+    assert abs(chi_squared - counts.size) < 5 * (2 * counts.size) ** 0.5
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 
 Tensor = Any
 Body = TypeVar("Body", bound=Callable[..., Any])
@@ -52,6 +52,18 @@ def default(body: Body) -> Body:
     return body
 
 
+def refusal(engine: Any, name: str) -> Callable[..., Any]:
+    """The body of what an engine refuses: it says why, and where to go."""
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise NotImplementedError(
+            f"The {engine.name} engine can't do `{name}`: {engine.refused[name]}. Received: a call "
+            f"of `{name}`. Run it on another engine: `with cornu.backend.use('jax'): ...`."
+        )
+
+    return refuse
+
+
 class Engine(ABC):
     """One interpretation of the primitives."""
 
@@ -64,6 +76,14 @@ class Engine(ABC):
     computes: ClassVar[bool] = True
     #: Whether ops may use the engine's own bodies instead of their default ones.
     overrides: ClassVar[bool] = True
+    #: The ops and primitives that the engine can't do, by name, each with the reason.
+    refused: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in cls.refused:
+            if getattr(Engine, name, None) is not None and name not in vars(cls):
+                setattr(cls, name, refusal(cls, name))
 
     def __init__(self) -> None:
         #: The body of each op on this engine, filled when an op is first used (`core/op.py`).
@@ -764,20 +784,8 @@ class Engine(ABC):
         """The inverse of `rfft`, of `length` elements."""
 
     # -------------------------------------- random, from a key: uint32 (2,)
-
-    @abstractmethod
-    def random_uniform(self, key: Tensor, shape: tuple[Any, ...], dtype: str) -> Tensor:
-        """Floats in [0, 1)."""
-
-    @abstractmethod
-    def random_normal(self, key: Tensor, shape: tuple[Any, ...], dtype: str) -> Tensor:
-        """Standard normal numbers."""
-
-    @abstractmethod
-    def random_randint(
-        self, key: Tensor, shape: tuple[Any, ...], low: int, high: int, dtype: str
-    ) -> Tensor:
-        """Integers in [low, high)."""
+    # Uniform and normal numbers are written over the integers above (`random/_words.py`): a draw
+    # gives the same numbers on every engine.
 
     @abstractmethod
     def random_gamma(
@@ -790,14 +798,6 @@ class Engine(ABC):
         self, key: Tensor, shape: tuple[Any, ...], counts: Tensor, p: Tensor, dtype: str
     ) -> Tensor:
         """Successes among `counts` trials of probability `p`."""
-
-    @abstractmethod
-    def random_permutation(self, key: Tensor, x: Tensor, axis: int) -> Tensor:
-        """The slices along an axis in random order."""
-
-    @abstractmethod
-    def random_split(self, key: Tensor, count: int) -> Tensor:
-        """(count, 2): independent keys from one."""
 
     # ------------------------------------------- helpers for default bodies
 

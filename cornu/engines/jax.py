@@ -444,17 +444,6 @@ class JaxEngine(Engine):
 
     # --------------------------------------------------------------- random
 
-    def random_uniform(self, key: Tensor, shape: tuple[Any, ...], dtype: str) -> Tensor:
-        return jax.random.uniform(_key(key), shape, _dtype(dtype))
-
-    def random_normal(self, key: Tensor, shape: tuple[Any, ...], dtype: str) -> Tensor:
-        return jax.random.normal(_key(key), shape, _dtype(dtype))
-
-    def random_randint(
-        self, key: Tensor, shape: tuple[Any, ...], low: int, high: int, dtype: str
-    ) -> Tensor:
-        return jax.random.randint(_key(key), shape, low, high, _dtype(dtype))
-
     def random_gamma(
         self, key: Tensor, shape: tuple[Any, ...], alpha: Tensor, dtype: str
     ) -> Tensor:
@@ -465,12 +454,6 @@ class JaxEngine(Engine):
     ) -> Tensor:
         drawn = jax.random.binomial(_key(key), counts, p, shape, np.float32)
         return self.cast(drawn, dtype)
-
-    def random_permutation(self, key: Tensor, x: Tensor, axis: int) -> Tensor:
-        return jax.random.permutation(_key(key), x, axis)
-
-    def random_split(self, key: Tensor, count: int) -> Tensor:
-        return jax.random.key_data(jax.random.split(_key(key), count))
 
 
 # ------------------------------------------------------------------ conversion

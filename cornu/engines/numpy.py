@@ -455,23 +455,6 @@ class NumpyEngine(Engine):
 
     # --------------------------------------------------------------- random
 
-    def random_uniform(self, key: Tensor, shape: tuple[Any, ...], dtype: str) -> Tensor:
-        target, generator = _dtype(dtype), _generator(key)
-        if target.itemsize >= 4:
-            return generator.random(shape, target)
-        # As many bits as the dtype holds: rounding could give a 1 otherwise.
-        bits = {"float16": 11, "bfloat16": 8}[dtype]
-        return (generator.integers(0, 1 << bits, shape) / (1 << bits)).astype(target)
-
-    def random_normal(self, key: Tensor, shape: tuple[Any, ...], dtype: str) -> Tensor:
-        wide = np.float64 if dtype == "float64" else np.float32
-        return self.cast(_generator(key).standard_normal(shape, wide), dtype)
-
-    def random_randint(
-        self, key: Tensor, shape: tuple[Any, ...], low: int, high: int, dtype: str
-    ) -> Tensor:
-        return _generator(key).integers(low, high, shape).astype(_dtype(dtype))
-
     def random_gamma(
         self, key: Tensor, shape: tuple[Any, ...], alpha: Tensor, dtype: str
     ) -> Tensor:
@@ -483,14 +466,6 @@ class NumpyEngine(Engine):
     ) -> Tensor:
         trials, chance = np.asarray(counts, np.int64), np.asarray(p, np.float64)
         return _generator(key).binomial(trials, chance, shape).astype(_dtype(dtype))
-
-    def random_permutation(self, key: Tensor, x: Tensor, axis: int) -> Tensor:
-        return np.take(x, _generator(key).permutation(x.shape[axis]), axis)
-
-    def random_split(self, key: Tensor, count: int) -> Tensor:
-        # From another part of the counter than the numbers drawn with the key itself.
-        generator = _generator(key, counter=1 << 192)
-        return generator.integers(0, 1 << 32, (count, 2), np.uint32)
 
 
 def _refuse_gradients(what: str) -> NoReturn:

@@ -475,7 +475,7 @@ FAMILIES: tuple[Any, ...] = (
     (_reduction, "all any", "bool"),
     (_arg_reduction, "argmax argmin"),
     (_pool, "max_pool average_pool"),
-    (_random, "random_uniform random_normal random_randint random_gamma random_binomial"),
+    (_random, "random_gamma random_binomial"),
 )
 
 # ------------------------------------------------------------------- the engine
@@ -791,12 +791,6 @@ class SpecEngine(Engine):
     def nonzero(self, x: Any, size: int | None, fill: int) -> tuple[Spec, ...]:
         found = (dimension(size),)
         return tuple([self.tensor(found, "int32") for _ in self.shape_of(x)])
-
-    def random_permutation(self, key: Any, x: Any, axis: int) -> Spec:
-        return self.cast(x, self.dtype_of(x))
-
-    def random_split(self, key: Any, count: int) -> Spec:
-        return self.tensor((count, 2), "uint32")
 
     # ----------------------------------------------------- contract, window
 

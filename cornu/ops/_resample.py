@@ -11,6 +11,7 @@ from ..core.config import standardize_data_format
 from ..core.op import floating, namespace
 from ..core.types import Raw, Tensor
 from ..engines import current as engine
+from ..random._words import normal as normal_numbers
 from ._bodies import axes_from_front, constant, constants, differ, expand, rank_of
 from ._image import as_float, filtered, gaussian_weights, on_batches, rounded
 
@@ -592,7 +593,7 @@ def _elastic_transform(
 
     def body(x: Tensor) -> Tensor:
         batch, height, width, _ = engine().shape_of(x)
-        noise = engine().random_normal(key, (batch, height, width, 2), "float32")
+        noise = normal_numbers(key, (batch, height, width, 2), "float32")
         weights = gaussian_weights(size, sigma)
         smooth = filtered(noise, weights, weights, "same")
         # Noise of variance sigma² keeps its strength when it is smoothed by sigma.

@@ -1,4 +1,4 @@
-"""Random numbers from a key: the distributions, over the few that an engine gives."""
+"""Random numbers from a key: the distributions, over uniform and normal numbers and the engine's gamma."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from ..core.op import floating, namespace
 from ..core.types import Raw, Tensor
 from ..engines import current as engine
+from . import _words
 
 op = namespace("random")
 
@@ -15,14 +16,14 @@ op = namespace("random")
 @op
 def normal(key: Raw, shape: Any, mean: Raw, stddev: Raw, dtype: str) -> Tensor:
     """Normal numbers."""
-    return _scaled(engine().random_normal(key, shape, dtype), stddev, mean, dtype)
+    return _scaled(_words.normal(key, shape, dtype), stddev, mean, dtype)
 
 
 @op
 def uniform(key: Raw, shape: Any, low: Raw, high: Raw, dtype: str) -> Tensor:
     """Uniform floats in [low, high)."""
     low, high = engine().cast(low, dtype), engine().cast(high, dtype)
-    numbers = engine().random_uniform(key, shape, dtype)
+    numbers = _words.uniform(key, shape, dtype)
     numbers = _scaled(numbers, engine().subtract(high, low), low, dtype)
     # low + (high - low) * u can round up to `high`, or down below `low` by cancellation.
     return engine().maximum(low, engine().minimum(numbers, high))
@@ -31,7 +32,7 @@ def uniform(key: Raw, shape: Any, low: Raw, high: Raw, dtype: str) -> Tensor:
 @op
 def randint(key: Raw, shape: Any, low: Raw, high: Raw, dtype: str) -> Tensor:
     """Uniform integers in [low, high)."""
-    return engine().random_randint(key, shape, low, high, dtype)
+    return _words.randint(key, shape, low, high, dtype)
 
 
 @op
@@ -39,7 +40,7 @@ def truncated_normal(key: Raw, shape: Any, mean: Raw, stddev: Raw, dtype: str) -
     """Normal numbers within two standard deviations of the mean, by the inverse of their
     distribution function."""
     wide = "float32" if dtype in ("float16", "bfloat16") else dtype
-    numbers = engine().random_uniform(key, shape, wide)
+    numbers = _words.uniform(key, shape, wide)
     edge = math.erf(math.sqrt(2))
     numbers = engine().subtract(_times(numbers, 2 * edge, wide), _number(edge, wide))
     numbers = _times(engine().erfinv(numbers), math.sqrt(2), wide)
@@ -53,7 +54,7 @@ def categorical(logits: Tensor, key: Raw, num_samples: int, dtype: str) -> Tenso
     `(batch, classes)` after Gumbel noise is a draw from their softmax."""
     batch, classes = engine().shape_of(logits)
     logits = engine().cast(logits, "float32")
-    numbers = engine().random_uniform(key, (batch, num_samples, classes), "float32")
+    numbers = _words.uniform(key, (batch, num_samples, classes), "float32")
     noise = engine().negative(engine().log(engine().negative(engine().log(numbers))))
     scores = engine().add(engine().reshape(logits, (batch, 1, classes)), noise)
     return engine().cast(engine().argmax(scores, 2), dtype)
@@ -69,9 +70,9 @@ def gamma(key: Raw, shape: Any, alpha: Raw, dtype: str) -> Tensor:
 def beta(key: Raw, shape: Any, alpha: Raw, beta: Raw, dtype: str) -> Tensor:
     """x / (x + y) for gamma numbers x and y, in logarithms: small parameters give numbers that
     floats can't hold otherwise."""
-    keys = engine().random_split(key, 4)
-    x = _log_gamma(keys, 0, shape, engine().cast(alpha, "float32"))
-    y = _log_gamma(keys, 2, shape, engine().cast(beta, "float32"))
+    keys = _words.split(key, 4)
+    x = _log_gamma(keys[:2], shape, engine().cast(alpha, "float32"))
+    y = _log_gamma(keys[2:], shape, engine().cast(beta, "float32"))
     return engine().cast(engine().sigmoid(engine().subtract(x, y)), dtype)
 
 
@@ -86,7 +87,7 @@ def binomial(key: Raw, shape: Any, counts: Raw, probabilities: Raw, dtype: str) 
 def dropout(inputs: Tensor, key: Raw, rate: float, noise_shape: Any) -> Tensor:
     """Inputs set to zero at `rate`, the others scaled so that the mean stays.
 
-    The mask is the same on every engine: see `_kept`.
+    The mask is the same on every engine.
     """
     dtype, shape = engine().dtype_of(inputs), engine().shape_of(inputs)
     if rate == 1:
@@ -102,51 +103,21 @@ def dropout(inputs: Tensor, key: Raw, rate: float, noise_shape: Any) -> Tensor:
 def shuffle(x: Raw, key: Raw, axis: int) -> Tensor:
     """The slices along an axis in random order."""
     axis = axis % len(engine().shape_of(x))
-    return engine().random_permutation(key, x, axis)
+    return _words.permutation(key, x, axis)
 
 
 def _kept(key: Tensor, shape: Any, rate: float) -> Tensor:
-    """Booleans that are False at `rate`: a hash of the key and of each element's position.
-
-    A hash is enough for masks, and it is elementwise, so a compiler fuses it with what it masks: on
-    a 2-core CPU a mask of (256, 26, 26, 32) takes JAX 1.1 ms, and by its random bits 61 ms.
-    """
-    key = engine().view(key, "int32")
-    first, second = (engine().get_item(key, (slice(i, i + 1),)) for i in range(2))
-    start = _hashed(engine().add(first, _hashed(second)))
-    salt = _hashed(engine().bitwise_xor(second, _hashed(engine().add(first, _word(1)))))
-    places = engine().arange(0, math.prod(shape), 1, "int32")
-    words = _hashed(engine().bitwise_xor(_hashed(engine().add(places, start)), salt))
+    """Booleans that are False at `rate`."""
     threshold = min(round(rate * 2**32), 2**32 - 1) - 2**31
-    return engine().reshape(engine().greater_equal(words, _word(threshold)), shape)
+    return engine().greater_equal(_words.words(key, shape), _words.word(threshold))
 
 
-def _hashed(words: Tensor) -> Tensor:
-    """Words of 32 bits mixed, one to one. Source: the hash "lowbias32" of C. Wellons.
-
-    In signed words, which every library multiplies; masks make their shifts logical.
-    """
-    words = _folded(words, 16)
-    words = _folded(engine().multiply(words, _word(0x7FEB352D)), 15)
-    return _folded(engine().multiply(words, _word(0x846CA68B - 2**32)), 16)
-
-
-def _folded(words: Tensor, bits: int) -> Tensor:
-    shifted = engine().right_shift(words, _word(bits))
-    high = engine().bitwise_and(shifted, _word((1 << (32 - bits)) - 1))
-    return engine().bitwise_xor(words, high)
-
-
-def _word(value: int) -> Tensor:
-    return engine().full((), value, "int32")
-
-
-def _log_gamma(keys: Tensor, first: int, shape: Any, alpha: Tensor) -> Tensor:
+def _log_gamma(keys: list[Tensor], shape: Any, alpha: Tensor) -> Tensor:
     """Logarithms of gamma numbers: G(a) = G(a + 1) * u ** (1 / a) holds in distribution."""
-    numbers_key, power_key = (engine().get_item(keys, (first + i,)) for i in range(2))
+    numbers_key, power_key = keys
     one = _number(1, "float32")
     numbers = engine().random_gamma(numbers_key, shape, engine().add(alpha, one), "float32")
-    uniform_numbers = engine().random_uniform(power_key, shape, "float32")
+    uniform_numbers = _words.uniform(power_key, shape, "float32")
     # 1 - u lies in (0, 1]: its logarithm is finite.
     powers = engine().log(engine().subtract(one, uniform_numbers))
     return engine().add(engine().log(numbers), engine().divide(powers, alpha))

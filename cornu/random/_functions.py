@@ -10,6 +10,7 @@ from ..core.keras_tensor import KerasTensor
 from ..core.types import DType, Shape, Tensor
 from ..core.variable import Variable
 from ..engines import current as engine
+from ..engines.spec import Dimension
 from . import _draws
 from ._seeds import SeedGenerator, draw_seed
 
@@ -217,7 +218,8 @@ def _float_dtype(name: str, dtype: DType) -> str:
 
 
 def _shape(shape: Any) -> tuple[Any, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = (shape,) if isinstance(shape, int) else shape
+    return tuple(Dimension() if size is None else size for size in sizes)
 
 
 def _operand(name: str, x: Any) -> Tensor:

@@ -14,15 +14,19 @@ from . import initializers as initializers
 from . import layers as layers
 from . import losses as losses
 from . import metrics as metrics
+from . import mixed_precision as mixed_precision
 from . import models as models
 from . import ops as ops
 from . import optimizers as optimizers
+from . import preprocessing as preprocessing
 from . import random as random
 from . import regularizers as regularizers
 from . import saving as saving
 from . import tree as tree
 from . import utils as utils
 from ._version import __version__ as __version__
+from ._version import version as version
+from .backend import device as device
 from .core.keras_tensor import KerasTensor as KerasTensor
 
 # The names under which Keras's scripts look for what is public at the top.
@@ -30,6 +34,7 @@ from .core.naming import NameScope as name_scope
 from .core.operation import Operation as Operation
 from .core.scopes import StatelessScope as StatelessScope
 from .core.scopes import SymbolicScope as SymbolicScope
+from .core.state import remat as remat
 from .core.state import value_and_grad as value_and_grad
 from .core.variable import Variable as Variable
 from .dtype_policies import DTypePolicy as DTypePolicy

@@ -9,6 +9,7 @@ array([1, 2], dtype=int32)
 from __future__ import annotations
 
 import gc
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .config import backend as backend
@@ -51,6 +52,23 @@ def is_int_dtype(dtype: Any) -> bool:
     (True, False)
     """
     return dtypes.is_integer(standardize_dtype(dtype))
+
+
+def device(device_name: str) -> AbstractContextManager[Any]:
+    """A block in which new tensors of the current engine lie on a device.
+
+    Args:
+        device_name: `"cpu"`, `"gpu"`, or one of several, such as `"gpu:1"`.
+
+    Raises:
+        ValueError: If the engine has no such device.
+
+    >>> from cornu import device, ops
+    >>> with device("cpu:0"):
+    ...     float(ops.sum(ops.ones((3,))))
+    3.0
+    """
+    return current().device(device_name)
 
 
 def clear_session(free_memory: bool = True) -> None:

@@ -4,5 +4,11 @@ from __future__ import annotations
 
 import os
 
+from cornu.engines import BUILTIN
+
 #: Every engine that computes; `CORNU_TEST_ENGINES="jax torch"` runs the tables on some of them.
-ENGINES = tuple(os.environ.get("CORNU_TEST_ENGINES", "jax numpy torch tensorflow pytensor").split())
+ENGINES = tuple(
+    os.environ.get(
+        "CORNU_TEST_ENGINES", " ".join(name for name in BUILTIN if name != "spec")
+    ).split()
+)

@@ -6,7 +6,7 @@ An error names the rule, what was received, where (the layer's path), and what t
 
 from __future__ import annotations
 
-from tests import conftest  # before an engine is imported  # isort: skip
+import conftest  # before an engine is imported  # isort: skip
 
 import sys
 import tempfile

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._version import __version__
+from ..engines import BUILTIN
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0 when it did what it says, 1 when not, 2 on misuse."""
@@ -26,15 +29,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cornu", description="Cornu's command line.")
-    commands = parser.add_subparsers(dest="command", title="commands", metavar="")
+    parser.add_argument("--version", action="version", version=f"cornu {__version__}")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     about = "train two small models on real data, save, reload, draw what they do"
     demo = commands.add_parser(
         "demo",
         help=about,
         description=f"{about.capitalize()}. It takes less than a minute and needs no network.",
     )
+    engines = ", ".join(name for name in BUILTIN if name != "spec")
     demo.add_argument(
-        "--engine", help="jax, ... (default: CORNU_BACKEND, KERAS_BACKEND, keras.json, then jax)"
+        "--engine",
+        metavar="NAME",
+        help=f"{engines} (default: CORNU_BACKEND, KERAS_BACKEND, keras.json, then jax)",
     )
     demo.add_argument(
         "--output",

@@ -140,7 +140,7 @@ class Demo:
         ]
         following = [
             ("Other images", f"{_python()} -m cornu demo --seed {self.seed + 1}"),
-            ("In Python", f"cornu.saving.load_model({str(self.output / digits.file)!r}).summary()"),
+            ("In Python", f"cornu.saving.load_model({str(self.output / digits.file)!r})"),
             ("In your script", "replace `import keras` by `import cornu as keras`"),
         ]
         screen.closing(

@@ -23,6 +23,8 @@ Logs = Mapping[str, Any] | None
 FIGURES = {"loss": "loss {:.4f}", "val_accuracy": "validation {:.1%}"}
 #: About how many of a training's epochs get a line where nothing is live.
 LINES = 8
+#: What a bar says before the first step.
+COMPILING = "compiling"
 
 
 class Screen:
@@ -102,7 +104,7 @@ class _LiveBar(cornu.callbacks.Callback):
         super().__init__()
         self.progress = progress
         self.epoch = 0
-        self.figures = "compiling"
+        self.figures = COMPILING
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self.task = self.progress.add_task(self.figures, total=None)
@@ -115,6 +117,9 @@ class _LiveBar(cornu.callbacks.Callback):
         if self.params and self.params["steps"]:
             steps = self.params["steps"]
             done = self.epoch * steps + batch + 1
+            if self.figures == COMPILING:
+                self.figures = ""
+                self._show()
             self.progress.update(self.task, total=steps * _epochs(self), completed=done)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -123,7 +128,7 @@ class _LiveBar(cornu.callbacks.Callback):
 
     def _show(self) -> None:
         epoch = f"epoch {self.epoch + 1}/{_epochs(self)}"
-        self.progress.update(self.task, description=f"{epoch}  {self.figures}")
+        self.progress.update(self.task, description=f"{epoch}  {self.figures}".rstrip())
 
 
 class _EpochLines(cornu.callbacks.Callback):

@@ -1,10 +1,11 @@
 """`@op`: one function becomes a public op.
 
 The decorated function is the op's default body, written over primitives and other ops. The
-decorator reads its signature once: parameters annotated as tensors (`core.types`) are converted and
-promoted, the others are static. It gives back a wrapper generated for the signature, whose eager
-path is one type test an operand and one table look-up, and keeps what the rest of Cornu derives from
-an op: its symbolic call, its `Operation` class, its name in files.
+decorator gives back a wrapper. At its first call the signature is read: parameters annotated as
+tensors (`core.types`) are converted and promoted, the others are static; and the wrapper gets code
+made for that signature, whose eager path is one type test an operand and one table look-up. `Op`
+keeps what the rest of Cornu derives from an op: its symbolic call, its `Operation` class, its name
+in files.
 """
 
 from __future__ import annotations
@@ -220,16 +221,20 @@ class Op:
     def explained(self, engine: Engine, args: Sequence[Any], error: Exception) -> Exception | None:
         """What the spec engine says to arguments that an engine refused, where that is an error.
 
-        Engines differ in their texts; those of the spec engine say what was received.
+        Engines differ in their texts and classes of errors; the spec engine, which runs the same
+        body on shapes and dtypes alone, says what was received. Users' functions are not run again.
         """
-        if not engine.computes or "Received" in str(error):
+        if not engine.computes or "Received" in str(error) or isinstance(error, IndexError):
+            return None  # an IndexError ends loops: it stays one
+        if any(map(callable, tree.flatten(tuple(args)))):
             return None
 
         def as_spec(x: Any) -> Any:
             if isinstance(x, np.ndarray):
                 return KerasTensor(x.shape, standardize_dtype(x.dtype))
             if isinstance(x, Variable) or engine.is_tensor(x):
-                return KerasTensor(x.shape, engine.dtype_of(_admit(engine, x)))
+                value = _admit(engine, x)
+                return KerasTensor(tuple(engine.shape_of(value)), engine.dtype_of(value))
             return x
 
         try:
@@ -487,8 +492,8 @@ def _specialize(op: Op) -> None:
     """
     wrapper: Any = op.wrapper
     wrapper.__defaults__, wrapper.__kwdefaults__ = (
-        op.function.__defaults__,  # type: ignore[attr-defined]
-        op.function.__kwdefaults__,  # type: ignore[attr-defined]
+        op.function.__defaults__,
+        op.function.__kwdefaults__,
     )
     frozen = tuple(
         parameter.name
@@ -529,7 +534,7 @@ def _code(header: tuple[str, ...], frozen: tuple[str, ...], tests: tuple[str, ..
         ]
     lines += [
         f"            return op.dispatch(engine, ({arguments},))",
-        "        except (TypeError, ValueError) as error:",
+        "        except Exception as error:",
         f"            better = op.explained(engine, ({arguments},), error)",
         "            if better is None:",
         "                raise",

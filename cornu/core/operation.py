@@ -164,6 +164,32 @@ def any_symbolic(structure: Any) -> bool:
     return any(isinstance(x, KerasTensor) for x in tree.flatten(structure))
 
 
+def get_source_inputs(tensor: Any) -> Any:
+    """The inputs that a symbolic tensor is made from; anything else as it is.
+
+    >>> from cornu import Input
+    >>> a, b = Input((2,)), Input((2,))
+    >>> get_source_inputs(a + b) == [a, b]
+    True
+    """
+    if not isinstance(tensor, KerasTensor):
+        return tensor
+    found: dict[int, KerasTensor] = {}
+    seen: set[int] = set()
+    waiting = [tensor]
+    while waiting:
+        x = waiting.pop()
+        history = x._keras_history
+        if history is None or id(x) in seen:
+            continue
+        seen.add(id(x))
+        node = history.operation._inbound_nodes[history.node_index]
+        if node.is_input:
+            found[id(x)] = x
+        waiting += reversed(node.input_tensors)
+    return list(found.values())
+
+
 def constructor_signature(cls: type) -> inspect.Signature:
     """The parameters of a class's constructor, without self."""
     return _constructor_signature(cls)

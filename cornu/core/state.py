@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -69,11 +70,12 @@ def _unique(variables: Sequence[Variable]) -> list[Variable]:
 
 
 def _values(engine: Engine, variables: list[Variable]) -> list[Any]:
+    read, values = engine.read, []
     for variable in variables:
         if variable._engine is not engine:
-            variable._move(engine)
-    read = engine.read
-    return [read(variable._container) for variable in variables]
+            variable.move_to(engine)
+        values.append(read(variable._container))
+    return values
 
 
 class CompiledStep:
@@ -110,6 +112,25 @@ class CompiledStep:
             )
             self.compiled.clear()
             return self(*args)
+
+
+def remat(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f`, computed again during differentiation: what it makes on the way takes no memory till then.
+
+    Args:
+        f: A function of tensors that writes no variables.
+
+    >>> from cornu import ops
+    >>> w = Variable([2.0])
+    >>> value_and_grad(lambda: ops.sum(remat(ops.exp)(w * 0.0) * w), [w])()[1][0].tolist()
+    [1.0]
+    """
+
+    @functools.wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return current().remat(f)(*args, **kwargs)
+
+    return call
 
 
 def value_and_grad(

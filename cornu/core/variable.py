@@ -88,7 +88,7 @@ class Variable:
             if engine is not self._engine:
                 if not engine.computes:
                     return self._cast(engine, engine.stand_in(self))
-                self._move(engine)
+                self.move_to(engine)
             value = engine.read(self._container)
         if context.autocast is not None and self._casts:
             return self._cast(current(), value)
@@ -102,11 +102,13 @@ class Variable:
             else engine.cast(value, dtype)
         )
 
-    def _move(self, engine: Engine) -> None:
-        """Bring the value to another engine."""
+    def move_to(self, engine: Engine) -> None:
+        """Bring the value to an engine."""
+        if engine is self._engine:
+            return
         value = self._container
         if self._engine is not None:
-            value = self._engine.convert_to_numpy(self._engine.read(value))
+            value = engine.received(self._engine.read(value), self._engine)
         self._container = engine.container(value, self._trainable)
         self._engine = engine
 
@@ -146,9 +148,12 @@ class Variable:
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The value as a NumPy array."""
-        if self._engine is None and context.stateless is None:
+        if context.stateless is not None or (context.autocast is not None and self._casts):
+            return np.asarray(current().convert_to_numpy(self.value))
+        if self._engine is None:
             return np.array(self._container)
-        return np.asarray(current().convert_to_numpy(self.value))
+        # Where it lies: reading moves nothing to the current engine.
+        return np.asarray(self._engine.convert_to_numpy(self._engine.read(self._container)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         value = self.numpy()

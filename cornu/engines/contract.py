@@ -133,10 +133,29 @@ class Engine(ABC):
 
     def device(self, name: str) -> AbstractContextManager[Any]:
         """Within it, new tensors lie on the device `"cpu"`, `"gpu:0"`, ..."""
+        if name.lower().partition(":")[0] != "cpu":
+            raise ValueError(
+                f"A device must exist. Received: name={name!r}. The {self.name} engine knows 'cpu'."
+            )
         return nullcontext()
 
     def synchronize(self, x: Tensor) -> None:  # noqa: B027  (nothing to wait for by default)
         """Wait until `x` has been computed."""
+
+    # -------------------------------------------------- from another engine
+
+    def from_dlpack(self, x: Any) -> Tensor:
+        """A tensor on the memory of another library's, wherever that lies."""
+        raise BufferError(f"The {self.name} engine reads no DLPack.")
+
+    def received(self, x: Tensor, sender: Engine) -> Tensor:
+        """A tensor of another engine: by DLPack where both can, else through NumPy."""
+        if hasattr(x, "__dlpack__"):
+            try:
+                return self.from_dlpack(sender.stop_gradient(x))
+            except (BufferError, RuntimeError, TypeError, ValueError):
+                pass  # of a dtype or on a device that one of the two lacks
+        return self.convert_to_tensor(sender.convert_to_numpy(x))
 
     # ------------------------------------------- state: what a Variable holds
 

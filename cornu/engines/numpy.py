@@ -118,6 +118,9 @@ class NumpyEngine(Engine):
     def view(self, x: Tensor, dtype: str) -> Tensor:
         return np.asarray(x, order="C").view(_dtype(dtype))
 
+    def from_dlpack(self, x: Any) -> Tensor:
+        return np.from_dlpack(x)
+
     # ---------------------------------------------------------------- state
 
     def container(self, value: Tensor, trainable: bool) -> Any:
@@ -536,9 +539,8 @@ def _correlated(x: Array, kernel: Array, strides: Axes, dilation: Axes, groups: 
     return np.moveaxis(result, 0, 1).reshape(*places, filters)
 
 
-def _generator(key: Tensor, counter: int = 0) -> np.random.Generator:
-    words = np.asarray(key).astype(np.uint64)
-    return np.random.Generator(np.random.Philox(counter=counter, key=words))
+def _generator(key: Tensor) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=np.asarray(key).astype(np.uint64)))
 
 
 # ------------------------------------------------------------ special functions

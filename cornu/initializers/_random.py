@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.random import Generator, Philox
 
 from ..core.dtypes import is_float
 from ..core.seeding import make_default_seed
@@ -46,9 +45,9 @@ class RandomInitializer(Initializer):
         """The arguments of the constructor, as what a file can hold."""
         return {"seed": serialize_keras_object(self._init_seed), **super().get_config()}
 
-    def _generator(self) -> Generator:
+    def _generator(self) -> np.random.Generator:
         seed = self.seed if isinstance(self.seed, (int, np.integer)) else _next_seed(self.seed)
-        return Generator(Philox(key=int(seed) % 2**128))
+        return np.random.Generator(np.random.Philox(key=int(seed) % 2**128))
 
     def _uniform(self, shape: tuple[int, ...], dtype: str, low: float, high: float) -> Array:
         """Numbers from `low` up to but not including `high`."""

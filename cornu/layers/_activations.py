@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
+from ..core.dtypes import standardize_dtype
 from ._input_spec import InputSpec
 from ._layer import Layer
 
@@ -176,7 +177,7 @@ class Softmax(Layer):
         """The shares; what the mask leaves out gets none."""
         if mask is None:
             return ops.softmax(inputs, axis=self._axes())
-        floor = -3e4 if inputs.dtype == "float16" else -1e9
+        floor = -3e4 if standardize_dtype(inputs.dtype) == "float16" else -1e9
         inputs = inputs + (1.0 - ops.cast(mask, inputs.dtype)) * floor
         shares = ops.softmax(inputs, axis=self._axes())
         return shares * ops.cast(mask, inputs.dtype)

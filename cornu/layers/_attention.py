@@ -7,6 +7,7 @@ import string
 from typing import Any
 
 from .. import constraints, initializers, ops, random, regularizers
+from ..core.dtypes import standardize_dtype
 from ..core.masks import get_keras_mask
 from ._activations import Softmax
 from ._core import EinsumDense
@@ -96,7 +97,7 @@ class Attention(Layer):
         scores = self._calculate_scores(query, key)
         allowed = self._allowed(scores, masks[1], use_causal_mask)
         if allowed is not None:
-            floor = 65504.0 if scores.dtype == "float16" else 1e9
+            floor = 65504.0 if standardize_dtype(scores.dtype) == "float16" else 1e9
             scores = scores - floor * ops.cast(ops.logical_not(allowed), scores.dtype)
         weights = ops.softmax(scores, axis=-1)
         if training and self.dropout > 0:

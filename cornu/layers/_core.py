@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
 from ..core import tree
-from ..core.dtypes import is_integer
+from ..core.dtypes import is_integer, standardize_dtype
 from ..core.keras_tensor import KerasTensor
 from ..core.masks import set_keras_mask
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
@@ -340,8 +340,7 @@ class Embedding(AdaptableKernel):
 
     def call(self, inputs: Any) -> Any:
         """The table's rows at the inputs."""
-        dtype = inputs.dtype if isinstance(inputs, KerasTensor) else str(inputs.dtype)
-        if not is_integer(dtype):
+        if not is_integer(standardize_dtype(inputs.dtype)):
             inputs = ops.cast(inputs, "int32")
         return ops.cast(ops.take(self.embeddings, inputs, axis=0), self.compute_dtype)
 

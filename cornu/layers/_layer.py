@@ -436,14 +436,24 @@ class Layer(Operation):
         """Run the layer on tensors; build it first where that has not happened."""
         try:
             engine = current()
-            if not kwargs and len(args) == 1 and self.built and engine.is_tensor(args[0]):
-                return self._call_on_tensor(engine, args[0])
+            if len(args) == 1 and self.built and self._is_plain_call(kwargs):
+                x = args[0]
+                if type(x) is np.ndarray:
+                    x = engine.convert_to_tensor(x)
+                if engine.is_tensor(x):
+                    return self._call_on_tensor(engine, x, kwargs.get("training"))
             return self._call_on_arguments(engine, args, kwargs)
         except Exception as error:
             self._locate(error)
             raise
 
-    def _call_on_tensor(self, engine: Engine, x: Any) -> Any:
+    def _is_plain_call(self, kwargs: dict[str, Any]) -> bool:
+        """Whether a call has no arguments by name besides `training`."""
+        if not kwargs:
+            return True
+        return len(kwargs) == 1 and "training" in kwargs and not self._call_signature.takes_any
+
+    def _call_on_tensor(self, engine: Engine, x: Any, training: bool | None) -> Any:
         """The fast path: a built layer on one tensor."""
         dtype = engine.dtype_of(x)
         if dtype != self._cast_dtype and self.autocast and is_float(dtype):
@@ -458,23 +468,25 @@ class Layer(Operation):
         kwargs: dict[str, Any] = {}
         if mask is not None and signature.has_mask:
             kwargs["mask"] = mask
-        training = context.training
+        if training is None:
+            training = context.training
         if signature.has_training:
             if training is None:
                 training = signature.default_training
             if training is not None:
                 kwargs["training"] = training
-        return self._run(engine, (x,), kwargs, x, mask, training, symbolic=False)
+        return self._run(engine, (x,), kwargs, x, mask, training)
 
     def _call_on_arguments(
         self, engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         signature = self._call_signature
         training = kwargs.get("training")
-        if "training" in kwargs and not (signature.has_training or signature.takes_any):
-            del kwargs["training"]
         args = tree.map_structure(functools.partial(self._convert_input, engine), args)
         kwargs = tree.map_structure(functools.partial(self._convert_input, engine), kwargs)
+        given: dict[str, Any] | None = dict(kwargs)
+        if "training" in kwargs and not (signature.has_training or signature.takes_any):
+            del kwargs["training"]
         for leaf in tree.flatten(args):
             if (
                 leaf is not None
@@ -502,14 +514,28 @@ class Layer(Operation):
                 training = signature.default_training
             if training is not None and not _given_by_position(signature, args, "training"):
                 kwargs["training"] = training
-        for name, mask_name in signature.masks.items():
-            if arguments.get(mask_name) is None and arguments.get(name) is not None:
-                masks = tree.map_structure(get_keras_mask, arguments[name])
-                if any(mask is not None for mask in tree.flatten(masks)):
-                    kwargs[mask_name] = masks
+        self._fill_masks(arguments, kwargs)
         previous = tree.map_structure(get_keras_mask, first)
-        symbolic = engine.computes and any_symbolic((args, kwargs))
-        return self._run(engine, args, kwargs, first, previous, training, symbolic)
+        if not (engine.computes and any_symbolic((args, kwargs))):
+            given = None
+        elif not given and len(args) == 1 and isinstance(args[0], KerasTensor):
+            given = {**kwargs, "mask": kwargs.get("mask")} if signature.has_mask else kwargs
+        return self._run(engine, args, kwargs, first, previous, training, given)
+
+    def _fill_masks(self, arguments: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        """Add the masks of the tensors that are given.
+
+        `mask` is that of a tensor, or of a structure of them, given alone: beside initial states, say,
+        it takes no part, as in Keras. Pass it by its name there.
+        """
+        for name, mask_name in self._call_signature.masks.items():
+            if arguments.get(mask_name) is not None or arguments.get(name) is None:
+                continue
+            masks = tree.map_structure(get_keras_mask, arguments[name])
+            if all(mask is None for mask in tree.flatten(masks)):
+                continue
+            if mask_name != "mask" or sum(map(_holds_tensors, arguments.values())) == 1:
+                kwargs[mask_name] = masks
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -529,9 +555,13 @@ class Layer(Operation):
         first: Any,
         previous_mask: Any,
         training: bool | None,
-        symbolic: bool,
+        recorded: dict[str, Any] | None = None,
     ) -> Any:
-        """`call` within what holds during it: training, autocasting, the path of what it makes."""
+        """`call` within what holds during it: training, autocasting, the path of what it makes.
+
+        On symbolic tensors the call becomes a node; `recorded` is what it has by name. What Cornu
+        fills in (training, masks) stands in files for a call on a tensor alone, as in Keras's.
+        """
         outer = (context.training, context.autocast, context.calling)
         if not context.calling:
             self._clear_losses()
@@ -540,8 +570,8 @@ class Layer(Operation):
         context.calling = True
         context.autocast = self._autocast_dtype(outer[1])
         try:
-            if symbolic:
-                outputs = self.symbolic_call(*args, **kwargs)
+            if recorded is not None:
+                outputs = self._record(args, recorded, self.compute_output_spec(*args, **kwargs))
             elif self._layers or not self.built:
                 with naming.NameScope(self.name, caller=self):
                     outputs = self.call(*args, **kwargs)
@@ -607,15 +637,6 @@ class Layer(Operation):
         except AttributeError:
             return
         error.add_note(f"Raised in the layer {self.path!r} ({type(self).__name__}).")
-
-    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
-        """Infer the outputs' specs and record the call as a node."""
-        outputs = self.compute_output_spec(*args, **kwargs)
-        if self._call_signature.has_mask and "mask" not in kwargs:
-            arguments = self._call_signature.bind(args, kwargs)
-            if len(shapes_of(arguments)) == 1 and "mask" not in arguments:
-                kwargs["mask"] = None  # files say so
-        return self._record(args, kwargs, outputs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """The shapes and dtypes of the outputs, as KerasTensors.
@@ -879,6 +900,10 @@ def _gather(
 
 def _given_by_position(signature: CallSignature, args: tuple[Any, ...], name: str) -> bool:
     return name in list(signature.parameters)[: len(args)]
+
+
+def _holds_tensors(value: Any) -> bool:
+    return any(hasattr(leaf, "shape") for leaf in tree.flatten(value))
 
 
 def _as_spec(x: Any) -> Any:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .. import constraints, initializers, ops, regularizers
+from ..core.dtypes import standardize_dtype
 from ..core.serialization import deserialize_keras_object
 from ._input_spec import InputSpec
 from ._layer import Layer
+
+#: What moments are not taken in: float32 is then.
+_HALF = ("float16", "bfloat16")
 
 
 class _ScaleAndCenter(Layer):
@@ -156,8 +160,9 @@ class BatchNormalization(_ScaleAndCenter):
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """The normalized inputs."""
-        dtype = inputs.dtype
-        x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
+        given = standardize_dtype(inputs.dtype)
+        dtype = "float32" if given in _HALF else given
+        x = inputs if dtype == given else ops.cast(inputs, dtype)
         if training and self.trainable:
             mean, variance = self._moments(x, mask)
             outputs = self._renormalized(x, mean, variance) if self.renorm else None
@@ -173,11 +178,11 @@ class BatchNormalization(_ScaleAndCenter):
         if outputs is None:
             outputs = ops.batch_normalization(
                 x,
-                mean=ops.cast(mean, x.dtype),
-                variance=ops.cast(variance, x.dtype),
+                mean=ops.cast(mean, dtype),
+                variance=ops.cast(variance, dtype),
                 axis=self.axis,
-                offset=None if self.beta is None else ops.cast(self.beta, x.dtype),
-                scale=None if self.gamma is None else ops.cast(self.gamma, x.dtype),
+                offset=None if self.beta is None else ops.cast(self.beta, dtype),
+                scale=None if self.gamma is None else ops.cast(self.gamma, dtype),
                 epsilon=self.epsilon,
             )
         return ops.cast(outputs, self.compute_dtype)
@@ -389,7 +394,9 @@ class GroupNormalization(_ScaleAndCenter):
         rank = len(inputs.shape)
         axis = self.axis % rank
         channels = inputs.shape[axis]
-        x = ops.cast(inputs, "float32") if inputs.dtype in ("float16", "bfloat16") else inputs
+        x = inputs
+        if standardize_dtype(x.dtype) in _HALF:
+            x = ops.cast(x, "float32")
         sizes = list(ops.shape(x))
         grouped = [*sizes[:axis], self.groups, channels // self.groups, *sizes[axis + 1 :]]
         x = ops.reshape(x, grouped)

@@ -409,13 +409,11 @@ def _call_from_config(operation: Operation, node: Any, made: dict[str, Operation
                 raise _NotMadeYetError
             return nodes[node_index].outputs[tensor_index]
         if isinstance(value, dict) and ("class_name" in value or "__ellipsis__" in value):
-            if value.get("class_name") in ("__tuple__", "__slice__"):
-                return deserialize_keras_object(_resolved(value, read))
             return deserialize_keras_object(value)
         if isinstance(value, dict):
             return {key: read(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [read(item) for item in value]
+        if isinstance(value, (list, tuple)):
+            return type(value)(read(item) for item in value)
         return value
 
     try:
@@ -428,12 +426,6 @@ def _call_from_config(operation: Operation, node: Any, made: dict[str, Operation
         args[1] = tuple(args[1])
     operation(*args, **kwargs)
     return True
-
-
-def _resolved(value: Any, read: Any) -> Any:
-    if value.get("class_name") == "__tuple__":
-        return {**value, "config": value["config"]} if "config" in value else value
-    return value
 
 
 def _same(x: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
+from ..engines import get, use
 from ..layers._layer import Layer
 from ..training._trainer import Trainer
 
@@ -52,6 +53,38 @@ class Model(Trainer, Layer):
             f"The model {type(self).__name__} must have a method `call`. Received: none. Define "
             "`call(self, inputs)`, or make the model by `Model(inputs, outputs)`."
         )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model on tensors, on the engine that it was moved to."""
+        if self.home is None:
+            return super().__call__(*args, **kwargs)
+        with use(self.home):
+            return super().__call__(*args, **kwargs)
+
+    def to(self, engine: str) -> Self:
+        """Move the model to an engine, where it stays whichever is current elsewhere.
+
+        Weights, the optimizer's state, metrics and the state of random generators come along. The
+        model is neither rebuilt nor compiled again by hand.
+
+        Args:
+            engine: The engine's name, such as `"torch"`.
+
+        Raises:
+            ValueError: If there is no such engine.
+
+        >>> import numpy as np
+        >>> from cornu import Sequential, layers
+        >>> model = Sequential([layers.Dense(2)]).to("numpy")
+        >>> type(model(np.ones((1, 3), "float32"))).__module__
+        'numpy'
+        """
+        target = get(engine)
+        self.home = engine
+        for variables in self._state_groups().values():
+            for variable in variables:
+                variable.move_to(target)
+        return self
 
     @property
     def layers(self) -> list[Layer]:

@@ -7,7 +7,6 @@ codes. With interactive logging disabled they go to the logger `cornu`.
 from __future__ import annotations
 
 import atexit
-import logging
 import math
 import sys
 from collections.abc import Iterable, Mapping
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-logger = logging.getLogger("cornu")
-
 #: Seconds between two drawings of a live line: a drawing costs about a millisecond.
 INTERVAL = 0.1
 WIDTH = 20
+#: How narrow the bar becomes before metrics go to a row below.
+MIN_WIDTH = 5
 
 
 class Progress:
@@ -104,20 +103,22 @@ class Progress:
             _forget_shown(self)
 
     def line(self, step: int, values: Mapping[str, Any], finished: bool) -> Text:
-        """The line: title, bar, steps, time, metrics."""
+        """The line: title, bar, steps, time, metrics; those that don't fit stand in rows below."""
         from rich.text import Text
 
         time = self._time(step, finished)
+        metrics = _metrics(values)
         if not self._shows_live:
             fields = [self.title, self._count(step), *time.split(" ")]
-            return Text(" - ".join(filter(None, fields))).append(_metrics(values))
+            return Text(" - ".join([*filter(None, fields), *(text.plain for text in metrics)]))
         head = Text(self.title, style="bold")
         tail = Text(self._count(step), style="bold").append(f" {time}", style="not bold")
-        tail.append(_metrics(values))
-        room = _console().width - len(head) - len(tail) - 2
-        # A line that is too long in any case is broken, and keeps its bar.
-        bar = _bar(step, self.target, min(self.width, room) if room >= 5 else self.width)
-        return Text(" ").join(part for part in (head, bar, tail) if part.plain)
+        indent = len(head) + 1 if head else 0
+        room = _console().width - indent
+        first, *below = _in_rows([tail, *metrics], room, room - MIN_WIDTH - 1)
+        bar = _bar(step, self.target, max(0, min(self.width, room - len(first) - 1)))
+        line = Text(" ").join(part for part in (head, bar, first) if part.plain)
+        return Text("\n" + " " * indent).join([line, *below])
 
     def _count(self, step: int) -> str:
         return f"{step}/{'Unknown' if self.target is None else self.target}"
@@ -226,7 +227,9 @@ def say(message: str) -> None:
     if is_interactive_logging_enabled():
         print(message, file=sys.stdout, flush=True)
     else:
-        logger.info(message)
+        import logging
+
+        logging.getLogger("cornu").info(message)
 
 
 def format_value(value: Any) -> str:
@@ -267,14 +270,28 @@ def format_step_time(seconds: float, unit: str) -> str:
     return f"{seconds * 1e6:.0f}us/{unit}"
 
 
-def _metrics(values: Mapping[str, Any]) -> Text:
+def _metrics(values: Mapping[str, Any]) -> list[Text]:
     from rich.text import Text
 
-    text = Text(style="not bold")
-    for name, value in values.items():
-        shown = format_value(value)
-        text.append(f" - {name}: ").append(shown, style="bold red" if "nan" in shown else "")
-    return text
+    shown = {name: format_value(value) for name, value in values.items()}
+    return [
+        Text(f"{name}: ", style="not bold").append(text, style="bold red" if "nan" in text else "")
+        for name, text in shown.items()
+    ]
+
+
+def _in_rows(parts: list[Text], room: int, first_room: int) -> list[Text]:
+    """The parts, joined by dashes, in rows no wider than there is room for."""
+    from rich.text import Text
+
+    rows = [parts[0]]
+    for part in parts[1:]:
+        joined = Text(" - ", style="not bold").join([rows[-1], part])
+        if len(joined) <= (room if len(rows) > 1 else first_room):
+            rows[-1] = joined
+        else:
+            rows.append(part)
+    return rows
 
 
 def _bar(step: int, target: int | None, width: int) -> Text:

@@ -6,6 +6,7 @@ from ..config import enable_interactive_logging as enable_interactive_logging
 from ..config import is_interactive_logging_enabled as is_interactive_logging_enabled
 from ..core.dtypes import standardize_dtype as standardize_dtype
 from ..core.keras_tensor import is_keras_tensor as is_keras_tensor
+from ..core.operation import get_source_inputs as get_source_inputs
 from ..core.seeding import set_random_seed as set_random_seed
 from ..core.serialization import CustomObjectScope as CustomObjectScope
 from ..core.serialization import custom_object_scope as custom_object_scope
@@ -18,8 +19,11 @@ from ..core.serialization import serialize_keras_object as serialize_keras_objec
 from ..training._data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from ..training._data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from ..training._progress import Progbar as Progbar
+from ._config import Config as Config
 from ._labels import normalize as normalize
 from ._labels import to_categorical as to_categorical
 from ._pydataset import PyDataset as PyDataset
+from ._sequences import pad_sequences as pad_sequences
+from ._splitting import split_dataset as split_dataset
 
 Sequence = PyDataset

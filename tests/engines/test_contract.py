@@ -618,11 +618,11 @@ def test_every_primitive_that_is_a_function_of_tensors_has_rows() -> None:
         "abstractmethod bodies cond while_loop scan vectorized_map custom_gradient jvp vjp "
         "value_and_grad compile compose remat eval_shape device synchronize container read write "
         "stand_in convert_to_tensor convert_to_numpy is_tensor dtype_of shape_of weak_type "
-        "canonical_dtype name native trains computes overrides qr svd eigh eig patches spread "
-        "slice_axis"
+        "canonical_dtype name native trains computes overrides refused from_dlpack received qr "
+        "svd eigh eig patches spread slice_axis"
     )
     rest = public(vars(Engine)) - set(ROWS) - set(others.split())
-    assert {name for name in rest if not name.startswith("random_")} == set()
+    assert rest == {"random_gamma", "random_binomial"}
 
 
 def test_numpy_convolves_large_batches_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -661,32 +661,15 @@ def test_random_numbers(engine: Any) -> None:
         key = engine.convert_to_tensor(np.array([seed, 7], "uint32"))
         return engine.convert_to_numpy(getattr(engine, name)(key, *args))
 
-    for dtype in ("float32", "float16", "bfloat16"):
-        x = numbers("random_uniform", (200, 100), dtype)
-        assert x.dtype.name == dtype and x.shape == (200, 100)
-        x = x.astype("float64")
-        assert x.min() >= 0 and x.max() < 1
-        assert abs(x.mean() - 0.5) < 0.02 and abs(x.var() - 1 / 12) < 0.01
-        x = numbers("random_normal", (200, 100), dtype).astype("float64")
-        assert abs(x.mean()) < 0.03 and abs(x.var() - 1) < 0.05
-    first = numbers("random_uniform", (5,), "float32")
-    assert np.array_equal(first, numbers("random_uniform", (5,), "float32"))
-    assert not np.array_equal(first, numbers("random_uniform", (5,), "float32", seed=2))
-    x = numbers("random_randint", (500,), -2, 3, "int32")
-    assert x.dtype == np.int32 and sorted(set(x.tolist())) == [-2, -1, 0, 1, 2]
-    assert numbers("random_randint", (4,), 0, 200, "uint8").dtype == np.uint8
     alpha = engine.convert_to_tensor([0.5, 4.0])
     x = numbers("random_gamma", (4000, 2), alpha, "float32")
     assert x.dtype == np.float32 and np.allclose(x.mean(0), [0.5, 4], atol=0.2) and x.min() >= 0
     trials, chance = engine.convert_to_tensor([3.0, 50.0]), engine.convert_to_tensor(0.3)
     x = numbers("random_binomial", (4000, 2), trials, chance, "int32")
     assert x.dtype == np.int32 and np.allclose(x.mean(0), [0.9, 15], atol=0.4) and x.max() <= 50
-    image = engine.convert_to_tensor(np.arange(40).reshape(2, 20).astype("int32"))
-    x = numbers("random_permutation", image, 1)
-    assert sorted(x[0].tolist()) == list(range(20)) and np.array_equal(x[0] + 20, x[1])
-    assert x[0].tolist() != list(range(20))
-    keys = numbers("random_split", 50)
-    assert keys.shape == (50, 2) and keys.dtype == np.uint32 and len({*map(tuple, keys)}) == 50
+    first = numbers("random_gamma", (5, 2), alpha, "float32")
+    assert np.array_equal(first, numbers("random_gamma", (5, 2), alpha, "float32"))
+    assert not np.array_equal(first, numbers("random_gamma", (5, 2), alpha, "float32", seed=2))
 
 
 # ------------------------------------------------------------------ conversion

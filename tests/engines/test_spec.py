@@ -280,23 +280,20 @@ ROWS = [
     *table("rfft", (T(BATCH, 6),), jnp.fft.rfft),
     *table("rfft", (T(2, TIME),), jnp.fft.rfft),
     *table("irfft", (T(BATCH, 4, **COMPLEX), 6), lambda x, n: jnp.fft.irfft(x, n)),
-    *table("random_uniform random_normal", (KEY, (BATCH, 3), "float16"), jax.random.normal),
-    *table("random_randint", (KEY, (BATCH,), 0, 9, "int32"), jax.random.randint),
     *table("random_gamma", (KEY, (BATCH, 3), T(3), "float32"), lambda k, s, a, d: jnp.zeros(s, d)),
     *table(
         "random_binomial",
         (KEY, (2, 3), T(3), T(), "float32"),
         lambda k, shape, n, p, dtype: jnp.zeros(shape, dtype),
     ),
-    *table("random_permutation", (KEY, X, 1), lambda key, x, axis: x),
-    *table("random_split", (KEY, 4), lambda key, count: jnp.zeros((count, 2), "uint32")),
 ]
 
 #: Primitives that are no rule of shapes or have tests of their own below.
 OTHERS = (
     "convert_to_tensor convert_to_numpy is_tensor dtype_of shape_of weak_type canonical_dtype device "
     "synchronize container read write stand_in cond while_loop scan vectorized_map custom_gradient "
-    "value_and_grad vjp jvp compile compose remat eval_shape slice_axis patches spread"
+    "value_and_grad vjp jvp compile compose remat eval_shape slice_axis patches spread "
+    "from_dlpack received"
 )
 
 

@@ -109,6 +109,14 @@ def ops_in_the_graph(k: ModuleType) -> Built:
 
 
 @row
+def operators_in_the_graph(k: ModuleType) -> Built:
+    x = k.Input((4,))
+    y = k.ops.divide(1.0 / (x * x + 1.0), 2.0) + x / 3.0 - x // 2.0 + 1.5 % (x + 9.0) - (x % 2.0)
+    y = k.ops.where((x > 0) & (x <= 1) | ~(y < 2), -(y**2.0), abs(y) - 2.0**x)
+    return k.Model(x, [y @ k.ops.transpose(y), x != y]), data(8, 4)
+
+
+@row
 def frozen(k: ModuleType) -> Built:
     la = k.layers
     model = k.Sequential([k.Input((4,)), la.Dense(3, trainable=False), la.BatchNormalization()])

@@ -545,9 +545,9 @@ def test_nobody_who_looks_nothing_fetched() -> None:
 # ----------------------------------------------------------------------------------- progress
 
 
-def terminal(monkeypatch: Any) -> io.StringIO:
+def terminal(monkeypatch: Any, width: int = 120) -> io.StringIO:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=120, legacy_windows=False)
+    console = Console(file=out, force_terminal=True, width=width, legacy_windows=False)
     monkeypatch.setattr(rich, "get_console", lambda: console)
     return out
 
@@ -591,6 +591,36 @@ def test_live_line(monkeypatch: Any) -> None:
     assert len(finished) == 2 and "Epoch 2/2" in finished[1] and "━" * 20 in finished[1]
     assert "1/3" in text and "\x1b[1;31mnan" in text
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h")  # the cursor is shown again
+
+
+@pytest.mark.parametrize(
+    ("width", "rows"),
+    [
+        (120, ["Epoch 1/2 {20} 3/3 0s Xs/step - accuracy: 0.9123 - loss: 0.5000 - val_loss: nan"]),
+        (
+            72,
+            ["Epoch 1/2 {5,20} 3/3 0s Xs/step - accuracy: 0.9123 - loss: 0.5000", "val_loss: nan"],
+        ),
+        (
+            48,
+            ["Epoch 1/2 {5,20} 3/3 0s Xs/step", "accuracy: 0.9123 - loss: 0.5000", "val_loss: nan"],
+        ),
+    ],
+)
+def test_a_narrow_terminal_breaks_a_line_between_metrics(
+    width: int, rows: list[str], monkeypatch: Any
+) -> None:
+    terminal(monkeypatch, width)
+    progress = Progress(3, "Epoch 1/2")
+    progress.update(1)
+    line = progress.line(3, {"accuracy": 0.91234, "loss": 0.5, "val_loss": NAN}, finished=True)
+    progress.finish(3)
+    found = line.plain.split("\n")
+    assert all(len(row) <= width for row in found)
+    patterns = [re.sub(r"{(\d+(,\d+)?)}", r"━{\1}", row).replace("X", r"\d+[mu]?") for row in rows]
+    for pattern, row in zip(patterns, found, strict=True):
+        assert re.fullmatch(pattern, row.strip()), (pattern, row)
+    assert all(row.startswith(" " * 10) for row in found[1:])  # below the bar
 
 
 def test_live_line_is_drawn_ten_times_a_second(monkeypatch: Any) -> None:

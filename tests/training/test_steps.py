@@ -221,6 +221,27 @@ def test_an_output_that_was_frozen_learns_after_a_new_compile() -> None:
     assert losses[-1] < losses[0]
 
 
+def test_a_frozen_normalization_without_weights_keeps_its_averages() -> None:
+    """`trainable` alone makes another step, also of a layer that has nothing to train."""
+    models = [
+        k.Sequential([k.Input((6,)), k.layers.BatchNormalization(scale=False, center=False)])
+        for k in (cornu, keras)
+    ]
+    for model in models:
+        model.compile("sgd", "mse")
+        model.fit(X, X, **QUIET)
+        before = [np.array(w) for w in model.get_weights()]
+        model.layers[0].trainable = False
+        model.compile("sgd", "mse")
+        model.fit(X, X, **QUIET)
+        for old, new in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
+    ours = models[0]
+    ours.layers[0].trainable = True  # without another `compile`
+    ours.fit(X, X, **QUIET)
+    assert all((a != b).all() for a, b in zip(before, ours.get_weights(), strict=True))
+
+
 # --------------------------------------------------------------------- randomness
 
 
@@ -265,6 +286,28 @@ def test_evaluation_and_prediction_drop_nothing() -> None:
     first, second = (model.predict(X, verbose=0) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert model.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
+
+
+class Noisy(cornu.layers.Layer):
+    """A layer that draws in every call."""
+
+    def __init__(self, own: bool) -> None:
+        super().__init__()
+        self.seed = cornu.random.SeedGenerator(3) if own else None
+
+    def call(self, x: Any) -> Any:
+        return x + cornu.random.normal(ops.shape(x), seed=self.seed)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["its own seed", "no seed"])
+def test_what_draws_in_prediction_draws_anew_each_time(own: bool) -> None:
+    """Generators count as constant in `predict` and `evaluate` until a step draws from them."""
+    model = cornu.Sequential([cornu.Input((6,)), Noisy(own), cornu.layers.Dropout(0.5)])
+    model.compile("sgd", "mse")
+    found = [model.predict(X[:4], verbose=0) for _ in range(3)]
+    found += [model.predict(X[:4], batch_size=4) for _ in range(2)]
+    assert len({array.tobytes() for array in found}) == 5
+    assert len({model.evaluate(X, X, verbose=0) for _ in range(3)}) == 3
 
 
 # -------------------------------------------------------------------- compilation

@@ -1,0 +1,126 @@
+"""The fast path of a layer's call, against the plain one; what users' arrays are kept apart from."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cornu
+from cornu import layers, ops
+from cornu.core.masks import get_keras_mask, set_keras_mask
+from cornu.engines import current
+from tests.engines_tested import ENGINES
+
+X = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
+
+
+class Seen(layers.Layer):
+    """A layer that notes what its call was given."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.dense = layers.Dense(3)
+        self.seen: dict[str, Any] = {}
+
+    def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
+        dtype = cornu.backend.standardize_dtype(x.dtype)
+        self.seen.update(training=training, masked=mask is not None, dtype=dtype)
+        return self.dense(x)
+
+
+class Open(layers.Layer):
+    """A layer whose call takes anything by name."""
+
+    def call(self, x: Any, **options: Any) -> Any:
+        return x * len(options)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_fast_call_is_the_plain_call(engine: str) -> None:
+    cases = itertools.product(
+        ("float32", "mixed_bfloat16"),
+        (False, True),
+        ({}, {"training": True}, {"training": False}, {"training": None}),
+    )
+    with cornu.backend.use(engine):
+        for policy, masked, named in cases:
+            layer = Seen(dtype=policy)
+            layer(X)
+            tensor = ops.convert_to_tensor(X.copy())
+            if masked:
+                set_keras_mask(tensor, ops.convert_to_tensor(X[:, 0] > 0))
+            fast, *plain = (
+                outcome(layer, layer(tensor, **named)),
+                outcome(layer, layer._call_on_arguments(current(), (tensor,), dict(named))),
+                outcome(layer, layer(x=tensor, **named)),
+            )
+            assert fast[1] == {
+                "training": bool(named.get("training")),
+                "masked": masked,
+                "dtype": "bfloat16" if policy == "mixed_bfloat16" else "float32",
+                "passed on": masked,
+            }
+            for output, seen in plain:
+                np.testing.assert_array_equal(output, fast[0])
+                assert seen == fast[1]
+
+
+def outcome(layer: Seen, output: Any) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
+    """What a call gave, and what the layer's `call` was given."""
+    seen = {**layer.seen, "passed on": get_keras_mask(output) is not None}
+    return ops.convert_to_numpy(output).astype("float32"), seen
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_arrays_are_tensors_to_a_layer(engine: str) -> None:
+    with cornu.backend.use(engine):
+        layer = layers.Dense(3)
+        expected = ops.convert_to_numpy(layer(ops.convert_to_tensor(X)))
+        np.testing.assert_array_equal(ops.convert_to_numpy(layer(X)), expected)
+        wide = layer(X.astype("float64"))
+        np.testing.assert_allclose(ops.convert_to_numpy(wide), expected, rtol=1e-5, atol=1e-5)
+        assert cornu.backend.standardize_dtype(wide.dtype) == "float32"
+        with pytest.raises(ValueError, match=r"size 5 along axis -1, not 4"):
+            layer(X[:, :4])
+
+
+def test_training_goes_to_a_call_that_takes_anything() -> None:
+    layer = Open()
+    assert float(ops.sum(layer(np.ones(2, "float32"), training=True))) == 2.0
+    assert float(ops.sum(layer(np.ones(2, "float32")))) == 0.0
+
+
+def test_training_holds_within_a_call() -> None:
+    inner = Seen()
+    outer = layers.Lambda(lambda x: inner(x))
+    for training in (True, False):
+        outer(ops.convert_to_tensor(X), training=training)
+        assert inner.seen["training"] is training
+
+
+def aligned(*shape: int) -> np.ndarray[Any, Any]:
+    """An array whose memory an engine could use as its own: it begins at a multiple of 64 bytes."""
+    size = int(np.prod(shape)) * 4
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view("float32").reshape(shape)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("shape", [(4, 5), (512, 512)])
+def test_a_tensor_does_not_share_the_callers_memory(engine: str, shape: tuple[int, int]) -> None:
+    array = aligned(*shape)
+    with cornu.backend.use(engine):
+        tensors = [ops.convert_to_tensor(array), ops.convert_to_tensor([array, array])]
+        array[...] = 1
+        if engine != "numpy":
+            assert [float(ops.max(tensor)) for tensor in tensors] == [0.0, 0.0]
+        dense = layers.Dense(2, use_bias=False)
+        expected = ops.convert_to_numpy(dense(array))
+        output = dense(array)
+        array[...] = 7
+        np.testing.assert_array_equal(ops.convert_to_numpy(output), expected)

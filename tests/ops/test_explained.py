@@ -1,0 +1,92 @@
+"""An engine's own errors: told in the words of the spec engine where that refuses the call too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cornu
+from cornu import engines, ops
+from tests.engines_tested import ENGINES
+
+X = np.ones((2, 3), "float32")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_text_on_every_engine(engine: str) -> None:
+    calls = {
+        r"Shapes must broadcast in `add`. Received: x1.shape=\(2, 3\), x2.shape=\(4, 5\)": (
+            lambda: ops.add(X, np.ones((4, 5), "float32"))
+        ),
+        r"in `matmul`. Received: x1.shape=\(2, 3\), x2.shape=\(2, 3\)": lambda: ops.matmul(X, X),
+        r"in `reshape`. Received: x.shape=\(2, 3\), target.shape=\(4, 5\)": (
+            lambda: ops.reshape(X, (4, 5))
+        ),
+        r"in `concatenate`. Received: shapes=\[\(2, 3\), \(5, 5\)\]": (
+            lambda: ops.concatenate([X, np.ones((5, 5), "float32")])
+        ),
+        r"in `multiply`. Received: x1.shape=\(2, 3\), x2.shape=\(2,\)": (
+            lambda: cornu.Variable(X) * cornu.Variable([1.0, 2.0])
+        ),
+    }
+    with engines.use(engine):
+        for text, call in calls.items():
+            with pytest.raises(ValueError, match=text) as caught:
+                call()
+            assert caught.value.__cause__ is not None  # the engine's own words
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The NumPy engine with an addition that fails, in a class of error that is the engine's own."""
+
+    class OutOfLuckError(Exception):
+        pass
+
+    def add(x1: Any, x2: Any) -> Any:
+        raise OutOfLuckError("code 17")
+
+    engine = engines.get("numpy")
+    monkeypatch.setattr(engine, "add", add, raising=False)
+    with engines.use(engine):
+        yield OutOfLuckError
+
+
+def test_an_error_of_another_class(broken: type[Exception]) -> None:
+    with pytest.raises(ValueError, match="Shapes must broadcast") as caught:
+        ops.add(X, np.ones((4, 5), "float32"))
+    assert isinstance(caught.value.__cause__, broken)
+
+
+def test_an_error_that_is_not_the_callers_stays(broken: type[Exception]) -> None:
+    with pytest.raises(broken, match="code 17"):
+        ops.add(X, X)
+
+
+@pytest.mark.parametrize("engine", ["jax", "numpy"])
+def test_users_functions_run_once(engine: str) -> None:
+    calls: list[int] = []
+
+    def fails(x: Any) -> Any:
+        calls.append(1)
+        raise ValueError("the user's own")
+
+    with engines.use(engine):
+        for call in (
+            lambda: ops.cond(True, lambda: fails(X), lambda: X),
+            lambda: ops.vectorized_map(fails, X),
+            lambda: ops.map(fails, X),
+            lambda: ops.switch(0, [fails, fails], X),
+        ):
+            calls.clear()
+            with pytest.raises(ValueError, match="the user's own"):
+                call()
+            assert calls == [1]
+
+
+@pytest.mark.parametrize("engine", ["jax", "numpy"])
+def test_an_index_error_stays_one(engine: str) -> None:
+    with engines.use(engine), pytest.raises(IndexError):
+        ops.get_item(X, 5)

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
-from ..engines import get, use
+from ..engines import get
 from ..layers._layer import Layer
-from ..training._trainer import Trainer
+from ..training._trainer import Trainer, at_home
 
 
 class Model(Trainer, Layer):
@@ -54,12 +54,7 @@ class Model(Trainer, Layer):
             "`call(self, inputs)`, or make the model by `Model(inputs, outputs)`."
         )
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model on tensors, on the engine that it was moved to."""
-        if self.home is None:
-            return super().__call__(*args, **kwargs)
-        with use(self.home):
-            return super().__call__(*args, **kwargs)
+    __call__ = at_home(Layer.__call__)
 
     def to(self, engine: str) -> Self:
         """Move the model to an engine, where it stays whichever is current elsewhere.
@@ -68,7 +63,7 @@ class Model(Trainer, Layer):
         model is neither rebuilt nor compiled again by hand.
 
         Args:
-            engine: The engine's name, such as `"torch"`.
+            engine: The engine's name, such as `"numpy"`.
 
         Raises:
             ValueError: If there is no such engine.

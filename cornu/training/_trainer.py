@@ -40,7 +40,7 @@ else:
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def _at_home(method: Method) -> Method:
+def at_home(method: Method) -> Method:
     """The method of a model, run on the engine that the model was moved to."""
 
     @functools.wraps(method)
@@ -414,7 +414,7 @@ class Trainer(_Base):
 
     # -------------------------------------------------------------------- fit
 
-    @_at_home
+    @at_home
     def fit(
         self,
         x: Any = None,
@@ -554,7 +554,7 @@ class Trainer(_Base):
 
         return validate
 
-    @_at_home
+    @at_home
     def evaluate(
         self,
         x: Any = None,
@@ -617,7 +617,7 @@ class Trainer(_Base):
         first = {name: logs[name] for name in names if name in logs}
         return list({**first, **dict(sorted(logs.items()))}.values())
 
-    @_at_home
+    @at_home
     def predict(
         self,
         x: Any,
@@ -670,7 +670,7 @@ class Trainer(_Base):
 
     # -------------------------------------------------------------- one batch
 
-    @_at_home
+    @at_home
     def train_on_batch(
         self,
         x: Any,
@@ -686,7 +686,7 @@ class Trainer(_Base):
         self.reset_metrics()
         return self._on_batch(self.make_train_function()([data]), return_dict)
 
-    @_at_home
+    @at_home
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -697,7 +697,7 @@ class Trainer(_Base):
         self.reset_metrics()
         return self._on_batch(self.make_test_function()([data]), return_dict)
 
-    @_at_home
+    @at_home
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch, as NumPy arrays."""
         (data,) = _one_batch(x, None, None, None)

@@ -40,6 +40,11 @@ class VariableState:
         engine = current()
         return _values(engine, self.changing), _values(engine, self.constant)
 
+    def containers(self) -> tuple[list[Any], list[Any]]:
+        """What the variables hold on the current engine; the same as long as somebody holds it too."""
+        engine = current()
+        return _containers(engine, self.changing), _containers(engine, self.constant)
+
     @contextmanager
     def bound(
         self, changing: Sequence[Any], constant: Sequence[Any]
@@ -69,13 +74,15 @@ def _unique(variables: Sequence[Variable]) -> list[Variable]:
     return list({id(variable): variable for variable in variables}.values())
 
 
-def _values(engine: Engine, variables: list[Variable]) -> list[Any]:
-    read, values = engine.read, []
+def _containers(engine: Engine, variables: list[Variable]) -> list[Any]:
     for variable in variables:
         if variable._engine is not engine:
             variable.move_to(engine)
-        values.append(read(variable._container))
-    return values
+    return [variable._container for variable in variables]
+
+
+def _values(engine: Engine, variables: list[Variable]) -> list[Any]:
+    return [engine.read(container) for container in _containers(engine, variables)]
 
 
 class CompiledStep:

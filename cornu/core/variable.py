@@ -6,6 +6,8 @@ is current. Initial values are drawn on the host, so making one compiles nothing
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,6 +73,7 @@ class Variable:
         self._constraint: Any = None
         self.overwrite_with_gradient = False
         self._engine: Engine | None = None
+        self._former: dict[Engine, Callable[[], Any]] = {}
         self._container: Any = initial_value(initializer, shape, dtype)
         self._dtype = standardize_dtype(self._container.dtype)
         self._shape: tuple[int, ...] = tuple(self._container.shape)
@@ -109,7 +112,17 @@ class Variable:
         value = self._container
         if self._engine is not None:
             value = engine.received(self._engine.read(value), self._engine)
-        self._container = engine.container(value, self._trainable)
+        self._place(engine, value)
+
+    def _place(self, engine: Engine, value: Any) -> None:
+        """Put the value in a container of an engine: the former one, where a function still holds it."""
+        former = self._former.get(engine, _nothing)()
+        if former is not None:
+            self._container = engine.write(former, value)
+        else:
+            self._container = engine.container(value, self._trainable)
+            if engine.in_place:
+                self._former[engine] = weakref.ref(self._container)
         self._engine = engine
 
     def assign(self, value: Any) -> Any:
@@ -135,8 +148,7 @@ class Variable:
         if engine is self._engine:
             self._container = engine.write(self._container, value)
         else:
-            self._container = engine.container(value, self._trainable)
-            self._engine = engine
+            self._place(engine, value)
 
     def assign_add(self, value: Any) -> Any:
         """Add to the value; returns the new one."""
@@ -161,6 +173,12 @@ class Variable:
 
     def __jax_array__(self) -> Any:
         return self.value
+
+    def __getattr__(self, name: str) -> Any:
+        """What the native container has beside, such as the `grad` of a torch parameter."""
+        if name.startswith("__") or "_container" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+        return getattr(self._container, name)
 
     # --- what it is
 
@@ -309,6 +327,10 @@ def _binary(name: str, variable: Variable, value: Any) -> Any:
     own = variable.value
     dtype = engine.dtype_of(own)
     return getattr(engine, name)(own, engine.convert_to_tensor(value, dtype))
+
+
+def _nothing() -> None:
+    pass
 
 
 def _callable_or_none(name: str, value: Any) -> Any:

@@ -37,6 +37,9 @@ class State(Protocol):
     def read(self) -> tuple[list[Tensor], list[Tensor]]:
         """The values that the changing and the constant variables hold now."""
 
+    def containers(self) -> tuple[list[Any], list[Any]]:
+        """What the changing and the constant variables hold, for an engine whose functions hold it."""
+
     def bound(
         self, changing: Sequence[Tensor], constant: Sequence[Tensor]
     ) -> AbstractContextManager[Callable[[], list[Tensor]]]:
@@ -74,6 +77,8 @@ class Engine(ABC):
     trains: ClassVar[bool] = True
     #: Whether tensors hold values; an engine of shapes or of a file format has none.
     computes: ClassVar[bool] = True
+    #: Whether `write` changes a container in place, so that functions may hold it.
+    in_place: ClassVar[bool] = False
     #: Whether ops may use the engine's own bodies instead of their default ones.
     overrides: ClassVar[bool] = True
     #: The ops and primitives that the engine can't do, by name, each with the reason.
@@ -233,6 +238,12 @@ class Engine(ABC):
     ) -> Callable[..., Any]:
         """An op's body as one native call; `static` are the positions of hashable arguments."""
         return body
+
+    def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:
+        """`f(*row)` for each row, of an `f` that computes element by element: an optimizer's rule.
+
+        An engine may do it for all rows in one call of each operation."""
+        return [f(*row) for row in rows]
 
     def remat(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """`f`, computed again during differentiation instead of kept in memory."""

@@ -15,6 +15,7 @@ from ..core.operation import constructor_signature
 from ..core.scopes import StatelessScope
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
+from ..engines import current
 from .schedules import LearningRateSchedule
 
 
@@ -62,6 +63,8 @@ class Optimizer:
     slots: ClassVar[tuple[str, ...]] = ()
     #: Slots that come after all others in files, each for all variables.
     late_slots: ClassVar[tuple[str, ...]] = ()
+    #: Whether the rule treats each element of a weight alone, so that weights may be updated together.
+    elementwise: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -275,14 +278,32 @@ class Optimizer:
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change one variable by its gradient."""
+        self._apply_rule([(gradient, variable)], learning_rate)
+
+    def _kind(self, variable: Variable) -> tuple[Any, ...]:
+        """What variables share that are updated together: the dtype, and which slots they have."""
         place = self._get_variable_index(variable)
-        slots = {name: kept[place] for name, kept in self._slots.items()}
-        values = {name: None if kept is None else kept.value for name, kept in slots.items()}
-        weight, *kept_values = self.rule(gradient, variable.value, learning_rate, **values)
-        variable.assign(weight)
-        for slot, value in zip(slots.values(), kept_values, strict=True):
-            if slot is not None:
-                slot.assign(value)
+        return variable._dtype, *(kept[place] is None for kept in self._slots.values())
+
+    def _apply_rule(self, pairs: Sequence[tuple[Any, Variable]], learning_rate: Any) -> None:
+        """The rule on several variables, of one dtype and with the same slots, in one call."""
+        names = list(self._slots)
+        places = [self._get_variable_index(variable) for _, variable in pairs]
+        slots = [[self._slots[name][place] for name in names] for place in places]
+        rows = [
+            (gradient, variable.value, *(None if kept is None else kept.value for kept in row))
+            for (gradient, variable), row in zip(pairs, slots, strict=True)
+        ]
+
+        def rule(gradient: Any, weight: Any, *kept: Any) -> tuple[Any, ...]:
+            return self.rule(
+                gradient, weight, learning_rate, **dict(zip(names, kept, strict=True))
+            )
+
+        for (_, variable), row, found in zip(pairs, slots, current().each(rule, rows), strict=True):
+            for place, value in zip((variable, *row), found, strict=True):
+                if place is not None:
+                    place.assign(value)
 
     def assign(self, variable: Variable, value: Any) -> None:
         """Set a variable, for an `update_step` of a user."""
@@ -383,9 +404,16 @@ class Optimizer:
         gradients = self._clipped([gradient for gradient, _ in pairs])
         rate = ops.cast(self._get_current_learning_rate(), "float32")
         self._decay(variables, rate)
-        for gradient, variable in zip(gradients, variables, strict=True):
-            dtype = variable._dtype
-            self.update_step(ops.cast(gradient, dtype), variable, ops.cast(rate, dtype))
+        cast = [ops.cast(g, v._dtype) for g, v in zip(gradients, variables, strict=True)]
+        if self.elementwise and type(self).update_step is Optimizer.update_step:
+            groups: dict[Any, list[tuple[Any, Variable]]] = {}
+            for gradient, variable in zip(cast, variables, strict=True):
+                groups.setdefault(self._kind(variable), []).append((gradient, variable))
+            for (dtype, *_), group in groups.items():
+                self._apply_rule(group, ops.cast(rate, dtype))
+        else:
+            for gradient, variable in zip(cast, variables, strict=True):
+                self.update_step(gradient, variable, ops.cast(rate, variable._dtype))
         for variable in variables:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))

@@ -441,6 +441,7 @@ class Lamb(Optimizer):
     """
 
     slots = ("momentum", "velocity")
+    elementwise = False
 
     def __init__(
         self,
@@ -484,6 +485,8 @@ class Adafactor(Optimizer):
         clip_threshold: The largest root mean square of a step.
         relative_step: Whether the learning rate falls as 1 / sqrt(t).
     """
+
+    elementwise = False
 
     def __init__(
         self,
@@ -563,6 +566,8 @@ class Muon(Optimizer):
         nesterov: Whether the gradient is looked at after the momentum's step.
         rms_rate: The root mean square of a step.
     """
+
+    elementwise = False
 
     def __init__(  # type: ignore[misc]  # the default of weight_decay differs
         self,

@@ -167,7 +167,7 @@ class Op:
         override = None
         if engine.overrides and not hasattr(Engine, self.slot):
             override = getattr(engine, self.slot, None)
-        body = self._prepared(engine, override or self.function)
+        body = self._prepared(engine, _or_default(override, self.function))
         if self.compose and engine.computes:
             body = engine.compose(body, self.static, self.name)
         engine.bodies[self] = body
@@ -390,6 +390,18 @@ _SHARED = ("core", "numpy", "nn", "linalg", "math")
 
 
 # --------------------------------------------------------------------- operands
+
+
+def _or_default(override: Any, body: Callable[..., Any]) -> Callable[..., Any]:
+    """An engine's own body, and the default one for arguments to which it says `NotImplemented`."""
+    if override is None:
+        return body
+
+    def chosen(*args: Any, **named: Any) -> Any:
+        result = override(*args, **named)
+        return body(*args, **named) if result is NotImplemented else result
+
+    return chosen
 
 
 def _kind(parameter: inspect.Parameter) -> str:

@@ -15,6 +15,9 @@ from .variable import Variable
 class ConstantWrittenError(Exception):
     """A step wrote variables that were declared constant, or not declared at all."""
 
+    #: An engine that runs steps in another way when they fail lets this one through.
+    stops_steps = True
+
     def __init__(self, variables: list[Variable]) -> None:
         super().__init__(f"written: {[variable.path for variable in variables]}")
         self.variables = variables

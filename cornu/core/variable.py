@@ -162,10 +162,14 @@ class Variable:
         """The value as a NumPy array."""
         if context.stateless is not None or (context.autocast is not None and self._casts):
             return np.asarray(current().convert_to_numpy(self.value))
+        return self.held()
+
+    def held(self) -> np.ndarray[Any, Any]:
+        """The value as it is stored, whatever a scope says; nothing moves to the current engine."""
         if self._engine is None:
             return np.array(self._container)
-        # Where it lies: reading moves nothing to the current engine.
-        return np.asarray(self._engine.convert_to_numpy(self._engine.read(self._container)))
+        host = self._engine.convert_to_numpy(self._engine.read(self._container))
+        return np.array(host) if self._engine.in_place else np.asarray(host)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         value = self.numpy()
@@ -176,6 +180,8 @@ class Variable:
 
     def __getattr__(self, name: str) -> Any:
         """What the native container has beside, such as the `grad` of a torch parameter."""
+        if name == "__tf_tensor__":  # how TensorFlow reads it, where the value is TensorFlow's
+            return getattr(current().convert_to_tensor(self.value), name)
         if name.startswith("__") or "_container" not in vars(self):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
         return getattr(self._container, name)

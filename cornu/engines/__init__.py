@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: Name: (module, class, what to install when the library is missing).
 BUILTIN = {
     "jax": ("cornu.engines.jax", "JaxEngine", "pip install jax"),
+    "torch": ("cornu.engines.torch", "TorchEngine", "pip install 'cornu[torch]'"),
     "numpy": ("cornu.engines.numpy", "NumpyEngine", "pip install numpy"),
     "spec": ("cornu.engines.spec", "SpecEngine", ""),
 }
@@ -72,6 +73,12 @@ def current_name() -> str:
     """The current engine's name, found without loading the engine."""
     engine = _thread.engine or _default
     return engine.name if engine is not None else configured_name()
+
+
+def module_type() -> type | None:
+    """The class of modules in the current engine's library; found without loading the engine."""
+    engine = _thread.engine or _default
+    return engine.module_type if engine is not None else None
 
 
 def get(name: str, overrides: bool = True) -> Engine:

@@ -79,6 +79,10 @@ class Engine(ABC):
     computes: ClassVar[bool] = True
     #: Whether `write` changes a container in place, so that functions may hold it.
     in_place: ClassVar[bool] = False
+    #: The class of modules in the engine's library, where it has one.
+    module_type: ClassVar[type | None] = None
+    #: Whether a model that is called on tensors should run as one compiled step.
+    whole_models: ClassVar[bool] = False
     #: Whether ops may use the engine's own bodies instead of their default ones.
     overrides: ClassVar[bool] = True
     #: The ops and primitives that the engine can't do, by name, each with the reason.
@@ -179,6 +183,18 @@ class Engine(ABC):
     def stand_in(self, variable: Any) -> Tensor:
         """What a variable (shape, dtype, path) reads as where tensors hold no values."""
         raise NotImplementedError(f"The {self.name} engine computes: it reads the variable itself.")
+
+    def shape_alone(self, name: str) -> None:  # noqa: B027  (values are there by then, or none ever are)
+        """Called by the body of an op that can't compute for unknown sizes, and gives the shape alone.
+
+        An engine whose values come later, when sizes are known, refuses it here."""
+
+    def module(
+        self, call: Callable[..., Any], variables: Mapping[str, Any], parts: Mapping[str, Any]
+    ) -> Any:
+        """A layer as an object of the library's own kind, `module_type`: what it calls, its variables, and
+        its sublayers as such objects."""
+        raise NotImplementedError(f"The library of the {self.name} engine has no modules.")
 
     # ------------------------------------------------------------ transforms
 

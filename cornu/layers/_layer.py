@@ -6,7 +6,7 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Operation, any_symbolic, config_arguments
 from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, context
 from ..core.variable import Variable
-from ..engines import Engine, current
+from ..engines import Engine, current, module_type
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
 from ._tracking import PLAIN, Tracker
@@ -119,6 +119,33 @@ class Layer(Operation):
     def __delattr__(self, name: str) -> None:
         self._tracker.drop(self.__dict__.get(name))
         super().__delattr__(name)
+
+    if not TYPE_CHECKING:  # or every name would be right
+
+        def __getattr__(self, name: str) -> Any:
+            """What the module of the engine's library has, such as `parameters` and `state_dict` on PyTorch."""
+            kind = None if name.startswith("_") else module_type()
+            if kind is None or not hasattr(kind, name):
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+            return getattr(self.native_module(), name)
+
+    def native_module(self) -> Any:
+        """The layer as a module of the current engine's library, over the same variables.
+
+        On PyTorch it is a `torch.nn.Module`, on TensorFlow a `tf.Module`: for use within other modules,
+        with the library's own optimizers, and to save in its formats. The layer must be built.
+
+        Raises:
+            NotImplementedError: If the library has no modules, as JAX and NumPy.
+        """
+        if not self.built:
+            raise ValueError(
+                "A layer has variables once it is built. Received: the layer "
+                f"{self.name!r}, not built. Call it on data first, or `build` it."
+            )
+        parts = {layer.name: layer.native_module() for layer in self._layers}
+        own = {variable.name: variable for variable in self._own_weights()}
+        return current().module(self.__call__, own, parts)
 
     def _owned(self, kind: str) -> list[Any]:
         owned: list[Any] = self._tracker.owned[kind]

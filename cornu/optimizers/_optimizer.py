@@ -296,9 +296,7 @@ class Optimizer:
         ]
 
         def rule(gradient: Any, weight: Any, *kept: Any) -> tuple[Any, ...]:
-            return self.rule(
-                gradient, weight, learning_rate, **dict(zip(names, kept, strict=True))
-            )
+            return self.rule(gradient, weight, learning_rate, **dict(zip(names, kept, strict=True)))
 
         for (_, variable), row, found in zip(pairs, slots, current().each(rule, rows), strict=True):
             for place, value in zip((variable, *row), found, strict=True):

@@ -1,0 +1,999 @@
+"""The PyTorch engine: eager tensors, on CPUs and GPUs; a compiled step is replayed as a graph of kernels.
+
+PyTorch lacks kernels for some dtypes, such as sums of uint32 or roots of float8. Those are computed
+in a wider dtype (`_wide`), which most look for only once a call has failed, so that it costs nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import optree
+import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils.checkpoint import checkpoint
+
+from . import get, loops, use
+from .contract import Axes, Engine, Pads, State, Tensor
+from .torch_graph import CompiledStep
+from .torch_lists import Group, together
+from .torch_opaque import opaque
+
+_HOST = get("numpy")
+_PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
+_DTYPES: dict[str, torch.dtype] = {
+    name: getattr(torch, name)
+    for name in (
+        "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 "
+        "complex64 complex128 float8_e4m3fn float8_e5m2"
+    ).split()
+}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_TENSORS = (torch.Tensor, Group)
+#: Where PyTorch has no kernel for a dtype: the one to compute in.
+_WIDER = {
+    torch.bool: torch.int32,
+    torch.uint8: torch.int32,
+    torch.uint16: torch.int32,
+    torch.int16: torch.int32,
+    torch.int8: torch.int32,
+    **dict.fromkeys((torch.uint32, torch.uint64, torch.int32), torch.int64),
+    **dict.fromkeys((torch.float16, torch.bfloat16), torch.float32),
+    **dict.fromkeys((torch.float8_e4m3fn, torch.float8_e5m2), torch.float32),
+}
+#: Dtypes that have next to no kernels. A step that is being recorded would not see that.
+_BARE = frozenset(
+    [torch.uint16, torch.uint32, torch.uint64, torch.float8_e4m3fn, torch.float8_e5m2]
+)
+_REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod"}
+
+
+class _Thread(threading.local):
+    #: Where this thread makes tensors; None for the engine's default.
+    device: torch.device | None = None
+    #: How many differentiations are going on, one inside of the other.
+    depth = 0
+
+
+_thread = _Thread()
+
+
+# ---------------------------------------------------------------- wider dtypes
+
+
+def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors, computed in a wider dtype where PyTorch has no kernel for theirs."""
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        if getattr(args[0], "dtype", None) not in _BARE:
+            try:
+                return function(*args)
+            except (NotImplementedError, RuntimeError):
+                if _narrow(args) not in _WIDER:
+                    raise
+        dtype = _narrow(args)
+        wide = _WIDER[dtype]
+        result = call(*(_cast_tree(arg, dtype, wide) for arg in args))
+        return _cast_tree(result, wide, dtype)
+
+    return call
+
+
+def _narrow(args: Any) -> torch.dtype:
+    """The dtype of the first tensor."""
+    return next(x.dtype for x in loops.flatten(args)[0] if isinstance(x, torch.Tensor))
+
+
+def _cast_tree(tree: Any, source: torch.dtype, target: torch.dtype) -> Any:
+    """Tensors of one dtype in another, also within tuples and lists."""
+    if isinstance(tree, torch.Tensor):
+        return tree.to(target) if tree.dtype == source else tree
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(_cast_tree(entry, source, target) for entry in tree)
+    return tree
+
+
+def _named(module: Any, names: str, **renamed: str) -> dict[str, Any]:
+    """Functions of a module by their names, as methods that have no use for the engine."""
+    functions = {name: getattr(module, name) for name in names.split()}
+    functions |= {name: getattr(module, theirs) for name, theirs in renamed.items()}
+    return {name: staticmethod(_wide(function)) for name, function in functions.items()}
+
+
+class TorchEngine(Engine):
+    """The primitives on `torch.Tensor`."""
+
+    name = "torch"
+    in_place: ClassVar[bool] = True
+    module_type: ClassVar[type | None] = torch.nn.Module
+
+    vars().update(
+        **_named(torch, "abs ceil floor round trunc sqrt rsqrt exp expm1 log log1p log2 log10"),
+        **_named(torch, "sin cos tan sinh cosh tanh sigmoid erf erfc erfinv lgamma i0 isnan isinf"),
+        **_named(torch, "isfinite logical_not bitwise_not logical_and logical_or logical_xor"),
+        **_named(torch, "add subtract multiply divide maximum minimum arctan2 nextafter"),
+        **_named(torch, "not_equal less less_equal greater greater_equal bitwise_and bitwise_or"),
+        **_named(torch, "bitwise_xor where", negative="neg", arcsin="asin", arccos="acos"),
+        **_named(torch, "", arctan="atan", arcsinh="asinh", arccosh="acosh", arctanh="atanh"),
+        **_named(torch, "flip", power="pow", equal="eq", concatenate="cat"),
+        **_named(torch, "", left_shift="bitwise_left_shift", right_shift="bitwise_right_shift"),
+        **_named(torch.linalg, "cholesky solve"),
+        **_named(torch.fft, "fft ifft"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._default_device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        tensors = {torch.Tensor, torch.nn.Parameter, Group, np.ndarray}
+        self.native = frozenset({*type(self).native, *tensors})
+
+    # ---------------------------------------------------------------- tensor
+
+    @property
+    def _device(self) -> torch.device:
+        return _thread.device or self._default_device
+
+    def convert_to_tensor(self, x: Any, dtype: str | None = None) -> Tensor:
+        if isinstance(x, torch.Tensor):
+            x = x if x.device == self._device or _thread.device is None else x.to(self._device)
+            return x if dtype is None or x.dtype == _DTYPES[dtype] else self.cast(x, dtype)
+        if isinstance(x, (list, tuple)) and any(map(_holds_tensors, x)):
+            items = [x if type(x) in _PYTHON else self.convert_to_tensor(x) for x in x]
+            wanted = dtype or next(_NAMES[x.dtype] for x in items if isinstance(x, torch.Tensor))
+            return torch.stack([self.convert_to_tensor(item, wanted) for item in items])
+        if type(x) in _PYTHON:
+            return torch.tensor(x, dtype=_DTYPES[dtype or _PYTHON[type(x)]], device=self._device)
+        return self._from_host(_HOST.convert_to_tensor(x, dtype))
+
+    def _from_host(self, x: Any) -> Tensor:
+        """An array's values in memory of their own."""
+        name = x.dtype.name
+        if name not in _DTYPES:
+            raise TypeError(
+                f"A tensor holds numbers of a dtype that PyTorch has. Received: dtype={name!r}."
+            )
+        if x.dtype.isbuiltin != 1:  # bfloat16 and float8: PyTorch reads their bytes
+            bits = np.dtype(f"u{x.dtype.itemsize}")
+            return torch.tensor(x.view(bits), device=self._device).view(_DTYPES[name])
+        if not x.flags.writeable or any(stride < 0 for stride in x.strides):
+            x = np.array(x)
+        return torch.tensor(x, device=self._device)
+
+    def convert_to_numpy(self, x: Tensor) -> Any:
+        if not isinstance(x, torch.Tensor):
+            return _HOST.convert_to_tensor(x)
+        x = x.detach().cpu().resolve_conj().resolve_neg()
+        if x.dtype in _UNKNOWN_TO_NUMPY:
+            bits = x.view(_UNKNOWN_TO_NUMPY[x.dtype]).numpy()
+            return bits.view(_HOST.full((), 0, _NAMES[x.dtype]).dtype)
+        return x.numpy()
+
+    def is_tensor(self, x: Any) -> bool:
+        return isinstance(x, _TENSORS)
+
+    def dtype_of(self, x: Tensor) -> str:
+        return _NAMES[x.dtype] if isinstance(x, _TENSORS) else _HOST.dtype_of(x)
+
+    def shape_of(self, x: Tensor) -> tuple[Any, ...]:
+        return tuple(x.shape) if isinstance(x, _TENSORS) else np.shape(x)
+
+    def cast(self, x: Tensor, dtype: str) -> Tensor:
+        if not isinstance(x, _TENSORS):
+            return self.convert_to_tensor(x, dtype)
+        target = _DTYPES[dtype]
+        if isinstance(x, Group):
+            return x.to(target)
+        if x.dtype.is_complex and not target.is_complex and target is not torch.bool:
+            x = x.real  # said aloud: PyTorch warns of it otherwise
+        return x.to(target)
+
+    def stop_gradient(self, x: Tensor) -> Tensor:
+        return x.detach() if isinstance(x, torch.Tensor) else x
+
+    def view(self, x: Tensor, dtype: str) -> Tensor:
+        return x.contiguous().view(_DTYPES[dtype])
+
+    def device(self, name: str) -> AbstractContextManager[Any]:
+        kind, _, index = name.lower().partition(":")
+        kind = {"gpu": "cuda"}.get(kind, kind)
+        try:
+            device = torch.device(kind, int(index)) if index else torch.device(kind)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise ValueError(
+                f"A device must exist. Received: name={name!r}. PyTorch finds {_devices()}."
+            ) from error
+        return _placed(device)
+
+    def synchronize(self, x: Tensor) -> None:
+        if x.device.type == "cuda":
+            torch.cuda.synchronize(x.device)
+
+    def from_dlpack(self, x: Any) -> Tensor:
+        return torch.from_dlpack(x)
+
+    # ---------------------------------------------------------------- state
+    # A container stays the same object, a parameter, so that modules, optimizers and `backward` of
+    # PyTorch can hold it; a new value takes the place of its memory, without a copy.
+
+    def container(self, value: Tensor, trainable: bool) -> Any:
+        # A variable made while a step is recorded outlives the recording, so it holds values.
+        with _disable_current_modes():
+            value = self.convert_to_tensor(value).detach().clone()
+            return torch.nn.Parameter(value, trainable and value.dtype.is_floating_point)
+
+    def read(self, container: Any) -> Tensor:
+        return container if container.requires_grad else container.detach()
+
+    def write(self, container: Any, value: Tensor) -> Any:
+        # A copy: the caller may go on and change his tensor.
+        container.data = self.convert_to_tensor(value).detach().clone()
+        return container
+
+    def module(
+        self, call: Callable[..., Any], variables: Mapping[str, Any], parts: Mapping[str, Any]
+    ) -> Any:
+        held = {}
+        for name, variable in variables.items():
+            variable.move_to(self)
+            held[name] = variable._container
+        return LayerModule(self, call, held, parts)
+
+    # ------------------------------------------------------------ transforms
+
+    def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+        return self._tensors(true_fn() if pred else false_fn())
+
+    def while_loop(
+        self, cond: Callable[..., Tensor], body: Callable[..., Any], state: tuple[Any, ...]
+    ) -> Any:
+        return loops.while_loop(self._tensors, cond, body, state)
+
+    def scan(
+        self,
+        f: Callable[[Any, Any], tuple[Any, Any]],
+        init: Any,
+        xs: Any,
+        length: int | None,
+        reverse: bool,
+    ) -> tuple[Any, Any]:
+        return loops.scan(self, f, init, xs, length, reverse)
+
+    def vectorized_map(self, f: Callable[[Any], Any], elements: Any) -> Any:
+        elements = self._tensors(elements)
+        try:
+            return torch.vmap(lambda x: self._tensors(f(x)), randomness="different")(elements)
+        except RuntimeError:  # an op that can't be batched
+            return self.scan(lambda carry, x: (carry, f(x)), (), elements, None, False)[1]
+
+    def custom_gradient(
+        self, f: Callable[..., tuple[Any, Callable[..., Any]]]
+    ) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            leaves, structure = loops.flatten(args)
+            made: list[Any] = []
+
+            class Custom(torch.autograd.Function):  # type: ignore[misc]
+                @staticmethod
+                def forward(ctx: Any, *leaves: Any) -> Any:
+                    result, ctx.pull = f(*optree.tree_unflatten(structure, leaves), **kwargs)
+                    results, shape = loops.flatten(self._tensors(result))
+                    made[:] = [shape]
+                    return tuple(x.view_as(x) for x in results)
+
+                @staticmethod
+                def backward(ctx: Any, *upstream: Tensor) -> Any:
+                    pulled: Any = ctx.pull(optree.tree_unflatten(made[0], upstream))
+                    return tuple(optree.tree_leaves(pulled, none_is_leaf=True))
+
+            results = Custom.apply(*leaves)
+            return optree.tree_unflatten(made[0], results)
+
+        return call
+
+    def value_and_grad(
+        self, f: Callable[[list[Tensor]], tuple[Tensor, Any]]
+    ) -> Callable[[list[Tensor]], Any]:
+        def call(values: list[Tensor]) -> Any:
+            with _differentiating() as nested:
+                leaves = [_leaf(x, nested) for x in values]
+                loss, aux = f(leaves)
+                loss = self.convert_to_tensor(loss)
+                gradients = _gradients([loss], leaves, None, nested)
+            return _settled(((loss, aux), gradients), nested)
+
+        return call
+
+    def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+        with _differentiating() as nested:
+            leaves, structure = loops.flatten(self._tensors(primals))
+            leaves = [_leaf(x, nested) for x in leaves]
+            result = self._tensors(f(*optree.tree_unflatten(structure, leaves)))
+        results, made = loops.flatten(result)
+
+        def pull(cotangents: Any) -> Any:
+            upstream = loops.flatten(self._tensors(cotangents))[0]
+            gradients = _gradients(results, leaves, upstream, nested, keep=True)
+            zeroed = [
+                torch.zeros_like(x) if g is None else g
+                for g, x in zip(gradients, leaves, strict=True)
+            ]
+            return _settled(optree.tree_unflatten(structure, zeroed), nested)
+
+        return _settled(optree.tree_unflatten(made, results), nested), pull
+
+    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
+        primals, tangents = self._tensors(tuple(primals)), self._tensors(tuple(tangents))
+        return torch.func.jvp(lambda *xs: self._tensors(f(*xs)), primals, tangents)
+
+    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+        return CompiledStep(self, step, state)
+
+    def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:
+        if len(rows) < 2 or _thread.depth:
+            return super().each(f, rows)
+        with torch.no_grad():
+            return together(f, rows)
+
+    def remat(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.partial(checkpoint, f, use_reentrant=False, preserve_rng_state=False)
+
+    def eval_shape(self, f: Callable[..., Any], *specs: Any) -> Any:
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            result = f(*(torch.empty(shape, dtype=_DTYPES[dtype]) for shape, dtype in specs))
+            return optree.tree_map(
+                lambda x: (tuple(x.shape), _NAMES[x.dtype]), self._tensors(result)
+            )
+
+    def _tensors(self, tree: Any) -> Any:
+        return optree.tree_map(self.convert_to_tensor, tree)
+
+    # ---------------------------------------------------------------- create
+
+    def full(self, shape: tuple[Any, ...], value: Any, dtype: str) -> Tensor:
+        if isinstance(value, torch.Tensor):
+            return self.cast(value, dtype).expand(shape)
+        return torch.full(shape, value, dtype=_DTYPES[dtype], device=self._device)
+
+    def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
+        wide = _WIDER[_DTYPES[dtype]] if dtype.startswith(("uint", "bool", "float8")) else None
+        made = torch.arange(start, stop, step, dtype=wide or _DTYPES[dtype], device=self._device)
+        return made if wide is None else made.to(_DTYPES[dtype])
+
+    def complex(self, real: Tensor, imag: Tensor) -> Tensor:
+        narrow = real.dtype in (torch.float16, torch.bfloat16)
+        parts = (real.float(), imag.float()) if narrow else (real, imag)
+        return torch.complex(*torch.broadcast_tensors(*parts))
+
+    # ---------------------------------------------------------------- unary
+
+    def sign(self, x: Tensor) -> Tensor:
+        return torch.where(x.isnan(), x, _sign(x)) if x.dtype.is_floating_point else _sign(x)
+
+    def real(self, x: Tensor) -> Tensor:
+        return x.real if x.dtype.is_complex else x
+
+    def imag(self, x: Tensor) -> Tensor:
+        return x.imag if x.dtype.is_complex else torch.zeros_like(x)
+
+    def conj(self, x: Tensor) -> Tensor:
+        return x.conj().resolve_conj()
+
+    # --------------------------------------------------------------- binary
+
+    def floor_divide(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return _divided(torch.floor_divide, x1, x2)
+
+    def mod(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return _divided(torch.remainder, x1, x2)
+
+    def fmod(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return _divided(torch.fmod, x1, x2)
+
+    # ------------------------------------------------- select, reduce, scan
+
+    def sum(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        if x.dtype == torch.bool:
+            return self.any(x, axes, keepdims)
+        return _sum(x, axes, keepdims) if axes else x
+
+    def prod(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        for axis in sorted(axes, reverse=True):
+            x = _prod(x, axis, keepdims)
+        return x
+
+    def max(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        return _amax(x, axes, keepdims) if axes else x
+
+    def min(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        return _amin(x, axes, keepdims) if axes else x
+
+    def all(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        return torch.all(x, axes, keepdims) if axes else x
+
+    def any(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        return torch.any(x, axes, keepdims) if axes else x
+
+    def mean(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        return _mean(x, axes, keepdims) if axes else x
+
+    def var(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        if not axes or x.dtype.is_complex:
+            return super().var(x, axes, keepdims)
+        return _var(x, axes, keepdims)
+
+    def argmax(self, x: Tensor, axis: int) -> Tensor:
+        return _argmax(x, axis).to(torch.int32)
+
+    def argmin(self, x: Tensor, axis: int) -> Tensor:
+        return _argmin(x, axis).to(torch.int32)
+
+    def cumsum(self, x: Tensor, axis: int) -> Tensor:
+        return _cumsum(x, axis)
+
+    def cumprod(self, x: Tensor, axis: int) -> Tensor:
+        return _cumprod(x, axis)
+
+    # ---------------------------------------------------------- move, index
+
+    def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
+        return x.reshape(shape)
+
+    def transpose(self, x: Tensor, axes: Axes) -> Tensor:
+        return x.permute(axes)
+
+    def broadcast_to(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
+        return x.expand(shape)
+
+    def pad(self, x: Tensor, pads: Pads, value: Any) -> Tensor:
+        if not any(map(any, pads)):
+            return x
+        if isinstance(value, (torch.Tensor, np.generic, np.ndarray)):
+            value = value.item()
+        return _pad(x, [size for pad in reversed(pads) for size in pad], "constant", value)
+
+    def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        indices = _wrapped(indices, x.shape[axis])
+        if axis == 0 and x.ndim == 2 and x.dtype.is_floating_point:
+            return F.embedding(indices, x)
+        found = _index_select(x, axis, indices.reshape(-1))
+        return found.reshape(x.shape[:axis] + indices.shape + x.shape[axis + 1 :])
+
+    def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        pairs = list(zip(x.shape, indices.shape, strict=True))
+        common = [max(n, m) if min(n, m) else 0 for n, m in pairs]
+        x = x.expand([*common[:axis], x.shape[axis], *common[axis + 1 :]])
+        indices = indices.expand([*common[:axis], indices.shape[axis], *common[axis + 1 :]])
+        return _gather(x, axis, _wrapped(indices, x.shape[axis]))
+
+    def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
+        return _indexed(x, key)
+
+    def slice(self, x: Tensor, start: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
+        return _block(x, start, shape)
+
+    def slice_update(self, x: Tensor, start: Sequence[Any], updates: Tensor) -> Tensor:
+        if all(isinstance(at, int) for at in start):
+            result = x.clone()
+            _block(result, start, updates.shape).copy_(updates)
+            return result
+        places = [
+            _begin(at, size, length)
+            + torch.arange(length, device=x.device).reshape([-1] + [1] * (x.ndim - 1 - axis))
+            for axis, (at, size, length) in enumerate(
+                zip(start, x.shape, updates.shape, strict=True)
+            )
+        ]
+        return x.index_put(places, updates)
+
+    @staticmethod
+    @_wide
+    def scatter(x: Tensor, indices: Tensor, updates: Tensor, reduction: str) -> Tensor:
+        indices = indices.long()
+        depth = indices.shape[-1]
+        rest = x.shape[depth:]
+        updates = updates.expand(indices.shape[:-1] + rest)
+        if reduction in ("set", "add"):
+            places = tuple(indices.unbind(-1))
+            return x.index_put(places, updates, accumulate=reduction == "add")
+        flat = torch.zeros(indices.shape[:-1], dtype=torch.int64, device=x.device)
+        for axis, size in enumerate(x.shape[:depth]):
+            flat = flat * size + _wrapped(indices[..., axis], size)
+        columns = math.prod(rest)
+        index = flat.reshape(-1, 1).expand(-1, columns)
+        result = x.reshape(-1, columns).scatter_reduce(
+            0, index, updates.reshape(-1, columns), _REDUCTIONS[reduction]
+        )
+        return result.reshape(x.shape)
+
+    # ---------------------------------------------------------------- order
+
+    def sort(self, x: Tensor, axis: int) -> Tensor:
+        return _sort(x, axis)
+
+    def argsort(self, x: Tensor, axis: int) -> Tensor:
+        return torch.argsort(_sortable(x), dim=axis, stable=True).to(torch.int32)
+
+    def top_k(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        values, order = torch.sort(_sortable(x), dim=-1, descending=True, stable=True)
+        return values[..., :k].to(x.dtype), order[..., :k].to(torch.int32)
+
+    def searchsorted(self, sequence: Tensor, values: Tensor, side: str) -> Tensor:
+        pair = (_sortable(sequence).contiguous(), _sortable(values).contiguous())
+        return torch.searchsorted(*pair, side=side, out_int32=True)
+
+    def unique(
+        self, x: Tensor, size: int | None, fill: Any
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        values, inverse, counts = torch.unique(
+            _sortable(x), return_inverse=True, return_counts=True
+        )
+        order = torch.argsort(inverse, stable=True)
+        index = order[torch.cumsum(counts, 0) - counts]
+        values = values.to(x.dtype)
+        if size is not None:
+            first = values[:1].sum() if fill is None else fill
+            values = _resized(values, size, first)
+            index = _resized(index, size, index[:1].sum())
+            counts = _resized(counts, size, 0)
+        return values, *(part.to(torch.int32) for part in (index, inverse, counts))
+
+    def nonzero(self, x: Tensor, size: int | None, fill: int) -> tuple[Tensor, ...]:
+        found = [part.to(torch.int32) for part in torch.nonzero(x != 0, as_tuple=True)]
+        return tuple(found if size is None else [_resized(part, size, fill) for part in found])
+
+    # ----------------------------------------------------- contract, window
+
+    def matmul(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return _matmul(x1, x2)
+
+    def einsum(self, subscripts: str, operands: Sequence[Tensor]) -> Tensor:
+        return _einsum(subscripts, *operands)
+
+    def conv(
+        self, x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes, groups: int
+    ) -> Tensor:
+        rank = len(strides)
+        if any(low != high or low < 0 for low, high in pads):
+            x, pads = self.pad(x, ((0, 0), *pads, (0, 0)), 0), ((0, 0),) * rank
+        weights = kernel.permute(rank + 1, rank, *range(rank))
+        padding = [low for low, _ in pads]
+        made = _CONVOLUTIONS[rank](
+            x.movedim(-1, 1), weights, None, strides, padding, dilation, groups
+        )
+        return made.movedim(1, -1)
+
+    def conv_transpose(
+        self, x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes
+    ) -> Tensor:
+        rank = len(strides)
+        weights = kernel.permute(rank + 1, rank, *range(rank))
+        made = _TRANSPOSED[rank](
+            x.movedim(-1, 1), weights, None, strides, 0, 0, 1, dilation
+        ).movedim(1, -1)
+        reach = [(n - 1) * gap for n, gap in zip(kernel.shape[:rank], dilation, strict=True)]
+        more = [(low - n, high - n) for (low, high), n in zip(pads, reach, strict=True)]
+        return self.pad(made, ((0, 0), *more, (0, 0)), 0)
+
+    def max_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
+        if not x.dtype.is_floating_point:
+            return super().max_pool(x, window, strides, pads)
+        if not _is_framed(window, pads):
+            x, pads = self.pad(x, ((0, 0), *pads, (0, 0)), -math.inf), ((0, 0),) * len(window)
+        padding = [low for low, _ in pads]
+        return _MAXIMA[len(window)](x.movedim(-1, 1), window, strides, padding).movedim(1, -1)
+
+    def average_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
+        if not _is_framed(window, pads):
+            return super().average_pool(x, window, strides, pads)
+        padding = [low for low, _ in pads]
+        made = _MEANS[len(window)](x.movedim(-1, 1), window, strides, padding, False, False)
+        return made.movedim(1, -1)
+
+    # ---------------------------------------------------------- linalg, fft
+
+    def solve_triangular(self, a: Tensor, b: Tensor, lower: bool) -> Tensor:
+        return torch.linalg.solve_triangular(a, b, upper=not lower)
+
+    def qr(self, x: Tensor, mode: str) -> tuple[Tensor, Tensor]:
+        q, r = torch.linalg.qr(x, mode)
+        return q, r
+
+    def svd(self, x: Tensor, full_matrices: bool) -> tuple[Tensor, Tensor, Tensor]:
+        u, s, v = torch.linalg.svd(x, full_matrices)
+        return u, s, v
+
+    def eigh(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        values, vectors = torch.linalg.eigh(x)
+        return values, vectors
+
+    def eig(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        values, vectors = torch.linalg.eig(x)
+        return values, vectors
+
+    def lu_factor(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        lu, pivots = torch.linalg.lu_factor(x)
+        return lu, pivots - 1
+
+    def rfft(self, x: Tensor) -> Tensor:
+        return torch.fft.rfft(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x)
+
+    def irfft(self, x: Tensor, length: int) -> Tensor:
+        return torch.fft.irfft(x, length)
+
+    # --------------------------------------------------------------- random
+
+    def random_gamma(
+        self, key: Tensor, shape: tuple[Any, ...], alpha: Tensor, dtype: str
+    ) -> Tensor:
+        wide = torch.float64 if dtype == "float64" else torch.float32
+        drawn = torch._standard_gamma(alpha.to(wide).expand(shape), generator=_generator(key))
+        return drawn.to(_DTYPES[dtype])
+
+    def random_binomial(
+        self, key: Tensor, shape: tuple[Any, ...], counts: Tensor, p: Tensor, dtype: str
+    ) -> Tensor:
+        trials, chance = counts.float().expand(shape), p.float().expand(shape)
+        return torch.binomial(trials, chance, _generator(key)).to(_DTYPES[dtype])
+
+    # ------------------------------------------------------------------- ops
+    # Fused kernels: each is one call in place of the several of the op's default body.
+
+    def relu(self, x: Tensor) -> Tensor:
+        return torch.relu(x)
+
+    def gelu(self, x: Tensor, approximate: bool) -> Tensor:
+        return F.gelu(x, approximate="tanh" if approximate else "none")
+
+    def silu(self, x: Tensor) -> Tensor:
+        return F.silu(x)
+
+    def dot_product_attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor | None,
+        mask: Tensor | None,
+        scale: float | None,
+        is_causal: bool,
+        flash_attention: bool | None,
+        attn_logits_soft_cap: float | None,
+    ) -> Tensor:
+        uneven = is_causal and query.shape[1] != key.shape[1]
+        if uneven or any(x is not None for x in (bias, mask, attn_logits_soft_cap)):
+            return NotImplemented
+        query, key, value = (x.movedim(2, 1) for x in (query, key, value))
+        grouped = query.shape[1] != key.shape[1]
+        found = F.scaled_dot_product_attention(
+            query, key, value, is_causal=is_causal, scale=scale, enable_gqa=grouped
+        )
+        return found.movedim(1, 2)
+
+    def lstm(
+        self,
+        x: Tensor,
+        h: Tensor,
+        c: Tensor,
+        kernel: Tensor,
+        recurrent_kernel: Tensor,
+        bias: Tensor | None,
+        mask: Tensor | None,
+        activation: str,
+        recurrent_activation: str,
+        go_backwards: bool,
+        unroll: bool,
+        return_sequences: bool,
+        zero_output_for_mask: bool,
+    ) -> Any:
+        if mask is not None or (activation, recurrent_activation) != ("tanh", "sigmoid"):
+            return NotImplemented
+        weights = [kernel.t(), recurrent_kernel.t()]
+        if bias is not None:
+            weights += [bias, torch.zeros_like(bias)]
+        return _over_time(_lstm, x, (h, c, *weights), go_backwards, return_sequences)
+
+    def gru(
+        self,
+        x: Tensor,
+        h: Tensor,
+        kernel: Tensor,
+        recurrent_kernel: Tensor,
+        bias: Tensor | None,
+        mask: Tensor | None,
+        activation: str,
+        recurrent_activation: str,
+        reset_after: bool,
+        go_backwards: bool,
+        unroll: bool,
+        return_sequences: bool,
+        zero_output_for_mask: bool,
+    ) -> Any:
+        plain = (activation, recurrent_activation) == ("tanh", "sigmoid")
+        if mask is not None or not plain or not reset_after:
+            return NotImplemented
+        weights = [_reset_first(kernel).t(), _reset_first(recurrent_kernel).t()]
+        if bias is not None:
+            weights += list(_reset_first(bias))
+        return _over_time(_gru, x, (h, *weights), go_backwards, return_sequences)
+
+
+class LayerModule(torch.nn.Module):  # type: ignore[misc]
+    """A layer as a module: its trainable weights are parameters, the others buffers."""
+
+    def __init__(
+        self,
+        engine: TorchEngine,
+        call: Callable[..., Any],
+        variables: Mapping[str, torch.nn.Parameter],
+        parts: Mapping[str, torch.nn.Module],
+    ) -> None:
+        super().__init__()
+        self._engine = engine
+        self._call = call
+        for name, container in variables.items():
+            if container.requires_grad:
+                self.register_parameter(name, container)
+            else:
+                self.register_buffer(name, container)
+        for name, module in parts.items():
+            self.add_module(name, module)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the layer, in training where the module is."""
+        with use(self._engine):
+            return self._call(*args, **{"training": self.training, **kwargs})
+
+
+# ------------------------------------------------------------------ conversion
+
+#: Dtypes that NumPy has no name for, and ones of their size that it has.
+_UNKNOWN_TO_NUMPY = {
+    torch.bfloat16: torch.int16,
+    torch.float8_e4m3fn: torch.int8,
+    torch.float8_e5m2: torch.int8,
+}
+
+
+def _holds_tensors(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) or (
+        isinstance(x, (list, tuple)) and any(map(_holds_tensors, x))
+    )
+
+
+@contextmanager
+def _placed(device: torch.device) -> Iterator[None]:
+    """New tensors of this thread lie on a device."""
+    before, _thread.device = _thread.device, device
+    try:
+        yield
+    finally:
+        _thread.device = before
+
+
+def _devices() -> list[str]:
+    return ["cpu", *(f"gpu:{i}" for i in range(torch.cuda.device_count()))]
+
+
+# ------------------------------------------------------------- differentiation
+
+
+@contextmanager
+def _differentiating() -> Iterator[bool]:
+    """Within it gradients are recorded; gives whether another differentiation is around it."""
+    _thread.depth += 1
+    try:
+        with torch.enable_grad():
+            yield _thread.depth > 1
+    finally:
+        _thread.depth -= 1
+
+
+def _leaf(x: Tensor, nested: bool) -> Tensor:
+    """A tensor of its own to differentiate by."""
+    if not (x.dtype.is_floating_point or x.dtype.is_complex):
+        return x
+    return x.view_as(x) if nested and x.requires_grad else x.detach().requires_grad_()
+
+
+def _gradients(
+    ys: Sequence[Tensor],
+    leaves: Sequence[Tensor],
+    upstream: Sequence[Tensor] | None,
+    nested: bool,
+    keep: bool = False,
+) -> list[Tensor | None]:
+    """The cotangents of the leaves; None for those that are no floats, or have no part in ys."""
+    given: Sequence[Any] = upstream or [None] * len(ys)
+    pairs = [(y, g) for y, g in zip(ys, given, strict=True) if y.requires_grad]
+    wanted = [x for x in leaves if x.requires_grad]
+    if not pairs or not wanted:
+        return [None] * len(leaves)
+    outputs, sources = zip(*pairs, strict=True)
+    found = iter(
+        torch.autograd.grad(
+            outputs, wanted, sources, keep or None, create_graph=nested, allow_unused=True
+        )
+    )
+    return [next(found) if x.requires_grad else None for x in leaves]
+
+
+def _settled(result: Any, nested: bool) -> Any:
+    """A result without the graph that it came from, unless something around still differentiates."""
+    if nested:
+        return result
+    return optree.tree_map(lambda x: x.detach() if isinstance(x, torch.Tensor) else x, result)
+
+
+# ------------------------------------------------------- arithmetic and order
+
+_sum = _wide(lambda x, axes, keepdims: torch.sum(x, axes, keepdims, dtype=x.dtype))
+_prod = _wide(lambda x, axis, keepdims: torch.prod(x, axis, keepdims, dtype=x.dtype))
+_cumsum = _wide(lambda x, axis: torch.cumsum(x, axis, dtype=x.dtype))
+_cumprod = _wide(lambda x, axis: torch.cumprod(x, axis, dtype=x.dtype))
+_sign = _wide(torch.sgn)
+_mean = _wide(lambda x, axes, keepdims: torch.mean(x, axes, keepdims))
+_var = _wide(lambda x, axes, keepdims: torch.var(x, axes, correction=0, keepdim=keepdims))
+_amax, _amin, _gather, _index_select, _pad, _matmul, _einsum = map(
+    _wide,
+    (torch.amax, torch.amin, torch.gather, torch.index_select, F.pad, torch.matmul, torch.einsum),
+)
+_sort = _wide(lambda x, axis: torch.sort(x, dim=axis)[0])
+
+
+def _argmax(x: Tensor, axis: int) -> Tensor:
+    return torch.argmax(_sortable(x), axis)
+
+
+def _argmin(x: Tensor, axis: int) -> Tensor:
+    return torch.argmin(_sortable(x), axis)
+
+
+def _sortable(x: Tensor) -> Tensor:
+    """Numbers in the order of x, of a dtype that PyTorch sorts."""
+    sorts = x.dtype not in _WIDER or x.dtype in (torch.uint8, torch.int8, torch.int16, torch.int32)
+    return x if sorts else x.to(_WIDER[x.dtype])
+
+
+@_wide
+def _divided(op: Callable[..., Tensor], x1: Tensor, x2: Tensor) -> Tensor:
+    """A quotient or remainder; that of an integer and zero is zero, which PyTorch refuses."""
+    if x1.dtype.is_floating_point:
+        return op(x1, x2)
+    if x1.dtype == torch.bool:
+        raise NotImplementedError("of booleans")
+    zero = x2 == 0
+    return torch.where(zero, 0, op(x1, torch.where(zero, 1, x2)))
+
+
+# -------------------------------------------------------------------- indexing
+
+
+def _wrapped(indices: Tensor, size: int) -> Tensor:
+    """Indices that count from the end made to count from the front."""
+    indices = indices.long()
+    return torch.where(indices < 0, indices + size, indices)
+
+
+def _indexed(x: Tensor, key: tuple[Any, ...]) -> Tensor:
+    """x[key]; slices that go backwards, which PyTorch lacks, go over a flipped axis."""
+    flipped, entries = [], list(key)
+    axis = 0
+    for place, entry in enumerate(entries):
+        if entry is Ellipsis:
+            axis = x.ndim - sum(_axes_used(later) for later in entries[place + 1 :])
+            continue
+        if isinstance(entry, slice) and entry.step is not None and entry.step < 0:
+            start, stop, step = entry.indices(x.shape[axis])
+            flipped.append(axis)
+            size = x.shape[axis]
+            entries[place] = slice(size - 1 - start, size - 1 - stop, -step)
+        elif isinstance(entry, (np.ndarray, list)):
+            entries[place] = torch.as_tensor(np.asarray(entry), device=x.device)
+        entry = entries[place]
+        if isinstance(entry, torch.Tensor) and entry.dtype not in (torch.bool, torch.uint8):
+            entries[place] = entry.long()
+        elif isinstance(entry, torch.Tensor) and entry.dtype == torch.uint8:
+            entries[place] = entry.long()  # indices, not the mask that PyTorch takes it for
+        axis += _axes_used(entry)
+    if flipped:
+        x = torch.flip(x, flipped)
+    return x[tuple(entries)]
+
+
+def _axes_used(entry: Any) -> int:
+    if entry is None:
+        return 0
+    return int(entry.ndim) if getattr(entry, "dtype", None) in (torch.bool, np.bool_) else 1
+
+
+def _begin(at: Any, size: int, length: int) -> Any:
+    """Where a block begins, moved inside as XLA does where it reaches over the edge."""
+    if isinstance(at, torch.Tensor):
+        return at.long().clamp(0, size - length)
+    return min(max(at, 0), size - length)
+
+
+def _block(x: Tensor, start: Sequence[Any], shape: Sequence[int]) -> Tensor:
+    """The block of that shape at `start`."""
+    for axis, (at, length) in enumerate(zip(start, shape, strict=True)):
+        begin = _begin(at, x.shape[axis], length)
+        if isinstance(begin, torch.Tensor):
+            x = torch.index_select(x, axis, begin + torch.arange(length, device=x.device))
+        elif length != x.shape[axis]:
+            x = x.narrow(axis, begin, length)
+    return x
+
+
+def _resized(x: Tensor, size: int, fill: Any) -> Tensor:
+    """The first `size` elements, padded with `fill` where there are fewer."""
+    return torch.cat([x[:size], x.new_full((max(size - len(x), 0),), fill)])
+
+
+# --------------------------------------------------------------------- windows
+
+_CONVOLUTIONS = {rank: _wide(getattr(F, f"conv{rank}d")) for rank in (1, 2, 3)}
+_TRANSPOSED = {rank: _wide(getattr(F, f"conv_transpose{rank}d")) for rank in (1, 2, 3)}
+_MAXIMA = {rank: getattr(F, f"max_pool{rank}d") for rank in (1, 2, 3)}
+_MEANS = {rank: getattr(F, f"avg_pool{rank}d") for rank in (1, 2, 3)}
+
+
+def _is_framed(window: Axes, pads: Pads) -> bool:
+    """Whether the padding is one that PyTorch's pooling takes: even, at most half the window."""
+    return all(
+        low == high and 0 <= 2 * low <= n for (low, high), n in zip(pads, window, strict=True)
+    )
+
+
+def _generator(key: Tensor) -> torch.Generator:
+    """A generator that starts at a key."""
+    first, second = key.tolist()
+    return torch.Generator(key.device).manual_seed((first << 32 | second) % 2**63)
+
+
+# ------------------------------------------------------------------- recurrence
+# As one call of a recording: as the calls of each step, a training step of an LSTM (64 units, 100
+# steps, batch 32) takes 52 ms, and so 15.
+
+
+def _run(run: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """A native recurrence as a function of x, the states and the weights: outputs and last states."""
+
+    def recurrent(x: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+        states = [state[None].contiguous() for state in given[:count]]
+        weights = list(given[count:])
+        # Layers, dropout, training, both directions, batch first.
+        options = (len(weights) == 4, 1, 0.0, True, False, True)
+        outputs, *last = run(x, states if count > 1 else states[0], weights, *options)
+        return outputs, *(state[0].clone() for state in last)
+
+    recurrent.__name__ = run.__name__
+    return opaque(recurrent)
+
+
+_lstm, _gru = _run(torch.lstm, 2), _run(torch.gru, 1)
+
+
+def _over_time(
+    run: Callable[..., Any], x: Tensor, given: Sequence[Tensor], backwards: bool, every: bool
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """What an op of recurrence gives: outputs of every step or the last one, that one, the states."""
+    outputs, *states = run(torch.flip(x, (1,)) if backwards else x, *given)
+    last = outputs[:, -1]
+    return outputs if every else last[:, None], last, states
+
+
+def _reset_first(x: Tensor) -> Tensor:
+    """Weights of a GRU, whose gates come as z, r, candidate, in the order r, z, candidate."""
+    update, reset, candidate = x.chunk(3, -1)
+    return torch.cat([reset, update, candidate], -1)

@@ -1,0 +1,307 @@
+"""A compiled step on PyTorch: its kernels recorded once, and called again without what led to them.
+
+`make_fx` writes down the calls that a step makes below autograd: forward, backward and update in one
+list. Replaying it passes no layer, no op, no optimizer of Python and no autograd. What is recorded
+are stand-ins without values, so a step that looks at values (a branch on a tensor, a generator that
+is seeded from a key) can't be recorded, nor can one that calls `backward`: it runs as it is.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import optree
+import torch
+from torch.fx import Graph, Node
+from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
+from torch.fx.node import map_arg
+
+from .contract import State
+from .loops import flatten
+from .torch_opaque import DIRECT
+
+#: Calls on lists that can write over their first one; those whose operands can change places.
+_IN_PLACE = {
+    f"_foreach_{name}": getattr(torch, f"_foreach_{name}_")
+    for name in "add sub mul div sqrt exp maximum minimum neg".split()
+}
+_COMMUTING = ("_foreach_add", "_foreach_mul")
+_SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
+
+
+class CompiledStep:
+    """A step over variables, recorded once for each structure, shape and dtype of its arguments."""
+
+    def __init__(self, engine: Any, step: Callable[..., Any], state: State) -> None:
+        self.engine = engine
+        self.step = step
+        self.state = state
+        #: By the kind of arguments: the recording, or None where there can be none.
+        self.recorded: dict[Any, _Recording | None] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        if get_proxy_mode() is not None:
+            return self.step(*args)
+        leaves, structure = flatten(args)
+        for i, leaf in enumerate(leaves):
+            if leaf.__class__ is not torch.Tensor:
+                leaves[i] = self.engine.convert_to_tensor(leaf)
+        key = (structure, *[(x.shape, x.dtype, x.device) for x in leaves])
+        changing, constant = self.state.containers()
+        inputs = [x.detach() for x in (*changing, *constant)]
+        if key not in self.recorded:
+            found = self._record(key, inputs, leaves)
+        elif (known := self.recorded[key]) is not None:
+            with torch.no_grad():
+                found = known.call(*inputs, *leaves)
+        recording = self.recorded[key]
+        if recording is None:
+            return self._run(changing, constant, optree.tree_unflatten(structure, leaves))
+        for place, value in zip(recording.changed, found[recording.results :], strict=True):
+            changing[place].data = value
+        return optree.tree_unflatten(recording.structure, found[: recording.results])
+
+    def _run(self, changing: list[Any], constant: list[Any], args: Any) -> Any:
+        """The step as it is; if it fails, the variables are as they were."""
+        read = self.engine.read
+        trains = any(x.requires_grad for x in changing)
+        with nullcontext() if trains else torch.no_grad():
+            values = [x if x.requires_grad else read(x) for x in changing]
+            with self.state.bound(values, [read(x) for x in constant]) as collect:
+                result = self.step(*args)
+                after = collect()
+        for container, before, value in zip(changing, values, after, strict=True):
+            if value is not before:
+                container.data = value.detach()
+        return result
+
+    def _record(self, key: Any, values: list[Any], leaves: list[Any]) -> list[Any]:
+        """Record what the step calls on such arguments; gives what the calls gave."""
+        changing, constant = self.state.containers()
+        inputs = values + leaves
+        structure, first, second = key[0], len(changing), len(changing) + len(constant)
+        made: list[Any] = []
+
+        def flat(*values: Any) -> list[Any]:
+            given = optree.tree_unflatten(structure, values[second:])
+            with self.state.bound(values[:first], values[first:second]) as collect:
+                result = self.step(*given)
+                after = collect()
+            results, shape = flatten(self.engine._tensors(result))
+            pairs = enumerate(zip(values, after, strict=False))
+            changed = [i for i, (before, value) in pairs if value is not before]
+            made[:] = [shape, changed, len(results)]
+            return _apart([*results, *(after[i] for i in changed)], values)
+
+        self.recorded[key] = None
+        try:
+            with torch.no_grad():
+                trace = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)
+                call, found = _replay(trace(*inputs), inputs, first)
+        except Exception as error:
+            if getattr(error, "stops_steps", False):
+                del self.recorded[key]
+                raise
+            return []  # an error of the step's own comes again when it runs as it is
+        self.recorded[key] = _Recording(call, *made)
+        return found
+
+
+def _apart(results: list[Any], inputs: Sequence[Any]) -> list[Any]:
+    """Results that share no memory with each other or the inputs, as far as they are the same tensor."""
+    seen = set(map(id, inputs))
+    apart = []
+    for result in results:
+        apart.append(result.clone() if id(result) in seen else result)
+        seen.add(id(result))
+    return apart
+
+
+class _Recording:
+    """A recorded step: the call, and what its results are."""
+
+    def __init__(
+        self, call: Callable[..., Any], structure: Any, changed: list[int], results: int
+    ) -> None:
+        self.call = call
+        self.structure = structure
+        self.changed = changed
+        self.results = results
+
+
+# ---------------------------------------------------------------------- replay
+
+
+def _replay(
+    module: Any, inputs: Sequence[torch.Tensor], owned: int
+) -> tuple[Callable[..., Any], list[Any]]:
+    """The calls of a graph as one function of Python, made of nothing else; and its first results.
+
+    The first `owned` inputs are the call's to destroy.
+    """
+    graph: Graph = module.graph
+    for node in graph.nodes:
+        if node.target in _SAME and not any(map(_writes, node.users)):
+            node.replace_all_uses_with(node.args[0])
+    graph.eliminate_dead_code()
+    _reuse_memory(graph, set(list(graph.nodes)[:owned]))
+    fixed = _fixed(graph)
+    given = iter(inputs)
+    values: dict[Node, Any] = {}
+    calls: dict[Node, Callable[..., Any]] = {}
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            values[node] = next(given)
+        elif node.op == "get_attr":
+            values[node] = getattr(module, str(node.target))
+        elif node.op == "call_function":
+            calls[node], values[node] = _called(
+                node, *map_arg((node.args, node.kwargs), values.get)
+            )
+    (output,) = [node for node in graph.nodes if node.op == "output"]
+    results = map_arg(output.args[0], values.__getitem__)
+    source, scope = _source(graph, calls, {node: values[node] for node in fixed})
+    exec(compile(source, "<recorded step>", "exec"), scope)
+    return scope["replay"], list(results)
+
+
+def _reuse_memory(graph: Graph, owned: set[Node]) -> None:
+    """Let calls on lists write over what no later call reads: a training step of an MLP with 235,000
+    weights and Adam takes 2.2 ms in place of 2.5, most of the difference spent in page faults."""
+    ends = _last_uses(graph)
+    for node in graph.nodes:
+        name = getattr(node.target, "_opname", "")
+        if name not in _IN_PLACE:
+            continue
+        swaps = name in _COMMUTING and isinstance(node.args[1], list)
+        for place in range(2 if swaps else 1):
+            operands = node.args[place]
+            dead = set(ends.get(node, ())).issuperset(operands)
+            if dead and all(x in owned or _is_fresh(x) for x in operands):
+                node.args = (operands, *(x for at, x in enumerate(node.args) if at != place))
+                node.meta["in_place"] = _IN_PLACE[name]
+                break
+
+
+def _is_fresh(node: Node) -> bool:
+    """Whether a node's memory was made by a call on lists, for it alone."""
+    return node.target is operator.getitem and getattr(
+        node.args[0].target, "_opname", ""
+    ).startswith("_foreach_")
+
+
+def _writes(node: Node) -> bool:
+    """Whether a node changes a tensor in place."""
+    return getattr(getattr(node.target, "_schema", None), "is_mutable", False)
+
+
+def _fixed(graph: Graph) -> set[Node]:
+    """The nodes that depend on no input and on no chance: the same at each call, computed once."""
+    found: set[Node] = set()
+    writes = any(map(_writes, graph.nodes))
+    for node in graph.nodes:
+        chance = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+        kept = node.op == "call_function" and not writes and not chance
+        if node.op == "get_attr" or (kept and all(x in found for x in node.all_input_nodes)):
+            found.add(node)
+    return found
+
+
+def _called(node: Node, args: Any, kwargs: Any) -> tuple[Callable[..., Any], Any]:
+    """What to call for a node, and what it gives: the function of `torch` of that name where it takes
+    the same arguments, as it reads them faster (a sum takes 2.0 us, by the operator 3.1)."""
+    target: Any = node.target
+    if "in_place" in node.meta:
+        return node.meta["in_place"], node.meta["in_place"](*args, **kwargs)
+    if target in DIRECT:
+        return DIRECT[target], DIRECT[target](*args, **kwargs)
+    direct = getattr(torch, getattr(target, "_opname", ""), None)
+    if direct is not None and target.namespace == "aten":
+        try:
+            result = direct(*args, **kwargs)
+        except TypeError:
+            pass
+        else:
+            if _kinds(result) == _kinds(node.meta["val"]):
+                return direct, result
+    return getattr(target, "_op", target), target(*args, **kwargs)
+
+
+def _kinds(result: Any) -> list[Any]:
+    """Shape and dtype of each tensor."""
+    parts = result if isinstance(result, (tuple, list)) else [result]
+    return [None if x is None else (tuple(x.shape), x.dtype) for x in parts]
+
+
+def _source(
+    graph: Graph, calls: dict[Node, Callable[..., Any]], fixed: dict[Node, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The text of the function `replay`, and what its names mean."""
+    scope: dict[str, Any] = {f"k_{node.name}": value for node, value in fixed.items()}
+    names = {node: f"k_{node.name}" if node in fixed else node.name for node in graph.nodes}
+    ends = _last_uses(graph)
+    lines, parameters = [], []
+    for node in graph.nodes:
+        parts = _parts(node)
+        if node.op == "placeholder":
+            parameters.append(node.name)
+        elif node.op == "output":
+            lines.append(f"return [{', '.join(names[x] for x in node.args[0])}]")
+        elif node not in fixed and not _is_part(node):
+            scope[f"f_{node.name}"] = calls[node]
+            target = f"{', '.join(parts)}," if parts else node.name
+            lines.append(f"{target} = f_{node.name}({_arguments(node, names, scope)})")
+        lines += [f"{names[x]} = None" for x in ends.get(node, ()) if x not in fixed]
+    body = "\n    ".join(lines)
+    return f"def replay({', '.join(parameters)}):\n    {body}", scope
+
+
+def _is_part(node: Node) -> bool:
+    """Whether a node only takes one of several results, which their call names itself."""
+    return node.target is operator.getitem and bool(_parts(node.args[0]))
+
+
+def _parts(node: Any) -> list[str]:
+    """The names of a node's results, if it has several and nothing but names is asked of it."""
+    if not node.users or any(user.target is not operator.getitem for user in node.users):
+        return []
+    names = ["_"] * len(node.meta["val"])
+    for user in node.users:
+        if names[user.args[1]] != "_":
+            return []
+        names[user.args[1]] = user.name
+    return names
+
+
+def _last_uses(graph: Graph) -> dict[Node, list[Node]]:
+    """For each node, the nodes whose values nothing after it uses: their memory is free then."""
+    seen: set[Node] = set()
+    ends: dict[Node, list[Node]] = {}
+    for node in reversed(list(graph.nodes)):
+        for used in node.all_input_nodes:
+            if used not in seen:
+                seen.add(used)
+                if node.op != "output" and not _parts(used):
+                    ends.setdefault(node, []).append(used)
+    return ends
+
+
+def _arguments(node: Node, names: dict[Node, str], scope: dict[str, Any]) -> str:
+    """The arguments of a call as source text."""
+
+    def text(x: Any) -> str:
+        if isinstance(x, Node):
+            return names[x]
+        if isinstance(x, (list, tuple)) and any(isinstance(e, Node) for e in x):
+            return f"[{', '.join(map(text, x))}]"
+        if x is None or isinstance(x, (bool, int, str)):
+            return repr(x)
+        name = f"c{len(scope)}"
+        scope[name] = list(x) if isinstance(x, (list, tuple)) else x
+        return name
+
+    named = [f"{key}={text(value)}" for key, value in node.kwargs.items()]
+    return ", ".join([*map(text, node.args), *named])

@@ -1,0 +1,148 @@
+"""What users of an engine's own library expect: its way to write a step, its modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cornu
+from cornu import backend, layers
+from tests.engines_tested import ENGINES
+from tests.training import models_for_fit as m
+
+QUIET = {"shuffle": False, "verbose": 0}
+
+
+class Plain(cornu.Model):
+    """A model with the trainer's own step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = layers.Dense(4, activation="relu")
+        self.out = layers.Dense(1)
+
+    def call(self, x: Any) -> Any:
+        return self.out(self.hidden(x))
+
+    def measured(self, loss: Any, y: Any, y_pred: Any) -> dict[str, Any]:
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+            else:
+                metric.update_state(y, y_pred)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+class TorchStep(Plain):
+    """Keras's documented form for PyTorch."""
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        import torch
+
+        x, y = data
+        self.zero_grad()
+        y_pred = self(x, training=True)
+        loss = self.compute_loss(y=y, y_pred=y_pred)
+        loss.backward()
+        weights = list(self.trainable_weights)
+        gradients = [weight.value.grad for weight in weights]
+        with torch.no_grad():
+            self.optimizer.apply(gradients, weights)
+        return self.measured(loss, y, y_pred)
+
+
+class JaxStep(Plain):
+    """Keras's documented form for JAX."""
+
+    def compute_loss_and_updates(
+        self, trainable: Any, fixed: Any, x: Any, y: Any, training: bool = False
+    ) -> Any:
+        y_pred, fixed = self.stateless_call(trainable, fixed, x, training=training)
+        return self.compute_loss(x, y, y_pred), (y_pred, fixed)
+
+    def train_step(self, state: Any, data: Any) -> Any:
+        import jax
+
+        trainable, fixed, slots, measured = state
+        x, y = data
+        gradient = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
+        (loss, (y_pred, fixed)), gradients = gradient(trainable, fixed, x, y, training=True)
+        trainable, slots = self.optimizer.stateless_apply(slots, gradients, trainable)
+        logs, after = {}, []
+        for metric in self.metrics:
+            count = len(metric.variables)
+            mine, measured = measured[:count], measured[count:]
+            given = (loss,) if metric.name == "loss" else (y, y_pred)
+            mine = metric.stateless_update_state(mine, *given)
+            logs[metric.name] = metric.stateless_result(mine)
+            after += mine
+        return logs, (trainable, fixed, slots, after)
+
+
+STEPS = {"jax": JaxStep, "torch": TorchStep}
+
+
+@pytest.mark.parametrize("engine", [name for name in STEPS if name in ENGINES])
+def test_a_step_in_the_librarys_own_form(engine: str) -> None:
+    x, y = m.draw(64, 5), m.draw(64, 1)
+    histories = []
+    for kind in (Plain, STEPS[engine]):
+        with backend.use(engine):
+            cornu.utils.set_random_seed(1)
+            model = kind()
+            model.compile("adam", "mse", metrics=["mae"])
+            histories.append(model.fit(x, y, batch_size=16, epochs=3, **QUIET).history)
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][name], values, 1e-5)
+    assert histories[0]["loss"][-1] < histories[0]["loss"][0]
+
+
+@pytest.mark.skipif("torch" not in ENGINES, reason="other engines were asked for")
+def test_a_layer_is_a_torch_module() -> None:
+    import torch
+
+    with backend.use("torch"):
+        layer = cornu.Sequential(
+            [cornu.Input((3,)), layers.Dense(4, name="one"), layers.BatchNormalization(name="two")]
+        )
+        module = layer.native_module()
+        assert list(layer.state_dict()) == [
+            *("one.kernel", "one.bias", "two.gamma", "two.beta"),
+            *("two.moving_mean", "two.moving_variance"),
+        ]
+        assert [tuple(p.shape) for p in layer.parameters()] == [(3, 4), (4,), (4,), (4,)]
+        both = torch.nn.Sequential(module, torch.nn.Linear(4, 2))
+        x = torch.tensor(m.draw(8, 3))
+        before = [weight.numpy().copy() for weight in layer.weights]
+        optimizer = torch.optim.SGD(both.parameters(), 0.1)
+        both(x).square().mean().backward()
+        optimizer.step()
+        changed = [
+            not np.allclose(weight.numpy(), was)
+            for weight, was in zip(layer.weights, before, strict=True)
+        ]
+        # Not the bias, which batch normalization takes off again; the last two by the layer itself.
+        assert changed == [True, False, True, True, True, True]
+        both.eval()
+        again = layer(x, training=False)
+        assert torch.equal(module(x), again)
+        module.load_state_dict({k: torch.zeros_like(v) for k, v in module.state_dict().items()})
+        assert not layer.weights[0].numpy().any()
+        assert module.to(torch.float64) is module
+    layer.weights[0].assign(np.ones((3, 4)))  # moved to another engine, and back into the module
+    with backend.use("torch"):
+        assert float(layer.weights[0].value.detach().sum()) == 12.0
+        assert float(next(module.parameters()).detach().sum()) == 12.0
+
+
+def test_engines_without_modules_say_so() -> None:
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    with backend.use("numpy"):
+        assert not hasattr(layer, "parameters")
+        with pytest.raises(NotImplementedError, match="no modules"):
+            layer.native_module()
+    with pytest.raises(ValueError, match="once it is built"):
+        layers.Dense(2).native_module()

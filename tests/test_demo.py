@@ -176,7 +176,7 @@ def test_missing_libraries_are_named_with_the_command_that_installs_them(monkeyp
     ("arguments", "message"),
     [
         (["--engine", "no-such-engine"], "Received: 'no-such-engine'"),
-        (["--engine", "numpy"], "Received: engine='numpy', which computes none. Try --engine jax."),
+        (["--engine", "spec"], "Received: engine='spec', which computes none. Try --engine jax."),
         (["--output", __file__], "The output must be a folder. Received: --output="),
     ],
 )

@@ -1,4 +1,4 @@
-"""The NumPy engine: needs nothing else, compiles nothing, and differentiates nothing.
+"""The NumPy engine: needs nothing else, compiles nothing, and trains by the rules of `differentiation`.
 
 Its warnings of overflow, division by zero and invalid values are silenced: the result is the
 infinity or NaN that IEEE 754 asks for, as on every engine.
@@ -10,13 +10,14 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import ml_dtypes
 import numpy as np
 import optree
 
-from .contract import Axes, Engine, Pads, State, Tensor
+from .contract import Axes, Pads, State, Tensor
+from .differentiation.engine import Differentiable
 
 Array = np.ndarray[Any, Any]
 
@@ -43,11 +44,10 @@ def _named(names: str) -> dict[str, Any]:
     return {name: staticmethod(_quiet(getattr(np, name))) for name in names.split()}
 
 
-class NumpyEngine(Engine):
+class NumpyEngine(Differentiable):
     """The primitives on `numpy.ndarray` and NumPy's scalars."""
 
     name = "numpy"
-    trains: ClassVar[bool] = False
 
     vars().update(
         **_named("negative abs sign ceil floor round trunc sqrt exp expm1 log log1p log2 log10"),
@@ -73,7 +73,7 @@ class NumpyEngine(Engine):
     @_quiet
     def convert_to_tensor(self, x: Any, dtype: str | None = None) -> Tensor:
         if isinstance(x, (np.ndarray, np.generic)):
-            return x if dtype is None or x.dtype.name == dtype else self.cast(x, dtype)
+            return x if dtype is None or _name(x.dtype) == dtype else self.cast(x, dtype)
         literal = isinstance(x, (list, tuple, *_PYTHON))
         array = _host_array(x)
         if array.dtype.kind in "OSUMm":
@@ -96,10 +96,9 @@ class NumpyEngine(Engine):
         return isinstance(x, (np.ndarray, np.generic))
 
     def dtype_of(self, x: Tensor) -> str:
-        known = _PYTHON.get(type(x))
-        if known is None:
-            known = x.dtype.name if self.is_tensor(x) else self.convert_to_tensor(x).dtype.name
-        return known
+        if isinstance(x, (np.ndarray, np.generic)):
+            return _name(x.dtype)
+        return _PYTHON.get(type(x)) or _name(self.convert_to_tensor(x).dtype)
 
     def shape_of(self, x: Tensor) -> tuple[Any, ...]:
         return np.shape(x)
@@ -131,59 +130,6 @@ class NumpyEngine(Engine):
 
     # ------------------------------------------------------------ transforms
 
-    def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-        return self._tensors(true_fn() if pred else false_fn())
-
-    def while_loop(
-        self, cond: Callable[..., Tensor], body: Callable[..., Any], state: tuple[Any, ...]
-    ) -> Any:
-        state = self._tensors(tuple(state))
-        while cond(*state):
-            result = body(*state)
-            state = tuple(result) if isinstance(result, (list, tuple)) else (result,)
-        return self._tensors(state)
-
-    def scan(
-        self,
-        f: Callable[[Any, Any], tuple[Any, Any]],
-        init: Any,
-        xs: Any,
-        length: int | None,
-        reverse: bool,
-    ) -> tuple[Any, Any]:
-        steps = len(optree.tree_leaves(xs)[0]) if length is None else length
-        carry = init = self._tensors(init)
-        ys = []
-        for step in reversed(range(steps)) if reverse else range(steps):
-            carry, y = f(carry, optree.tree_map(lambda x, at=step: x[at], xs))
-            ys.append(y)
-        if not ys:  # nothing to stack: a step on zeros tells what there would be
-            _, y = f(init, optree.tree_map(lambda x: np.zeros(x.shape[1:], x.dtype), xs))
-            return init, optree.tree_map(lambda x: np.asarray(x)[None][:0], self._tensors(y))
-        if reverse:
-            ys.reverse()
-        stacked = optree.tree_map(lambda *parts: np.stack(parts), *map(self._tensors, ys))
-        return self._tensors(carry), stacked
-
-    def vectorized_map(self, f: Callable[[Any], Any], elements: Any) -> Any:
-        return self.scan(lambda carry, x: (carry, f(x)), (), elements, None, False)[1]
-
-    def custom_gradient(
-        self, f: Callable[..., tuple[Any, Callable[..., Any]]]
-    ) -> Callable[..., Any]:
-        return lambda *args, **kwargs: f(*args, **kwargs)[0]
-
-    def value_and_grad(
-        self, f: Callable[[list[Tensor]], tuple[Tensor, Any]]
-    ) -> Callable[[list[Tensor]], Any]:
-        _refuse_gradients("value_and_grad")
-
-    def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-        _refuse_gradients("vjp")
-
-    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
-        _refuse_gradients("jvp")
-
     def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
         return step
 
@@ -209,7 +155,7 @@ class NumpyEngine(Engine):
 
     @_quiet
     def sigmoid(self, x: Tensor) -> Tensor:
-        # An overflow of exp(-x) makes a 0, which is right; no gradient goes through it here.
+        # An overflow of exp(-x) makes a 0, which is right; the gradient is a rule of its own.
         wide = _wide(x)
         return (1 / (1 + np.exp(-wide))).astype(x.dtype)
 
@@ -219,7 +165,7 @@ class NumpyEngine(Engine):
 
     @_quiet
     def erfc(self, x: Tensor) -> Tensor:
-        return _erfc(x).astype(x.dtype)
+        return (_erfc(x) if x.dtype == np.float64 else _erfc_single(x)).astype(x.dtype)
 
     @_quiet
     def erfinv(self, x: Tensor) -> Tensor:
@@ -314,6 +260,16 @@ class NumpyEngine(Engine):
     def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
         return x[key]
 
+    @_quiet
+    def put(self, values: list[Tensor], keys: list[Any], shape: tuple[int, ...]) -> Tensor:
+        result = np.zeros(shape, values[0].dtype)
+        for value, key in zip(values, keys, strict=True):
+            if any(isinstance(entry, np.ndarray) for entry in key):
+                np.add.at(result, key, value)
+            else:
+                result[key] += value
+        return result
+
     def slice(self, x: Tensor, start: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
         return x[_block(x.shape, start, shape)]
 
@@ -364,7 +320,9 @@ class NumpyEngine(Engine):
 
     @_quiet
     def einsum(self, subscripts: str, operands: Sequence[Tensor]) -> Tensor:
-        result = np.einsum(subscripts, *map(_wide, operands), optimize=True)
+        wide = [_wide(x) for x in operands]
+        plan = _matrix_product(subscripts, *(x.ndim for x in wide))
+        result = plan(*wide) if plan else np.einsum(subscripts, *wide, optimize=True)
         return result.astype(operands[0].dtype, copy=False)
 
     @_quiet
@@ -471,13 +429,6 @@ class NumpyEngine(Engine):
         return _generator(key).binomial(trials, chance, shape).astype(_dtype(dtype))
 
 
-def _refuse_gradients(what: str) -> NoReturn:
-    raise RuntimeError(
-        f"The NumPy engine computes no gradients. Received: a call of `{what}`. Train on another "
-        "engine, such as JAX (CORNU_BACKEND=jax): the model predicts on NumPy afterwards."
-    )
-
-
 # ------------------------------------------------------------------ conversion
 
 
@@ -485,6 +436,12 @@ def _refuse_gradients(what: str) -> NoReturn:
 def _dtype(name: str) -> np.dtype[Any]:
     known = getattr(ml_dtypes, name, None) if name.startswith(("bfloat", "float8")) else None
     return np.dtype(known or name)
+
+
+@functools.cache
+def _name(dtype: np.dtype[Any]) -> str:
+    """A dtype's name, which NumPy works out anew at each asking (0.8 us)."""
+    return dtype.name
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -539,6 +496,42 @@ def _correlated(x: Array, kernel: Array, strides: Axes, dilation: Axes, groups: 
     return np.moveaxis(result, 0, 1).reshape(*places, filters)
 
 
+@functools.cache
+def _matrix_product(subscripts: str, *ranks: int) -> Callable[[Array, Array], Array] | None:
+    """A sum over what two operands share, as one product of matrices; None where it is something else.
+
+    The scores of attention of (16, 64, 4, 32) take 0.3 ms, and 1.1 by NumPy's own on one core."""
+    terms, _, result = subscripts.replace(" ", "").partition("->")
+    names = terms.split(",")
+    if (
+        tuple(map(len, names)) != ranks
+        or len(names) != 2
+        or not "".join([*names, result]).isalpha()
+    ):
+        return None
+    left, right = names
+    batch = [letter for letter in left if letter in right and letter in result]
+    joined = [letter for letter in left if letter in right and letter not in result]
+    rows, columns = ([x for x in name if x not in batch + joined] for name in names)
+    if sorted(result) != sorted(batch + rows + columns) or any(
+        len(set(name)) < len(name) for name in names
+    ):
+        return None
+    first = [left.index(letter) for letter in batch + rows + joined]
+    second = [right.index(letter) for letter in batch + joined + columns]
+    order = [(batch + rows + columns).index(letter) for letter in result]
+
+    def product(a: Array, b: Array) -> Array:
+        a, b = a.transpose(first), b.transpose(second)
+        shared, inner = a.shape[: len(batch)], math.prod(a.shape[len(batch) + len(rows) :])
+        tall, wide = a.shape[len(batch) : len(batch) + len(rows)], b.shape[b.ndim - len(columns) :]
+        a = a.reshape(*shared, math.prod(tall), inner)
+        b = b.reshape(*shared, inner, math.prod(wide))
+        return np.matmul(a, b).reshape(*shared, *tall, *wide).transpose(order)
+
+    return product
+
+
 def _generator(key: Tensor) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.asarray(key).astype(np.uint64)))
 
@@ -581,6 +574,30 @@ def _erf_single(x: Array) -> Array:
     inside = np.clip(x, -4, 4)
     square = inside * inside
     return inside * _polynomial(square, _ERF_UPPER) / _polynomial(square, _ERF_LOWER)
+
+
+#: Chebyshev's fit of log(erfc(x) exp(x²) / t) in t = 1 / (1 + x / 2), for x >= 0, within a part in
+#: 10^7 (Press et al., Numerical Recipes, `erfcc`).
+_ERFC = (
+    0.17087277,
+    -0.82215223,
+    1.48851587,
+    -1.13520398,
+    0.27886807,
+    -0.18628806,
+    0.09678418,
+    0.37409196,
+    1.00002368,
+    -1.26551223,
+)
+
+
+def _erfc_single(x: Array) -> Array:
+    """erfc for single precision: 3 ms for 200,000 elements, which take 22 by `math.erfc`."""
+    size = np.abs(x.astype(np.float64))
+    t = 1 / (1 + size / 2)
+    upper = t * np.exp(_polynomial(t, _ERFC) - size * size)
+    return np.where(x < 0, 2 - upper, upper)
 
 
 #: Wichura's PPND16 (Applied Statistics algorithm AS 241, 1988): normal quantiles to 1e-16. Pairs of

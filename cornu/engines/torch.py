@@ -363,6 +363,8 @@ class TorchEngine(Engine):
     def full(self, shape: tuple[Any, ...], value: Any, dtype: str) -> Tensor:
         if isinstance(value, torch.Tensor):
             return self.cast(value, dtype).expand(shape)
+        if dtype == "float16":  # -1e9 is -inf in it, which PyTorch refuses
+            return torch.full(shape, value, dtype=torch.float32, device=self._device).half()
         return torch.full(shape, value, dtype=_DTYPES[dtype], device=self._device)
 
     def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
@@ -801,7 +803,7 @@ def _differentiating() -> Iterator[bool]:
 
 def _leaf(x: Tensor, nested: bool) -> Tensor:
     """A tensor of its own to differentiate by."""
-    if not (x.dtype.is_floating_point or x.dtype.is_complex):
+    if x is None or not (x.dtype.is_floating_point or x.dtype.is_complex):
         return x
     return x.view_as(x) if nested and x.requires_grad else x.detach().requires_grad_()
 
@@ -816,7 +818,7 @@ def _gradients(
     """The cotangents of the leaves; None for those that are no floats, or have no part in ys."""
     given: Sequence[Any] = upstream or [None] * len(ys)
     pairs = [(y, g) for y, g in zip(ys, given, strict=True) if y.requires_grad]
-    wanted = [x for x in leaves if x.requires_grad]
+    wanted = [x for x in leaves if x is not None and x.requires_grad]
     if not pairs or not wanted:
         return [None] * len(leaves)
     outputs, sources = zip(*pairs, strict=True)
@@ -825,7 +827,7 @@ def _gradients(
             outputs, wanted, sources, keep or None, create_graph=nested, allow_unused=True
         )
     )
-    return [next(found) if x.requires_grad else None for x in leaves]
+    return [next(found) if x is not None and x.requires_grad else None for x in leaves]
 
 
 def _settled(result: Any, nested: bool) -> Any:
@@ -956,9 +958,9 @@ def _is_framed(window: Axes, pads: Pads) -> bool:
 
 
 def _generator(key: Tensor) -> torch.Generator:
-    """A generator that starts at a key."""
+    """A generator that starts at a key; PyTorch's on the CPU takes 32 bits of a seed."""
     first, second = key.tolist()
-    return torch.Generator(key.device).manual_seed((first << 32 | second) % 2**63)
+    return torch.Generator(key.device).manual_seed((first * 0x9E3779B1 + second) % 2**32)
 
 
 # ------------------------------------------------------------------- recurrence

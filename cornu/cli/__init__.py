@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .._version import __version__
 from ..engines import BUILTIN
@@ -18,13 +19,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
-    from ._demo import Demo
-
     try:
-        return Demo(options.engine, options.output, options.seed).run()
+        return int(options.run(options))
     except KeyboardInterrupt:
         print("\nInterrupted: no file was written.", file=sys.stderr)
         return 130
+
+
+def _run_demo(options: argparse.Namespace) -> int:
+    from ._demo import Demo
+
+    return Demo(options.engine, options.output, options.seed).run()
+
+
+def _run_export(options: argparse.Namespace) -> int:
+    from ._export import export_file
+
+    return export_file(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +68,28 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="which images are held out, and how training starts (default: %(default)s)",
     )
+    demo.set_defaults(run=_run_demo)
+    _add_export(commands)
     return parser
+
+
+def _add_export(commands: Any) -> None:
+    about = "write a saved model as a file that runs without Cornu"
+    export = commands.add_parser(
+        "export",
+        help=about,
+        description=f"{about.capitalize()}: ONNX, or a web page. The file is checked.",
+    )
+    export.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .h5 file")
+    export.add_argument("output", type=Path, metavar="FILE", help="out.onnx or out.html")
+    export.add_argument(
+        "--format", metavar="NAME", help="onnx or web (default: that of FILE's suffix)"
+    )
+    export.add_argument(
+        "--opset", type=int, metavar="N", help="version of ONNX's operations (default: 17)"
+    )
+    export.add_argument("--float16", action="store_true", help="store weights in 16 bits")
+    export.set_defaults(run=_run_export)
 
 
 def _seed(text: str) -> int:

@@ -180,7 +180,8 @@ class Variable:
 
     def __getattr__(self, name: str) -> Any:
         """What the native container has beside, such as the `grad` of a torch parameter."""
-        if name == "__tf_tensor__":  # how TensorFlow reads it, where the value is TensorFlow's
+        engine = vars(self).get("_engine")
+        if engine is not None and name in engine.protocols:
             return getattr(current().convert_to_tensor(self.value), name)
         if name.startswith("__") or "_container" not in vars(self):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")

@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 BUILTIN = {
     "jax": ("cornu.engines.jax", "JaxEngine", "pip install jax"),
     "torch": ("cornu.engines.torch", "TorchEngine", "pip install 'cornu[torch]'"),
+    "tensorflow": (
+        "cornu.engines.tensorflow",
+        "TensorFlowEngine",
+        "pip install 'cornu[tensorflow]'",
+    ),
+    "pytensor": ("cornu.engines.pytensor", "PyTensorEngine", "pip install 'cornu[pytensor]'"),
     "numpy": ("cornu.engines.numpy", "NumpyEngine", "pip install numpy"),
+    "onnxruntime": (
+        "cornu.engines.onnxruntime",
+        "OnnxRuntimeEngine",
+        "pip install 'cornu[onnx]'",
+    ),
     "spec": ("cornu.engines.spec", "SpecEngine", ""),
 }
 FALLBACK = "jax"

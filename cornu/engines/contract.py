@@ -79,6 +79,8 @@ class Engine(ABC):
     computes: ClassVar[bool] = True
     #: Whether `write` changes a container in place, so that functions may hold it.
     in_place: ClassVar[bool] = False
+    #: Special methods by which the library's functions read what is no tensor of theirs: variables have them.
+    protocols: ClassVar[frozenset[str]] = frozenset()
     #: The class of modules in the engine's library, where it has one.
     module_type: ClassVar[type | None] = None
     #: Whether a model that is called on tensors should run as one compiled step.

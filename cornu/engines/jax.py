@@ -128,6 +128,10 @@ class JaxEngine(Engine):
     def from_dlpack(self, x: Any) -> Tensor:
         return jnp.from_dlpack(x)
 
+    def received(self, x: Tensor, sender: Engine) -> Tensor:
+        with jax.ensure_compile_time_eval():  # a variable may move while a step is traced
+            return super().received(x, sender)
+
     # ---------------------------------------------------------------- state
 
     def container(self, value: Tensor, trainable: bool) -> Any:

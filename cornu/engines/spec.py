@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
@@ -27,6 +28,16 @@ Rule = Callable[..., Any]
 # ------------------------------------------------------------------ dimensions
 
 _symbols = itertools.count()
+
+
+class Symbol(int):
+    """A number nobody knows yet.
+
+    Its origin is the operation and the sizes that it comes from, where there are such: an engine
+    that writes files has them computed when the file runs.
+    """
+
+    origin: tuple[Callable[[Any, Any], Any], Any, Any] | None = None
 
 
 def _refuse(use: str) -> Rule:
@@ -60,7 +71,14 @@ class Dimension:
 
     def __init__(self, coefficient: int = 1, symbols: tuple[int, ...] = ()) -> None:
         self.coefficient = coefficient
-        self.symbols = symbols or (next(_symbols),)
+        self.symbols = symbols or (Symbol(next(_symbols)),)
+
+    @classmethod
+    def made_by(cls, operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Dimension:
+        """A new unknown that is the result of an operation."""
+        symbol = Symbol(next(_symbols))
+        symbol.origin = (operation, left, right)
+        return cls(1, (symbol,))
 
     def __repr__(self) -> str:
         return "None"
@@ -86,7 +104,7 @@ class Dimension:
             return self
         if symbols == self.symbols:
             return _monomial(self.coefficient + coefficient, symbols)
-        return Dimension()
+        return Dimension.made_by(operator.add, self, other)
 
     def __neg__(self) -> Dimension:
         return Dimension(-self.coefficient, self.symbols)
@@ -106,7 +124,15 @@ class Dimension:
     def __mod__(self, other: Any) -> Any:
         if _terms(other) is None:
             return NotImplemented
-        return 0 if _quotient(self, other) * other == self else Dimension()
+        whole = _quotient(self, other) * other == self
+        return 0 if whole else Dimension.made_by(operator.mod, self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return (
+            NotImplemented
+            if _terms(other) is None
+            else Dimension.made_by(operator.mod, other, self)
+        )
 
     __rmul__ = __mul__
     __radd__ = __add__
@@ -147,7 +173,7 @@ def _quotient(dividend: Any, divisor: Any) -> Any:
     rest = Counter(above)
     rest.subtract(below)
     if upper % lower or (upper and min(rest.values(), default=0) < 0):
-        return Dimension()
+        return Dimension.made_by(operator.floordiv, dividend, divisor)
     return _monomial(upper // lower, tuple(sorted(rest.elements())))
 
 
@@ -173,7 +199,7 @@ def _joined(left: Any, right: Any) -> Any:
         return right
     if _known(right):
         return None
-    return left if _known(left) else Dimension()
+    return left if _known(left) else Dimension.made_by(max, left, right)
 
 
 def _stretched(dims: Dims, shape: Dims) -> Dims | None:

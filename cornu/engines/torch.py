@@ -672,15 +672,49 @@ class TorchEngine(Engine):
         flash_attention: bool | None,
         attn_logits_soft_cap: float | None,
     ) -> Tensor:
-        uneven = is_causal and query.shape[1] != key.shape[1]
-        if uneven or any(x is not None for x in (bias, mask, attn_logits_soft_cap)):
+        if attn_logits_soft_cap is not None:
             return NotImplemented
+        causal, rest = is_causal, [x for x in (mask, bias) if x is not None]
+        if rest or (causal and query.shape[1] != key.shape[1]):
+            if causal:
+                shape = (query.shape[1], key.shape[1])
+                earlier = torch.ones(shape, dtype=torch.bool, device=query.device).tril()
+                mask, causal = earlier if mask is None else mask & earlier, False
+            bias = _score_bias(mask, bias, query.dtype)
+        average = None if mask is None else value.mean(1, keepdim=True)
         query, key, value = (x.movedim(2, 1) for x in (query, key, value))
         grouped = query.shape[1] != key.shape[1]
         found = F.scaled_dot_product_attention(
-            query, key, value, is_causal=is_causal, scale=scale, enable_gqa=grouped
+            query, key, value, bias, is_causal=causal, scale=scale, enable_gqa=grouped
         )
-        return found.movedim(1, 2)
+        if mask is None or average is None:
+            return found.movedim(1, 2)
+        # Where all keys are left out their weights are equal, which the kernel's gradient is not.
+        if grouped:
+            average = average.repeat_interleave(query.shape[1] // key.shape[1], 2)
+        seen = torch.broadcast_to(mask, found.shape[:-1] + mask.shape[-1:]).any(-1, keepdim=True)
+        return torch.where(seen.movedim(1, 2), found.movedim(1, 2), average)
+
+    def softmax(self, x: Tensor, axis: Any) -> Tensor:
+        return torch.softmax(x, axis) if isinstance(axis, int) else NotImplemented
+
+    def log_softmax(self, x: Tensor, axis: Any) -> Tensor:
+        return torch.log_softmax(x, axis) if isinstance(axis, int) else NotImplemented
+
+    def layer_normalization(
+        self,
+        x: Tensor,
+        gamma: Tensor | None,
+        beta: Tensor | None,
+        axis: Any,
+        epsilon: float | None,
+        rms_scaling: bool,
+    ) -> Tensor:
+        last = axis in (-1, x.ndim - 1, (-1,), [-1])
+        same = all(w is None or w.dtype == x.dtype for w in (gamma, beta))
+        if rms_scaling or not last or not same or epsilon is None:
+            return NotImplemented
+        return F.layer_norm(x, x.shape[-1:], gamma, beta, epsilon)
 
     def lstm(
         self,
@@ -961,6 +995,15 @@ def _generator(key: Tensor) -> torch.Generator:
     """A generator that starts at a key; PyTorch's on the CPU takes 32 bits of a seed."""
     first, second = key.tolist()
     return torch.Generator(key.device).manual_seed((first * 0x9E3779B1 + second) % 2**32)
+
+
+def _score_bias(mask: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """What is added to attention's scores: a bias, and a large negative number where a key is left out."""
+    kept = torch.zeros((), dtype=dtype) if bias is None else bias.to(dtype)
+    if mask is None:
+        return kept
+    lowest = torch.tensor(-0.7 * torch.finfo(dtype).max, dtype=dtype, device=mask.device)
+    return torch.where(mask, kept, lowest)
 
 
 # ------------------------------------------------------------------- recurrence

@@ -162,6 +162,7 @@ class RNN(Layer):
                 mask=mask,
                 go_backwards=self.go_backwards,
                 unroll=self.unroll,
+                return_sequences=self.return_sequences,
                 zero_output_for_mask=self.zero_output_for_mask,
             )
             if done is not None:

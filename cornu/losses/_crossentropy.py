@@ -466,7 +466,7 @@ def _classes(name: str, y_true: Any, y_pred: Any, axis: Any) -> tuple[Any, Any]:
     if isinstance(axis, bool):
         raise ValueError(f"`axis` must be an integer. Received: axis={axis!r}.")
     y_true, y_pred = tensors(y_true, y_pred)
-    if y_pred.shape and y_pred.shape[-1] == 1:
+    if len(y_pred.shape) and y_pred.shape[-1] == 1:
         warnings.warn(
             f"`{name}` needs predictions of more than one class, (batch, classes). Received: "
             f"y_pred.shape={tuple(y_pred.shape)}. Use `binary_crossentropy` for two classes.",

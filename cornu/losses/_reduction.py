@@ -78,7 +78,7 @@ def reduce_weighted_values(
     if weight is not None:
         values, weight = squeeze_or_expand_to_same_rank(values, weight)
         values = _weighted(values, weight, "sample_weight")
-    if reduction in (None, "none") or not values.shape:
+    if reduction in (None, "none") or not len(values.shape):
         if reduction == "mean_with_sample_weight" and weight is not None:
             return ops.divide_no_nan(values, ops.sum(weight))
         return values

@@ -106,7 +106,7 @@ class Mean(Metric):
         if weight is not None:
             count = ops.sum(weight)
         else:
-            count = ops.cast(ops.shape(values)[0] if values.shape else 1, self._dtype)
+            count = ops.cast(ops.shape(values)[0] if len(values.shape) else 1, self._dtype)
         self.count.assign_add(count)
 
     def result(self) -> Any:

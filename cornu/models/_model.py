@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, Self
 
+from ..core import tree
+from ..core.operation import any_symbolic
+from ..core.scopes import context
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
-from ..engines import get
+from ..engines import current, get
 from ..layers._layer import Layer
 from ..training._trainer import Trainer, at_home
 
@@ -54,7 +57,20 @@ class Model(Trainer, Layer):
             "`call(self, inputs)`, or make the model by `Model(inputs, outputs)`."
         )
 
-    __call__ = at_home(Layer.__call__)
+    @at_home
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model on tensors."""
+        if current().whole_models and not kwargs and not context.calling and _are_arrays(args):
+            return self._whole_call(args[0])
+        return Layer.__call__(self, *args, **kwargs)
+
+    def _whole_call(self, x: Any) -> Any:
+        """The call as one compiled step, on an engine that runs whole models."""
+        engine = current()
+        x = tree.map_structure(engine.convert_to_tensor, x)
+        if not self.built:
+            return Layer.__call__(self, x)
+        return self._fast_predict()([(x,)])
 
     def to(self, engine: str) -> Self:
         """Move the model to an engine, where it stays whichever is current elsewhere.
@@ -157,6 +173,19 @@ class Model(Trainer, Layer):
 
         save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
 
+    def export(
+        self,
+        filepath: Any,
+        format: str | None = None,
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write a file that runs without Cornu; `cornu.export.export` says how."""
+        from ..export import export
+
+        export(self, filepath, format, verbose, input_signature, **kwargs)
+
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Load weights from a `.weights.h5` or `.keras` file."""
         from ..saving import load_weights
@@ -252,6 +281,11 @@ def _is_functional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         or (len(args) == 1 and "outputs" in kwargs)
         or ("inputs" in kwargs and "outputs" in kwargs)
     )
+
+
+def _are_arrays(args: tuple[Any, ...]) -> bool:
+    """Whether a call is one of arrays alone, in any structure."""
+    return len(args) == 1 and not any_symbolic(args[0])
 
 
 def _make_functional(cls: type) -> None:

@@ -36,6 +36,8 @@ class Sequential(Model):
         super().__init__(trainable=trainable, name=name, **kwargs)
         self.supports_masking = True
         self._functional: Functional | None = None
+        #: Whether the inputs' shape was seen on data: its batch size is then one of many.
+        self._seen_on_data = False
         self._stack: list[Layer] = []
         for layer in layers if isinstance(layers, (list, tuple)) else [layers] if layers else []:
             self.add(layer, rebuild=False)
@@ -116,6 +118,7 @@ class Sequential(Model):
             dtype = self._stack[0].compute_dtype
             x = Input(batch_shape=shape, dtype=dtype)
             self._stack.insert(0, made_by(x))
+            self._seen_on_data = True
             self._tracker.owned["layers"].insert(0, self._stack[0])
         inputs = x
         for layer in self._stack[1:]:

@@ -61,9 +61,17 @@ def _same_pads(size: Any, extent: Any, stride: int, rate: int) -> tuple[int, int
     if not isinstance(extent, int):
         return 0, 0
     reach = (extent - 1) * rate + 1
-    # Where the size is unknown so is the number of positions, unless the stride is 1.
-    rest = size % stride if isinstance(size, int) else 0
-    total = max(reach - (rest or stride), 0)
+    total: Any  # of an unknown size it is a dimension, unless it is the same for every size
+    if isinstance(size, int):
+        total = max(reach - (size % stride or stride), 0)
+    elif stride == 1 or reach == 1:
+        total = reach - 1
+    else:
+        total = ((size + (stride - 1)) // stride - 1) * stride + reach - size
+        if reach < stride:  # it may be negative, where no window sees the last elements
+            if reach > 2:
+                engine().shape_alone("conv")
+            return 0, total
     return total // 2, total - total // 2
 
 
@@ -436,7 +444,7 @@ def _adaptive_pool(
 def _bins(size: Any, bins: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """First element and width of each bin of an axis."""
     if not isinstance(size, int):
-        # Only the number of bins shows in the shape of the result.
+        engine().shape_alone("adaptive_pool")  # in which only the number of bins shows
         return np.zeros(bins, int), np.ones(bins, int)
     index = np.arange(bins)
     starts = index * size // bins

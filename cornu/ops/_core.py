@@ -549,7 +549,7 @@ def associative_scan(
 
     known = next((size for size in sizes if isinstance(size, int)), None)
     if known is None:
-        # Only the shapes are asked for, and a result has its operand's.
+        engine().shape_alone("associative_scan")  # which is its operand's
         return tree.pack_sequence_as(elems, combine(leaves, leaves))
     found = _running(combine, turned(leaves) if reverse else leaves, axes, known)
     return tree.pack_sequence_as(elems, turned(found) if reverse else found)

@@ -51,7 +51,8 @@ def ctc_loss(
     emissions = _time_major(_emissions(log_softmax(output, -1), states))
     length = engine().shape_of(states)[1]
     zero = constant(LOG_ZERO, output)
-    first = engine().less(engine().arange(0, length, 1, "int32"), constant(2, states))
+    positions = engine().arange(0, length, 1, "int32")
+    first = engine().less(positions, constant(2, positions))
     alpha = engine().where(first, engine().slice_axis(emissions, 0, 0, 1), zero)
     alpha = engine().reshape(alpha, engine().shape_of(states))
 

@@ -406,7 +406,8 @@ def _ranks(x: Tensor) -> Tensor:
     columns = engine().reshape(x, (count, -1))
     ranks = engine().full((count,), 0, "int32")
     if not isinstance(engine().shape_of(columns)[1], int):
-        return ranks  # An unknown number of columns: only the shape is asked for.
+        engine().shape_alone("unique")
+        return ranks
     for at in range(engine().shape_of(columns)[1]):
         column = engine().unique(engine().get_item(columns, (slice(None), at)), None, None)[2]
         joined = engine().add(engine().multiply(ranks, engine().full((), count, "int32")), column)

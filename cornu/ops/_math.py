@@ -204,7 +204,8 @@ def _count(data: Tensor, segment_ids: Tensor, num_segments: int | None) -> Any:
         return num_segments
     largest = engine().max(segment_ids, (0,), False)
     if not engine().computes:
-        return engine().shape_of(engine().arange(0, largest, 1, "int32"))[0]
+        end = engine().add(largest, constant(1, largest))
+        return engine().shape_of(engine().arange(0, end, 1, "int32"))[0]
     try:
         return int(largest) + 1
     except TypeError as error:

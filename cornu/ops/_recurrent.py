@@ -236,6 +236,13 @@ def _run(
     zero_output_for_mask: bool,
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """A cell whose output is its first state, over time-major projected inputs."""
+    if mask is None and not (return_sequences or unroll):  # no output is kept, only the state
+
+        def turn(carry: Any, x: Any) -> tuple[Any, Any]:
+            return _like(carry, step(x, carry)[1]), None
+
+        new, _ = engine().scan(turn, list(states), projected, None, go_backwards)
+        return engine().get_item(new[0], (slice(None), None)), new[0], new
     outputs, last, new = _loop(
         step,
         projected,

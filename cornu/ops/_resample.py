@@ -86,7 +86,7 @@ def _resampled(x: Tensor, axis: int, weights: Tensor) -> Tensor:
 def _resized(x: Tensor, axis: int, target: int, interpolation: str, antialias: bool) -> Tensor:
     size = engine().shape_of(x)[axis]
     if not isinstance(size, int):
-        # Only the target shows in the shape of the result.
+        engine().shape_alone("image_resize")  # in which only the target shows
         return engine().take(x, engine().full((target,), 0, "int32"), axis)
     if size == target:
         return x
@@ -167,6 +167,7 @@ def _box(x: Tensor, height: int, width: int) -> tuple[int, int] | None:
     """The height to the image's width, and the width to its height, in the target's proportions."""
     _, rows, columns, _ = engine().shape_of(x)
     if not isinstance(rows, int) or not isinstance(columns, int):
+        engine().shape_alone("image_resize")
         return None
     return int(columns * height / width), int(rows * width / height)
 

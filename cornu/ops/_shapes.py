@@ -15,6 +15,7 @@ from ..core.keras_tensor import KerasTensor
 from ..core.op import namespace
 from ..core.types import Axis, DType, Raw, Shape, Tensor, Tensors
 from ..engines import current as engine
+from ..engines.spec import Spec
 from ._bodies import axes_from_front, axis_from_front, rank_of
 
 op = namespace("numpy")
@@ -57,7 +58,7 @@ def _size(x: Raw) -> Tensor:
 
 
 def _shape_of(x: Any) -> tuple[Any, ...]:
-    if isinstance(x, KerasTensor):
+    if isinstance(x, Spec):
         return x.dims
     return tuple(x.shape) if hasattr(x, "shape") else tuple(engine().shape_of(x))
 
@@ -281,10 +282,9 @@ def roll(x: Raw, shift: Axis, axis: Axis = None) -> Tensor:
 
 def _rolled(x: Tensor, distance: int, axis: int) -> Tensor:
     shape = engine().shape_of(x)
-    if isinstance(shape[axis], int):
-        if shape[axis] == 0 or distance % shape[axis] == 0:
-            return x
-        distance %= shape[axis]
+    if isinstance(shape[axis], int) and (shape[axis] == 0 or distance % shape[axis] == 0):
+        return x
+    distance %= shape[axis]
     parts = [slice_axis(x, axis, -distance, None), slice_axis(x, axis, None, -distance)]
     return engine().reshape(engine().concatenate(parts, axis), shape)
 

@@ -515,7 +515,7 @@ def _spec_of(x: Any) -> KerasTensor | None:
         return x
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         return None
-    return KerasTensor((None, *tuple(x.shape)[1:]) if x.shape else (), ops.dtype(x))
+    return KerasTensor((None, *tuple(x.shape)[1:]) if len(x.shape) else (), ops.dtype(x))
 
 
 def _is_ours(target: Any) -> bool:

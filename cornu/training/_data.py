@@ -323,7 +323,7 @@ def _cardinality(x: Any, y: Any, sample_weight: Any) -> int:
         for leaf in tree.flatten(part):
             if leaf is None:
                 continue
-            if not leaf.shape:
+            if not len(leaf.shape):
                 raise ValueError(
                     f"Arrays must have a first axis, that of the samples. Received: in `{name}` a "
                     f"scalar, {leaf!r}. Add the axis: `array[None]`."

@@ -9,6 +9,7 @@ import pytest
 
 import cornu
 from cornu import backend, layers
+from cornu.core.state import CompiledStep
 from tests.engines_tested import ENGINES
 from tests.training import models_for_fit as m
 
@@ -81,7 +82,22 @@ class JaxStep(Plain):
         return logs, (trainable, fixed, slots, after)
 
 
-STEPS = {"jax": JaxStep, "torch": TorchStep}
+class TensorFlowStep(Plain):
+    """Keras's documented form for TensorFlow."""
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        x, y = data
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(y=y, y_pred=y_pred)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return self.measured(loss, y, y_pred)
+
+
+STEPS = {"jax": JaxStep, "torch": TorchStep, "tensorflow": TensorFlowStep}
 
 
 @pytest.mark.parametrize("engine", [name for name in STEPS if name in ENGINES])
@@ -135,6 +151,66 @@ def test_a_layer_is_a_torch_module() -> None:
     with backend.use("torch"):
         assert float(layer.weights[0].value.detach().sum()) == 12.0
         assert float(next(module.parameters()).detach().sum()) == 12.0
+
+
+@pytest.mark.skipif("tensorflow" not in ENGINES, reason="other engines were asked for")
+class TestTensorFlow:
+    def test_a_layer_is_saved_as_a_module(self, tmp_path: Any) -> None:
+        import tensorflow as tf
+
+        x = m.draw(8, 5)
+        with backend.use("tensorflow"):
+            model = Plain()
+            expected = model.predict(x, verbose=0)
+            module = model.native_module()
+            assert len(module.trainable_variables) == len(module.variables) == 4
+            shape = tf.TensorSpec((None, 5))
+            module.serve = tf.function(lambda x: module(x), [shape], autograph=False)
+            tf.saved_model.save(module, str(tmp_path))
+            model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
+            assert not np.any(module(x))
+        loaded = tf.saved_model.load(str(tmp_path))
+        np.testing.assert_allclose(loaded.serve(tf.constant(x)), expected, 1e-5, 1e-6)
+
+    def test_fit_on_tensors_and_datasets(self) -> None:
+        import tensorflow as tf
+
+        x, y = m.draw(64, 5), m.draw(64, 1)
+        tensors = tf.constant(x), tf.constant(y)
+        losses = []
+        for data in ((x, y), tensors, (tf.data.Dataset.from_tensor_slices(tensors).batch(32),)):
+            with backend.use("tensorflow"):
+                cornu.utils.set_random_seed(1)
+                model = Plain()
+                model.compile("adam", "mse")
+                losses.append(model.fit(*data, epochs=2, **QUIET).history["loss"])
+        np.testing.assert_allclose(losses[1:], [losses[0]] * 2, 1e-6)
+
+    def test_operators_of_tensors_differentiate_by_variables(self) -> None:
+        import tensorflow as tf
+
+        with backend.use("tensorflow"):
+            weight = cornu.Variable(np.array([1.0, 2.0]))
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.constant([3.0, 4.0]) * weight)
+            assert tape.gradient(loss, weight).numpy().tolist() == [3, 4]
+
+    def test_a_step_that_fails_changes_nothing(self) -> None:
+        import tensorflow as tf
+
+        total, count = cornu.Variable([1.0]), cornu.Variable(0, dtype="int32", trainable=False)
+
+        def step(index: Any) -> Any:
+            count.assign_add(1)
+            total.assign(total * 2)
+            return tf.gather(tf.constant([1.0, 2.0]), index)
+
+        run = CompiledStep(step, [total, count])
+        with backend.use("tensorflow"):
+            run(0)
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                run(9)
+        assert total.numpy().tolist() == [2] and int(count) == 1
 
 
 def test_engines_without_modules_say_so() -> None:

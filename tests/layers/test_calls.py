@@ -61,7 +61,9 @@ def test_the_fast_call_is_the_plain_call(engine: str) -> None:
             assert fast[1] == {
                 "training": bool(named.get("training")),
                 "masked": masked,
-                "dtype": "bfloat16" if policy == "mixed_bfloat16" else "float32",
+                "dtype": current().canonical_dtype(
+                    "bfloat16" if policy == "mixed_bfloat16" else "float32"
+                ),
                 "passed on": masked,
             }
             for output, seen in plain:

@@ -236,7 +236,12 @@ NORMALIZATIONS = [
         for axes in (-1, (0, 1), None)
         for keepdims in (False, True)
     ),
-    Row("moments", (A(3, 4, low=-6e4, high=6e4, dtype="float16"), 0), gradient=False),
+    Row(
+        "moments",
+        (A(3, 4, low=-6e4, high=6e4, dtype="float16"), 0),
+        gradient=False,
+        excluded={"pytensor value": "in float32 the result isn't rounded to float16"},
+    ),
     Row("moments", (A(3, 4), 0), dtypes=HALVES),
     Row("moments", (A(3, 4, dtype="int32"), 0)),
     Row(

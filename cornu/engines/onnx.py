@@ -1,0 +1,683 @@
+"""The ONNX engine: tensors are values of a graph, and a primitive writes a node.
+
+Shapes and dtypes are the spec engine's. What is known while the graph is written is computed by the
+NumPy engine, so that tables and masks stand in the file as numbers. Kernels of ONNX Runtime's CPU
+know few dtypes: operations in others run in a wider one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import optree
+
+from .contract import Axes, Pads, State, Tensor
+from .onnx_graph import Graph, Value
+from .onnx_math import Mathematics
+from .onnx_nodes import KNOWN, NUMPY, OPSET, WIDE
+from .onnx_whole import WholeOps
+from .spec import Dimension, Spec, _axes_taken, _entries
+
+_FAR = (1 << 63) - 1
+_REDUCTIONS = {"sum": "ReduceSum", "prod": "ReduceProd", "max": "ReduceMax", "min": "ReduceMin"}
+#: Letters for the axes that `...` stands for in an equation, the last one for the last axis.
+_AXES = "PQRSTUVW"
+_DECOMPOSITIONS = (
+    "cholesky solve solve_triangular qr svd eigh eig lu_factor cholesky_inverse inv lstsq pinv "
+    "matrix_rank"
+)
+_DRAWS = (
+    "random_beta random_binomial random_categorical random_dropout random_gamma random_normal "
+    "random_randint random_shuffle random_truncated_normal random_uniform"
+)
+
+
+def _reduction(name: str, kind: str) -> Callable[..., Tensor]:
+    def method(self: OnnxEngine, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        return self._reduce(kind, x, axes, keepdims)
+
+    return method
+
+
+class OnnxEngine(Mathematics, WholeOps):
+    """The primitives as nodes of one graph: an engine for each file."""
+
+    name = "onnx"
+    trains: ClassVar[bool] = False
+    computes: ClassVar[bool] = False
+    native = frozenset({Value, Dimension, type(None), bool, int, float, np.ndarray})
+    refused: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(_DECOMPOSITIONS.split(), "ONNX has no decompositions of matrices"),
+        **dict.fromkeys(_DRAWS.split(), "the numbers of a graph would be the same at each run"),
+        **dict.fromkeys("value_and_grad vjp jvp".split(), "a graph computes no gradients"),
+        "nextafter": "ONNX has no operation on a float's bits",
+    }
+
+    vars().update({name: _reduction(name, kind) for name, kind in _REDUCTIONS.items()})
+
+    @classmethod
+    def for_file(cls, opset: int = OPSET, half: bool = False) -> Self:
+        """The engine of a new graph."""
+        return cls(opset, half)
+
+    # ------------------------------------------------------------ transforms
+
+    @contextmanager
+    def _body(self, branch: bool = False) -> Iterator[Graph]:
+        """A graph within the current one, current in the block."""
+        outer = self.graph
+        self.graph = Graph(outer, branch)
+        try:
+            yield self.graph
+        finally:
+            self.graph = outer
+
+    def _tensors(self, tree: Any) -> Any:
+        return optree.tree_map(self.convert_to_tensor, tree)
+
+    def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+        if pred.array is not None:
+            return self._tensors(true_fn() if pred.array else false_fn())
+        bodies, results = {}, []
+        for name, function in (("then_branch", true_fn), ("else_branch", false_fn)):
+            with self._body(branch=True) as bodies[name]:
+                results.append(self._tensors(function()))
+                bodies[name].finish(optree.tree_leaves(results[-1]))
+        merged = self.spec.cond(None, *[lambda tree=tree: tree for tree in results])
+        leaves, structure = optree.tree_flatten(merged)
+        made = self._nodes("If", [self.reshape(pred, ())], leaves, bodies=bodies)
+        return optree.tree_unflatten(structure, made)
+
+    def while_loop(
+        self, cond: Callable[..., Tensor], body: Callable[..., Any], state: tuple[Any, ...]
+    ) -> Any:
+        leaves, structure = optree.tree_flatten(self._tensors(tuple(state)))
+        specs: list[Spec] = [Spec(x.dims, x.dtype) for x in leaves]
+        while True:
+            with self._body() as graph:
+                graph.input((), "int64", "turn")
+                graph.input((), "bool", "goes_on")
+                given = [graph.input(x.dims, x.dtype, "state") for x in specs]
+                result = body(*optree.tree_unflatten(structure, given))
+                result = tuple(result) if isinstance(result, (list, tuple)) else (result,)
+                new = optree.tree_leaves(self._tensors(result))
+                again = cond(*optree.tree_unflatten(structure, new))
+                graph.finish([self.reshape(self.convert_to_tensor(again), ()), *new])
+            widened = _widened(specs, new)
+            if all(a.dims == b.dims for a, b in zip(widened, specs, strict=True)):
+                break
+            specs = widened
+        first = self.reshape(
+            self.convert_to_tensor(cond(*optree.tree_unflatten(structure, leaves))), ()
+        )
+        made = self._nodes("Loop", [None, first, *leaves], specs, bodies={"body": graph})
+        return optree.tree_unflatten(structure, made)
+
+    def scan(
+        self,
+        f: Callable[[Any, Any], tuple[Any, Any]],
+        init: Any,
+        xs: Any,
+        length: int | None,
+        reverse: bool,
+    ) -> tuple[Any, Any]:
+        init, xs = self._tensors(init), self._tensors(xs)
+        carried, structure = optree.tree_flatten(init)
+        moving, inner = optree.tree_flatten(xs)
+        steps = self.spec._steps("scan", xs, length)
+        paced = moving or [self.arange(0, length, 1, "int32")]
+        with self._body() as graph:
+            states = [graph.input(x.dims, x.dtype, "carry") for x in carried]
+            slices = [graph.input(x.dims[1:], x.dtype, "slice") for x in paced]
+            carry = optree.tree_unflatten(structure, states)
+            carry, ys = f(carry, optree.tree_unflatten(inner, slices[: len(moving)]))
+            new = [
+                self.cast(x, old.dtype)
+                for x, old in zip(optree.tree_leaves(self._tensors(carry)), carried, strict=True)
+            ]
+            given, outer = optree.tree_flatten(self._tensors(ys))
+            graph.finish([*new, *given])
+        made = self._nodes(
+            "Scan",
+            [*carried, *paced],
+            [*carried, *(Spec((steps, *x.dims), x.dtype) for x in given)],
+            bodies={"body": graph},
+            num_scan_inputs=len(paced),
+            scan_input_directions=[int(reverse)] * len(paced),
+            scan_output_directions=[int(reverse)] * len(given) or None,
+        )
+        carry = optree.tree_unflatten(structure, made[: len(carried)])
+        return carry, optree.tree_unflatten(outer, made[len(carried) :])
+
+    def vectorized_map(self, f: Callable[[Any], Any], elements: Any) -> Any:
+        return self.scan(lambda carry, x: (carry, f(x)), (), elements, None, False)[1]
+
+    def custom_gradient(
+        self, f: Callable[..., tuple[Any, Callable[..., Any]]]
+    ) -> Callable[..., Any]:
+        return lambda *args, **kwargs: f(*args, **kwargs)[0]
+
+    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+        return step
+
+    def shape_alone(self, name: str) -> None:
+        raise NotImplementedError(
+            f"The onnx engine can't do `{name}` along an axis of unknown size, from which its tables "
+            "follow. Received: a size that shows as None. Give it where the input is made: "
+            "`Input(shape=(28, 28, 1))`."
+        )
+
+    # ---------------------------------------------------------------- create
+
+    def full(self, shape: tuple[Any, ...], value: Any, dtype: str) -> Tensor:
+        value = self.convert_to_tensor(value, dtype) if not _is_number(value) else value
+        known = not any(isinstance(size, (Dimension, Value)) or size is None for size in shape)
+        if _is_number(value):
+            if known and math.prod(shape) <= KNOWN:
+                return self.graph.constant(np.asarray(NUMPY.full(shape, value, dtype)))
+            value = self.graph.constant(np.asarray(NUMPY.full((), value, dtype)))
+        return self.broadcast_to(value, shape)
+
+    def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
+        spec = self.spec.arange(start, stop, step, dtype)
+        bounds = (start, stop, step)
+        numbers = all(isinstance(bound, (int, float, np.number)) for bound in bounds)
+        if numbers and spec.dims[0] <= KNOWN:
+            return self.graph.constant(NUMPY.arange(start, stop, step, dtype))
+        whole = all(not isinstance(bound, float) for bound in bounds)
+        kind = "int64" if whole and "int" in dtype else "float32"
+        ends = [self.reshape(self.convert_to_tensor(bound, kind), ()) for bound in bounds]
+        made = self._node("Range", ends, Spec(spec.dims, kind))
+        return self.cast(made, dtype)
+
+    # ------------------------------------------------- select, reduce, scan
+
+    def where(self, condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+        spec = self.spec.where(condition, x1, x2)
+        if spec.dtype == "bool":
+            chosen = self.logical_and(condition, x1)
+            return self.logical_or(chosen, self.logical_and(self.logical_not(condition), x2))
+        return self._elementwise("Where", [condition, x1, x2], spec)
+
+    def mean(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        return self._reduce("ReduceMean", x, axes, keepdims)
+
+    def all(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        return self.cast(self._reduce("ReduceMin", self.cast(x, "int32"), axes, keepdims), "bool")
+
+    def any(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        return self.cast(self._reduce("ReduceMax", self.cast(x, "int32"), axes, keepdims), "bool")
+
+    def argmax(self, x: Tensor, axis: int) -> Tensor:
+        spec = self.spec.argmax(x, axis)
+        return self._node("ArgMax", [x], spec, gives="int64", axis=axis, keepdims=0)
+
+    def argmin(self, x: Tensor, axis: int) -> Tensor:
+        spec = self.spec.argmin(x, axis)
+        return self._node("ArgMin", [x], spec, gives="int64", axis=axis, keepdims=0)
+
+    def cumsum(self, x: Tensor, axis: int) -> Tensor:
+        return self._node("CumSum", [x, self._constant(axis)], x)
+
+    def cumprod(self, x: Tensor, axis: int) -> Tensor:
+        order = (axis, *(k for k in range(len(x.dims)) if k != axis))
+        moved = self.transpose(x, order)
+        ones = self.full(moved.dims[1:], 1, x.dtype)
+
+        def turn(carry: Value, row: Value) -> tuple[Value, Value]:
+            return (product := self.multiply(carry, row)), product
+
+        made = self.scan(turn, ones, moved, None, False)[1]
+        return self.transpose(made, tuple(int(k) for k in np.argsort(order)))
+
+    # ---------------------------------------------------------- move, index
+
+    def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
+        spec = self.spec.reshape(x, shape)
+        if spec.dims == x.dims:
+            return x
+        if x.array is not None and not any(isinstance(size, Dimension) for size in spec.dims):
+            return self.graph.constant(x.array.reshape(spec.dims), x.label)
+        # 0 keeps the size of the same axis, -1 takes the rest: most shapes need no computing.
+        sizes: list[Any] = [
+            0 if isinstance(size, Dimension) and k < len(x.dims) and x.dims[k] == size else size
+            for k, size in enumerate(spec.dims)
+        ]
+        open_ = [k for k, size in enumerate(sizes) if isinstance(size, Dimension)]
+        given = [k for k, size in enumerate(shape) if size is None or _is_rest(size)]
+        if len(open_) == 1 or given:
+            sizes[given[0] if given else open_[0]] = -1
+        empty = any(isinstance(size, int) and size == 0 for size in spec.dims)
+        if empty:
+            sizes = list(spec.dims)
+        more = {"allowzero": 1} if empty else {}
+        return self._node("Reshape", [x, self._vector(sizes)], spec, **more)
+
+    def transpose(self, x: Tensor, axes: Axes) -> Tensor:
+        spec = self.spec.transpose(x, axes)
+        source, order = (
+            (x, axes) if x.origin is None else (x.origin[0], tuple(x.origin[1][k] for k in axes))
+        )
+        if order == tuple(range(len(order))):
+            return source
+        made = self._node("Transpose", [source], spec, perm=list(order))
+        made.origin = (source, order)
+        return made
+
+    def broadcast_to(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
+        spec = self.spec.broadcast_to(x, shape)
+        if spec.dims == x.dims:
+            return x
+        lead = len(spec.dims) - len(x.dims)
+        sizes = [
+            1 if k >= lead and x.dims[k - lead] == size else shape[k] if size is None else size
+            for k, size in enumerate(spec.dims)
+        ]
+        return self._node("Expand", [x, self._vector(sizes)], spec)
+
+    def concatenate(self, xs: Sequence[Tensor], axis: int) -> Tensor:
+        spec = self.spec.concatenate(xs, axis)
+        if len(xs) == 1:
+            return xs[0]
+        order = next((x.origin[1] for x in xs if x.origin), None)
+        if order is not None and all(x.origin and x.origin[1] == order for x in xs):
+            return self.transpose(self.concatenate([x.origin[0] for x in xs], order[axis]), order)
+        return self._node("Concat", xs, spec, axis=axis)
+
+    def pad(self, x: Tensor, pads: Pads, value: Any) -> Tensor:
+        spec = self.spec.pad(x, pads, value)
+        if all(isinstance(p, int) and p == 0 for pair in pads for p in pair):
+            return x
+        if x.origin is not None:
+            source, order = x.origin
+            moved = tuple(pads[order.index(k)] for k in range(len(order)))
+            return self.transpose(self.pad(source, moved, value), order)
+        sizes = [*(low for low, _ in pads), *(high for _, high in pads)]
+        fill = self.reshape(self.convert_to_tensor(value, x.dtype), ())
+        if x.dtype == "bool":
+            whole = self.pad(self.cast(x, "int32"), pads, self.cast(fill, "int32"))
+            return self.cast(whole, "bool")
+        return self._node("Pad", [x, self._vector(sizes), fill], spec)
+
+    def flip(self, x: Tensor, axes: Axes) -> Tensor:
+        return self.get_item(
+            x, tuple(slice(None, None, -1 if k in axes else 1) for k in range(len(x.dims)))
+        )
+
+    def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        spec = self.spec.take(x, indices, axis)
+        return self._node("Gather", [x, self._index(indices)], spec, axis=axis)
+
+    def _index(self, x: Value) -> Value:
+        return x if x.dtype in ("int32", "int64") else self.cast(x, "int64")
+
+    def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        spec = self.spec.take_along_axis(x, indices, axis)
+        sizes = (*spec.dims[:axis], x.dims[axis], *spec.dims[axis + 1 :])
+        x, indices = self.broadcast_to(x, sizes), self.broadcast_to(indices, spec.dims)
+        return self._node("GatherElements", [x, self._index(indices)], spec, axis=axis)
+
+    def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
+        self.spec.get_item(x, key)  # which refuses what can't be
+        entries = _entries(x.dims, key)
+        several = any(_is_array(entry) for entry in entries)
+        parts: list[slice] = []  # what is taken of each axis
+        kept: list[int | None] = []  # the axes of the result, None for a new one
+        arrays: list[tuple[int, Value]] = []
+        places: list[int] = []
+        slot = 0  # how many axes of x come before the indexed ones
+        for place, entry in enumerate(entries):
+            axis = len(parts)
+            if isinstance(entry, slice) or entry is None:
+                kept.append(None if entry is None else axis)
+                parts += [] if entry is None else [entry]
+            elif _is_array(entry) or (several and entry is not Ellipsis):
+                slot = slot if places else sum(k is not None for k in kept)
+                kept += [] if places else [-1]
+                arrays += self._index_arrays(axis, self.convert_to_tensor(entry))
+                parts += [slice(None)] * _axes_taken(entry)
+                places.append(place)
+            elif entry is not Ellipsis:
+                parts.append(slice(entry, None if _is_rest(entry) else entry + 1))
+        x = self._sliced(x, parts)
+        if places and places[-1] - places[0] >= len(places):
+            slot = 0
+            kept = [-1, *(k for k in kept if k != -1)]
+        return self._selected(x, arrays, slot, kept)
+
+    def _index_arrays(self, axis: int, index: Value) -> list[tuple[int, Value]]:
+        """The axes and indices that an array of integers or booleans stands for."""
+        if index.dtype != "bool":
+            return [(axis, self._index(index))]
+        found = self.nonzero(index, None, 0)
+        return [(axis + k, self._index(one)) for k, one in enumerate(found)]
+
+    def _sliced(self, x: Value, parts: Sequence[slice]) -> Value:
+        """What slices take of each axis."""
+        taken = [k for k, part in enumerate(parts) if part != slice(None)]
+        if not taken:
+            return x
+        if x.origin is not None:
+            source, order = x.origin
+            return self.transpose(
+                self._sliced(source, [parts[order.index(k)] for k in range(len(order))]), order
+            )
+        steps = [parts[k].step or 1 for k in taken]
+        starts = [
+            _bound(parts[k].start, 0 if step > 0 else _FAR)
+            for k, step in zip(taken, steps, strict=True)
+        ]
+        stops = [
+            _bound(parts[k].stop, _FAR if step > 0 else -_FAR)
+            for k, step in zip(taken, steps, strict=True)
+        ]
+        bounds = [self._vector(ends) for ends in (starts, stops, taken, steps)]
+        return self._node("Slice", [x, *bounds], self.spec.get_item(x, tuple(parts)))
+
+    def _selected(
+        self, x: Value, arrays: list[tuple[int, Value]], slot: int, kept: list[int | None]
+    ) -> Value:
+        """x at index arrays, whose common axes come at a slot; `kept` tells the result's axes."""
+        dims: tuple[Any, ...] = ()
+        if len(arrays) == 1:
+            ((axis, index),) = arrays
+            dims, sizes = index.dims, x.dims
+            spec = Spec((*sizes[:axis], *dims, *sizes[axis + 1 :]), x.dtype)
+            made = self._node("Gather", [x, index], spec, axis=axis)
+            if slot != axis:
+                made = self._shifted(made, axis, len(dims), slot)
+        elif arrays:
+            axes = [axis for axis, _ in arrays]
+            rest = [k for k in range(len(x.dims)) if k not in axes]
+            for _, index in arrays:
+                dims = self.spec.add(Spec(dims, "int64"), index).dims
+            grid = [
+                self._last(self.broadcast_to(self.cast(one, "int64"), dims)) for _, one in arrays
+            ]
+            sizes = (*dims, *(x.dims[k] for k in rest))
+            moved = [self.transpose(x, (*axes, *rest)), self.concatenate(grid, len(dims))]
+            made = self._shifted(
+                self._node("GatherND", moved, Spec(sizes, x.dtype)), 0, len(dims), slot
+            )
+        else:
+            made = x
+        wanted: list[Any] = []
+        for place in kept:
+            wanted += [1] if place is None else dims if place == -1 else [x.dims[place]]
+        return self.reshape(made, tuple(wanted))
+
+    def _shifted(self, x: Value, start: int, count: int, target: int) -> Value:
+        """x with some neighbouring axes at another place."""
+        order = [k for k in range(len(x.dims)) if not start <= k < start + count]
+        order[target:target] = range(start, start + count)
+        return self.transpose(x, tuple(order))
+
+    def _begins(self, x: Value, start: Sequence[Any], shape: Sequence[Any]) -> list[Any]:
+        """The start of a block on each axis, moved inside where it reaches over the edge."""
+        begins: list[Any] = []
+        for at, size, length in zip(start, x.dims, shape, strict=True):
+            if isinstance(at, int) and isinstance(size, int) and isinstance(length, int):
+                begins.append(min(max(at, 0), size - length))
+                continue
+            last, zero = self._size(size - length), self._constant([0])
+            begins.append(self.maximum(self.minimum(self._size(at), last), zero))
+        return begins
+
+    def slice(self, x: Tensor, start: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
+        spec = self.spec.slice(x, start, shape)
+        begins = self._vector(self._begins(x, start, shape))
+        ends = self.add(begins, self._vector(shape))
+        return self._node("Slice", [x, begins, ends], spec)
+
+    def slice_update(self, x: Tensor, start: Sequence[Any], updates: Tensor) -> Tensor:
+        self.spec.slice_update(x, start, updates)
+        begins = self._begins(x, start, updates.dims)
+        rank, columns = len(x.dims), []
+        for axis, (begin, size) in enumerate(zip(begins, updates.dims, strict=True)):
+            line = self.add(self.arange(0, size, 1, "int64"), self._size(begin))
+            line = self.reshape(line, (*(1,) * axis, size, *(1,) * (rank - axis - 1)))
+            columns.append(self._last(self.broadcast_to(line, updates.dims)))
+        if not columns:
+            return updates
+        return self.scatter(x, self.concatenate(columns, rank), updates, "set")
+
+    def scatter(self, x: Tensor, indices: Tensor, updates: Tensor, reduction: str) -> Tensor:
+        spec = self.spec.scatter(x, indices, updates, reduction)
+        depth = indices.dims[-1]
+        updates = self.broadcast_to(updates, (*indices.dims[:-1], *x.dims[depth:]))
+        indices = self.cast(indices, "int64")
+        if reduction in ("max", "min") and self.opset < 18:
+            return self._scattered_in_turn(x, indices, updates, reduction)
+        wide = x if reduction == "set" else self.cast(x, WIDE.get(x.dtype, x.dtype))
+        operands = [wide, indices, self.cast(updates, wide.dtype)]
+        options = {} if reduction == "set" else {"reduction": reduction}
+        return self.cast(
+            self._node("ScatterND", operands, Spec(spec.dims, wide.dtype), **options), x.dtype
+        )
+
+    def _scattered_in_turn(self, x: Value, indices: Value, updates: Value, name: str) -> Value:
+        """One update after the other: opset 17 puts the larger or smaller one nowhere."""
+        flat = self.reshape(indices, (-1, indices.dims[-1]))
+        rows = self.reshape(updates, (flat.dims[0], *x.dims[indices.dims[-1] :]))
+
+        def turn(carry: Value, one: tuple[Value, Value]) -> tuple[Value, Any]:
+            place, update = one
+            spec = Spec(update.dims, x.dtype)
+            joined = getattr(self, name + "imum")(
+                self._node("GatherND", [carry, place], spec), update
+            )
+            place = self.reshape(place, (1, *place.dims))
+            return self.scatter(carry, place, self.reshape(joined, (1, *update.dims)), "set"), ()
+
+        return self.scan(turn, x, (flat, rows), None, False)[0]
+
+    # ---------------------------------------------------------------- order
+
+    def _ordered(self, x: Value, axis: int, count: Any, largest: int) -> tuple[Value, Value]:
+        """The first elements in order, and their indices; equal ones come as they are."""
+        dims = (*x.dims[:axis], count, *x.dims[axis + 1 :])
+        wide = self.cast(x, WIDE.get(x.dtype, x.dtype))
+        specs = [Spec(dims, wide.dtype), Spec(dims, "int64")]
+        values, order = self.graph.add(
+            "TopK", [wide, self._size(count)], specs, {"axis": axis, "largest": largest}
+        )
+        return self.cast(values, x.dtype), self.cast(order, "int32")
+
+    def sort(self, x: Tensor, axis: int) -> Tensor:
+        return self._ordered(x, axis, x.dims[axis], 0)[0]
+
+    def argsort(self, x: Tensor, axis: int) -> Tensor:
+        return self._ordered(x, axis, x.dims[axis], 0)[1]
+
+    def top_k(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        self.spec.top_k(x, k)
+        return self._ordered(x, len(x.dims) - 1, k, 1)
+
+    def searchsorted(self, sequence: Tensor, values: Tensor, side: str) -> Tensor:
+        before = self.less if side == "left" else self.less_equal
+        smaller = before(self._expanded(sequence), self._last(values))
+        return self.sum(self.cast(smaller, "int32"), (1,), False)
+
+    def unique(
+        self, x: Tensor, size: int | None, fill: Any
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        found = Dimension()
+        wide = self.cast(x, x.dtype if "float" in x.dtype else "int64")
+        specs = [
+            Spec((found,), wide.dtype),
+            *(Spec((n,), "int64") for n in (found, x.dims[0], found)),
+        ]
+        made = self.graph.add("Unique", [wide], specs, {"sorted": 1})
+        values, index, inverse, counts = (self.cast(part, "int32") for part in made)
+        values = self.cast(made[0], x.dtype)
+        if size is not None:
+            fill = self.get_item(values, (0,)) if fill is None else fill
+            values = self._resized(values, size, fill)
+            index = self._resized(index, size, self.get_item(index, (0,)))
+            counts = self._resized(counts, size, 0)
+        return values, index, inverse, counts
+
+    def nonzero(self, x: Tensor, size: int | None, fill: int) -> tuple[Tensor, ...]:
+        spec = Spec((len(x.dims), Dimension()), "int64")
+        found = self.cast(self._node("NonZero", [x], spec, gives="int64"), "int32")
+        rows = [self.get_item(found, (axis,)) for axis in range(len(x.dims))]
+        return tuple(rows if size is None else [self._resized(row, size, fill) for row in rows])
+
+    def _resized(self, x: Value, size: int, fill: Any) -> Value:
+        """The first elements of a vector, padded where there are fewer."""
+        longer = self.concatenate([x, self.full((size,), fill, x.dtype)], 0)
+        return self.slice(longer, (0,), (size,))
+
+    # ----------------------------------------------------- contract, window
+
+    def matmul(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return self._node("MatMul", [x1, x2], self.spec.matmul(x1, x2))
+
+    def einsum(self, subscripts: str, operands: Sequence[Tensor]) -> Tensor:
+        spec = self.spec.einsum(subscripts, operands)
+        terms, result = subscripts.replace(" ", "").split("->")
+        left, _, right = terms.partition(",")
+        shared = [k for k in right if k in left]
+        plain = (left + right).isalpha() and len(left) > len(shared) > 0
+        if (
+            plain
+            and left.endswith(right[: len(shared)])
+            and result == left[: -len(shared)] + right[len(shared) :]
+        ):
+            return self._product(operands, len(shared), spec)
+        named = [
+            self._named(term, x, spec) for term, x in zip(terms.split(","), operands, strict=True)
+        ]
+        size = len(spec.dims) - len(result.replace("...", ""))
+        equation = ",".join(term for term, _ in named)
+        given = f"{equation}->{result.replace('...', _AXES[len(_AXES) - size :])}"
+        return self._node("Einsum", [x for _, x in named], spec, equation=given)
+
+    def _named(self, term: str, x: Value, spec: Spec) -> tuple[str, Value]:
+        """A term with letters for the axes of `...`, and its operand without those that broadcast."""
+        if "..." not in term:
+            return term, x
+        head, _, tail = term.partition("...")
+        count = len(x.dims) - len(head) - len(tail)
+        kept = [k for k in range(count) if x.dims[len(head) + k] != 1]
+        letters = _AXES[len(_AXES) - count :]
+        places = [
+            *range(len(head)),
+            *(len(head) + k for k in kept),
+            *range(len(head) + count, len(x.dims)),
+        ]
+        named = head + "".join(letters[k] for k in kept) + tail
+        return named, self.reshape(x, tuple(x.dims[k] for k in places))
+
+    def _product(self, operands: Sequence[Value], shared: int, spec: Spec) -> Value:
+        """The last axes of x with the first ones of a kernel, as a product of matrices."""
+        x, kernel = operands
+        inner = math.prod(kernel.dims[:shared])
+        rows = self.reshape(x, (*x.dims[:-shared], inner))
+        return self.reshape(self.matmul(rows, self.reshape(kernel, (inner, -1))), spec.dims)
+
+    def _first(self, x: Value) -> Value:
+        """Channels-first images of channels-last ones."""
+        return self._shifted(x, len(x.dims) - 1, 1, 1)
+
+    def _window(self, kind: str, inputs: list[Value], spec: Spec, **attributes: Any) -> Value:
+        """An operation on windows of channels-first images, as one of channels-last images."""
+        dims = (spec.dims[0], spec.dims[-1], *spec.dims[1:-1])
+        made = self._node(
+            kind, [self._first(inputs[0]), *inputs[1:]], Spec(dims, spec.dtype), **attributes
+        )
+        return self._shifted(made, 1, 1, len(dims) - 1)
+
+    def _padded(self, x: Value, pads: Pads, fill: float) -> tuple[Value, list[int]]:
+        """Images padded by what their operation can't, and the pads that are left for it."""
+        known = all(isinstance(p, int) and p >= 0 for pair in pads for p in pair)
+        if known:
+            return x, [*(low for low, _ in pads), *(high for _, high in pads)]
+        return self.pad(x, ((0, 0), *pads, (0, 0)), fill), [0] * (2 * len(pads))
+
+    def conv(
+        self, x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes, groups: int
+    ) -> Tensor:
+        spec = self.spec.conv(x, kernel, strides, pads, dilation, groups)
+        rank = len(strides)
+        weights = self.transpose(kernel, (rank + 1, rank, *range(rank)))
+        x, sizes = self._padded(x, pads, 0)
+        options = {"strides": list(strides), "dilations": list(dilation), "group": groups}
+        return self._window("Conv", [x, weights], spec, pads=sizes, **options)
+
+    def conv_transpose(
+        self, x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes
+    ) -> Tensor:
+        spec = self.spec.conv_transpose(x, kernel, strides, pads, dilation)
+        rank = len(strides)
+        weights = self.transpose(kernel, (rank + 1, rank, *range(rank)))
+        reach = [
+            (extent - 1) * rate for extent, rate in zip(kernel.dims[:-2], dilation, strict=True)
+        ]
+        cropped = [(r - low, r - high) for r, (low, high) in zip(reach, pads, strict=True)]
+        taken = [(max(low, 0), max(high, 0)) for low, high in cropped]
+        added = [(max(-low, 0), max(-high, 0)) for low, high in cropped]
+        sizes = [size - sum(more) for size, more in zip(spec.dims[1:-1], added, strict=True)]
+        inner = Spec((spec.dims[0], *sizes, spec.dims[-1]), spec.dtype)
+        options = {"strides": list(strides), "dilations": list(dilation)}
+        flat = [*(low for low, _ in taken), *(high for _, high in taken)]
+        made = self._window("ConvTranspose", [x, weights], inner, pads=flat, **options)
+        return self.pad(made, ((0, 0), *added, (0, 0)), 0)
+
+    def max_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
+        spec = self.spec.max_pool(x, window, strides, pads)
+        if "int" in x.dtype:
+            return self.cast(self.max_pool(self.cast(x, "float64"), window, strides, pads), x.dtype)
+        x, sizes = self._padded(x, pads, -math.inf)
+        options = {"kernel_shape": list(window), "strides": list(strides), "pads": sizes}
+        return self._window("MaxPool", [x], spec, **options)
+
+    def average_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
+        spec = self.spec.average_pool(x, window, strides, pads)
+        options = {"kernel_shape": list(window), "strides": list(strides)}
+        padded, sizes = self._padded(x, pads, 0)
+        mean = self._window("AveragePool", [padded], spec, pads=sizes, **options)
+        if padded is x:
+            return mean
+        ones = self._padded(self.full(x.dims, 1, x.dtype), pads, 0)[0]
+        share = self._window("AveragePool", [ones], spec, pads=sizes, **options)
+        return self.divide(mean, share)
+
+
+# ------------------------------------------------------------------- helpers
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (bool, int, float, complex, np.number, np.bool_))
+
+
+def _is_rest(size: Any) -> bool:
+    return isinstance(size, (int, np.integer)) and size == -1
+
+
+def _is_array(entry: Any) -> bool:
+    """Whether an entry of a key is an array of indices."""
+    plain = entry is None or entry is Ellipsis or isinstance(entry, (slice, Dimension))
+    return not plain and (isinstance(entry, bool) or not isinstance(entry, (int, np.integer)))
+
+
+def _bound(bound: Any, default: int) -> Any:
+    return default if bound is None else bound
+
+
+def _widened(specs: Sequence[Spec], results: Sequence[Spec]) -> list[Spec]:
+    """The state of a loop, with an unknown dimension where a turn changes one."""
+    return [
+        Spec(
+            [
+                a if a == b or isinstance(a, Dimension) else Dimension()
+                for a, b in zip(x.dims, y.dims, strict=True)
+            ],
+            x.dtype,
+        )
+        for x, y in zip(specs, results, strict=True)
+    ]

@@ -1,0 +1,313 @@
+"""An ONNX graph under construction: its values and nodes, graphs within it, and its messages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+import onnx
+
+from .spec import Dimension, Spec
+
+Array = np.ndarray[Any, Any]
+#: The version of the format itself, which runtimes of four years and browsers read.
+IR_VERSION = 8
+
+
+def pairs(table: str) -> dict[str, str]:
+    """A table written as `name:value name:value ...`."""
+    return dict(pair.split(":") for pair in table.split())
+
+
+#: Dtypes by their numbers in the format.
+TYPES = {
+    key: int(number)
+    for key, number in pairs(
+        "float32:1 uint8:2 int8:3 uint16:4 int16:5 int32:6 int64:7 bool:9 float16:10 float64:11 "
+        "uint32:12 uint64:13 bfloat16:16 float8_e4m3fn:17 float8_e5m2:19"
+    ).items()
+}
+
+
+class Value(Spec):
+    """A value in a graph; one that is known has its array, and stands in the file once it is used.
+
+    Its operators are primitives of the engine that made it (`onnx.py` sets them).
+    """
+
+    #: The value that this one is a transpose of, and the transpose's axes.
+    origin: tuple[Value, tuple[int, ...]] | None = None
+    #: The name of a weight, which is rearranged while the graph is written, but computed with later.
+    label: str | None = None
+    #: The real and the imaginary part of a complex value, which is no value of the graph itself.
+    parts: tuple[Value, ...] | None = None
+
+    def __init__(
+        self,
+        dims: Iterable[Any],
+        dtype: str,
+        graph: Graph,
+        name: str = "",
+        array: Array | None = None,
+    ) -> None:
+        super().__init__(dims, dtype)
+        self.graph = graph
+        self.name = name
+        self.array = array
+
+    def _known(self, use: str) -> Array:
+        if self.array is None:
+            raise TypeError(
+                f"A value of an ONNX graph is known when the graph runs, so it can't {use} while it "
+                f"is written. Received: {self!r}. Use ops of `cornu.ops`, and `ops.cond` for choices."
+            )
+        return self.array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self._known("become a NumPy array"), dtype)
+
+    def __bool__(self) -> bool:
+        return bool(self._known("decide a condition"))
+
+    def __int__(self) -> int:
+        return int(self._known("become a number"))
+
+    def __float__(self) -> float:
+        return float(self._known("become a number"))
+
+    __index__ = __int__
+    __array_ufunc__ = None
+    __hash__ = object.__hash__
+
+    def __len__(self) -> int:
+        return len(range(self.dims[0]))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))  # type: ignore[index]  # `onnx_nodes.py` sets it
+
+
+class Node(NamedTuple):
+    """One operation of a graph."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+    bodies: dict[str, Graph]
+
+
+class Graph:
+    """Nodes in the order in which they run; a body of a loop or a branch sees what is around it.
+
+    The same operation on the same values is written once, and outside of the loops that it does not
+    depend on.
+
+    Args:
+        parent: The graph that this one is a body in.
+        branch: Whether what it needs is computed only when it runs.
+        half: Whether float32 weights are stored in 16 bits, where they fit.
+    """
+
+    def __init__(
+        self, parent: Graph | None = None, branch: bool = False, half: bool = False
+    ) -> None:
+        self.parent = parent
+        self.root: Graph = self if parent is None else parent.root
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.floor: int = self.depth if branch or parent is None else parent.floor
+        self.inputs: list[Value] = []
+        self.outputs: list[Value] = []
+        self.nodes: list[Node] = []
+        #: Where a symbol of an unknown dimension is found: the axis of a value.
+        self.places: dict[int, tuple[Value, int]] = {}
+        self.half = half
+        self.initializers: dict[str, Array] = {}
+        #: The labels of the initializers that are weights.
+        self.labels: dict[str, str | None] = {}
+        self._taken: set[str] = set()
+        self._counts: Counter[str] = Counter()
+        self._done: dict[Any, list[Value]] = {}
+
+    def _around(self) -> Iterator[Graph]:
+        graph: Graph | None = self
+        while graph is not None:
+            yield graph
+            graph = graph.parent
+
+    def new_name(self, hint: str) -> str:
+        """A name that no other value has."""
+        root, name = self.root, hint
+        while name in root._taken:
+            root._counts[hint] += 1
+            name = f"{hint}_{root._counts[hint]}"
+        root._taken.add(name)
+        return name
+
+    def value(self, dims: Iterable[Any], dtype: str, name: str) -> Value:
+        """A new value of this graph, at whose axes unknown dimensions may be read."""
+        made = Value(dims, dtype, self, name)
+        for axis, size in enumerate(made.dims):
+            if isinstance(size, Dimension) and size.coefficient == 1 and len(size.symbols) == 1:
+                symbol = size.symbols[0]
+                if self.place_of(symbol) is None:
+                    self.places[symbol] = (made, axis)
+        return made
+
+    def place_of(self, symbol: int) -> tuple[Value, int] | None:
+        """The axis of a value that is as long as a symbol says."""
+        return next((g.places[symbol] for g in self._around() if symbol in g.places), None)
+
+    def input(self, dims: Iterable[Any], dtype: str, name: str = "input") -> Value:
+        """A new input."""
+        if dtype not in TYPES:
+            refuse_dtype("take an input", dtype)
+        self.inputs.append(self.value(dims, dtype, self.new_name(name)))
+        return self.inputs[-1]
+
+    def constant(self, array: Array, label: str | None = None) -> Value:
+        """A known value; with a label, a weight."""
+        made = Value(array.shape, array.dtype.name, self.root, array=array)
+        made.label = label
+        return made
+
+    def name_of(self, value: Value) -> str:
+        """A value's name; a known one comes into the file here, once for equal ones."""
+        if not value.name and value.array is not None:
+            array = np.asarray(value.array, order="C")
+            key = (array.dtype.name, array.shape, hashlib.sha256(array.tobytes()).digest())
+            known = self.root._done.get(key)
+            if known is None:
+                known = self.root._done[key] = [self._stored(array, value.label)]
+            value.name = known[0].name
+        return value.name
+
+    def _stored(self, array: Array, label: str | None) -> Value:
+        """A known value as it stands in the file."""
+        root, name = self.root, self.new_name(label or "constant")
+        halved = label is not None and root.halves(array)
+        root.initializers[name] = array = array.astype(np.float16) if halved else array
+        root.labels[name] = label
+        made = Value(array.shape, array.dtype.name, root, name)
+        if not halved:
+            return made
+        return root.add("Cast", [made], [Spec(array.shape, "float32")], {"to": TYPES["float32"]})[0]
+
+    def halves(self, array: Array) -> bool:
+        """Whether a weight is stored in 16 bits."""
+        return self.half and array.dtype == np.float32 and bool((np.abs(array) <= 65504).all())
+
+    def add(
+        self,
+        kind: str,
+        inputs: Sequence[Value | None],
+        specs: Sequence[Spec],
+        attributes: Mapping[str, Any] | None = None,
+        bodies: dict[str, Graph] | None = None,
+    ) -> list[Value]:
+        """The results of an operation, in the outermost graph where it can run."""
+        for x in (*inputs, *specs):
+            if x is not None and x.dtype not in TYPES:
+                refuse_dtype(f"do `{kind}`", x.dtype)
+        names = tuple("" if x is None else self.name_of(x) for x in inputs)
+        key = (kind, names, repr(attributes))
+        graph = self
+        if not bodies:
+            for around in self._around():
+                if key in around._done:
+                    return around._done[key]
+            depth = max([self.floor, *(x.graph.depth for x in inputs if x is not None)])
+            graph = next(g for g in self._around() if g.depth == depth)
+        made = [graph.value(s.dims, s.dtype, self.new_name(kind.lower())) for s in specs]
+        outputs = tuple(x.name for x in made)
+        graph.nodes.append(Node(kind, names, outputs, dict(attributes or {}), bodies or {}))
+        graph._done[key if not bodies else outputs] = made
+        return made
+
+    def finish(self, outputs: Sequence[Value], names: Sequence[str] | None = None) -> None:
+        """Say what the graph gives; each output gets a node of its own where it needs one."""
+        made = {name for node in self.nodes for name in node.outputs}
+        renamed: dict[str, str] = {}
+        for i, x in enumerate(outputs):
+            if x.dtype not in TYPES:
+                refuse_dtype("give an output", x.dtype)
+            name = self.name_of(x)
+            wanted = self.new_name(names[i]) if names else name
+            if name not in made or name in renamed or x.graph is not self:
+                wanted = self.new_name(wanted) if not names else wanted
+                self.nodes.append(Node("Identity", (name,), (wanted,), {}, {}))
+            else:
+                renamed[name] = wanted
+            self.outputs.append(Value(x.dims, x.dtype, self, wanted))
+        self._rename(renamed)
+        self._clear()
+
+    def _rename(self, names: dict[str, str]) -> None:
+        def new(old: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(names.get(name, name) for name in old)
+
+        self.nodes = [n._replace(inputs=new(n.inputs), outputs=new(n.outputs)) for n in self.nodes]
+        for node in self.nodes:
+            for body in node.bodies.values():
+                body._rename(names)
+
+    def _clear(self) -> None:
+        """Take out the nodes that no output needs."""
+        needed = {x.name for x in self.outputs}
+        kept = []
+        for node in reversed(self.nodes):
+            if needed & set(node.outputs):
+                needed.update(node.inputs, *(body._names() for body in node.bodies.values()))
+                kept.append(node)
+        self.nodes = kept[::-1]
+        self.initializers = {k: v for k, v in self.initializers.items() if k in needed}
+
+    def _names(self) -> set[str]:
+        """Everything that the graph reads."""
+        found = {x.name for x in self.outputs}
+        for node in self.nodes:
+            found.update(node.inputs, *(body._names() for body in node.bodies.values()))
+        return found
+
+    # ------------------------------------------------------------ messages
+
+    def message(self, name: str, axes: Mapping[int, str] | None = None) -> Any:
+        """The graph as the format has it; `axes` names the symbols of unknown dimensions."""
+        return onnx.helper.make_graph(
+            [_node(node, f"{name}_{i}") for i, node in enumerate(self.nodes)],
+            name,
+            [_value(x, axes or {}) for x in self.inputs],
+            [_value(x, axes or {}) for x in self.outputs],
+            [_tensor(key, array) for key, array in self.initializers.items()],
+        )
+
+
+def _node(node: Node, name: str) -> Any:
+    bodies = {key: body.message(f"{name}_{key}") for key, body in node.bodies.items()}
+    return onnx.helper.make_node(node.kind, node.inputs, node.outputs, **node.attributes, **bodies)
+
+
+def _value(x: Value, axes: Mapping[int, str]) -> Any:
+    def size(dim: Any) -> Any:
+        known = not isinstance(dim, Dimension)
+        plain = not known and dim.coefficient == 1 and len(dim.symbols) == 1
+        return dim if known else axes.get(dim.symbols[0]) if plain else None
+
+    shape = [size(dim) for dim in x.dims]
+    return onnx.helper.make_tensor_value_info(x.name, TYPES[x.dtype], shape)
+
+
+def _tensor(name: str, array: Array) -> Any:
+    return onnx.TensorProto(
+        name=name, dims=array.shape, data_type=TYPES[array.dtype.name], raw_data=array.tobytes()
+    )
+
+
+def refuse_dtype(what: str, dtype: str) -> NoReturn:
+    """Say that the format has nothing for a dtype."""
+    raise NotImplementedError(
+        f"The onnx engine can't {what} of {dtype}: ONNX has no operations on such numbers. Received: "
+        f"a tensor of {dtype}. Compute with `ops.real` and `ops.imag`, or on another engine."
+    )

@@ -1,0 +1,76 @@
+"""Models as files that run elsewhere, without Cornu.
+
+A format is a row of `FORMATS`: what its files end in, and the call that writes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ._onnx import write_onnx
+from ._page import write_page
+
+Writer = Callable[..., None]
+
+
+class Format(NamedTuple):
+    """A format of exported models.
+
+    Args:
+        suffix: What the names of its files end in.
+        write: `write(model, path, verbose, input_signature, **options)`.
+    """
+
+    suffix: str
+    write: Writer
+
+
+FORMATS = {"onnx": Format(".onnx", write_onnx), "web": Format(".html", write_page)}
+
+
+def export(
+    model: Any,
+    filepath: Any,
+    format: str | None = None,
+    verbose: bool | None = None,
+    input_signature: Any = None,
+    **kwargs: Any,
+) -> None:
+    """Write a model to a file of another format, and check the file where its runtime is installed.
+
+    The model is read off its own graph. A file that gives other numbers than the model is an error,
+    and nothing stays of it.
+
+    Args:
+        model: A model that was built.
+        filepath: Where to write.
+        format: `"onnx"` or `"web"`; that of the file's suffix where it is left out.
+        verbose: Whether to print sizes, and the largest difference that the check found; yes where
+            it is left out.
+        input_signature: Specs with `shape` and `dtype` in the structure of the inputs, for a model
+            that was not made from `Input`s.
+        **kwargs: The format's own options (docs/export.md).
+
+    Raises:
+        ValueError: If the format is unknown, or the file gives other numbers than the model.
+        NotImplementedError: If the format can't express something in the model.
+
+    >>> import tempfile
+    >>> from cornu import Sequential, layers
+    >>> model = Sequential([layers.Input((4,)), layers.Dense(2)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export(model, f"{folder}/model.onnx", verbose=False)
+    """
+    path = Path(filepath)
+    if format is None:
+        suffixes = {row.suffix: name for name, row in FORMATS.items()}
+        format = suffixes.get(path.suffix.lower())
+    if format not in FORMATS:
+        raise ValueError(
+            f"A format of export must be one of {sorted(FORMATS)}, given as `format` or by the file's "
+            f"suffix ({', '.join(row.suffix for row in FORMATS.values())}). Received: "
+            f"format={format!r}, filepath={str(path)!r}."
+        )
+    FORMATS[format].write(model, path, verbose is not False, input_signature, **kwargs)

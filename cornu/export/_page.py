@@ -1,0 +1,31 @@
+"""The format `web`: a page with the model inside (`_web.py` makes its content)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ._onnx import onnx_bytes
+from ._report import report
+from ._writing import replaced
+
+
+def write_page(
+    model: Any,
+    path: Path,
+    verbose: bool,
+    input_signature: Any = None,
+    title: str | None = None,
+    examples: Any = None,
+    labels: Any = None,
+    **options: Any,
+) -> None:
+    """One HTML file that runs the model in a browser, from disk and without a network."""
+    from ._web import page
+
+    content, names, checked = onnx_bytes(model, input_signature, examples=examples, **options)
+    html = page(model, content, names, title=title, examples=examples, labels=labels)
+    with replaced(path) as files:
+        (files / path.name).write_bytes(html)
+    if verbose:
+        report(path, [path], [("model", f"{len(content):,} bytes of ONNX"), *checked])

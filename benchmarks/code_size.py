@@ -1,5 +1,6 @@
 """Code lines of the library by folder, against the budget. Exit code 1 where it is exceeded.
 
+The budget is that of what is written once. Engines grow with their number: each module has its own.
 A code line carries code: docstrings, comments and blank lines don't count.
 """
 
@@ -32,15 +33,15 @@ def main() -> int:
         if len(code) > budget:
             faults.append(f"cornu/{name} has {len(code):,} code lines; the budget is {budget:,}.")
         lengths += list(function_lengths(path.read_text(), code))
-    total = folders.total()
+    total = folders.total() - folders["engines/"]
     if total > BUDGET:
-        faults.append(f"The library has {total:,} code lines; the budget is {BUDGET:,}.")
+        faults.append(f"Without engines there are {total:,} code lines; the budget is {BUDGET:,}.")
     short = sum(length < SHORT_FUNCTION for length in lengths) / max(1, len(lengths))
     if short < SHORT_SHARE:
         faults.append(f"{short:.1%} of functions are short; at least {SHORT_SHARE:.0%} should be.")
     for folder, count in folders.most_common():
         print(f"{folder:18}{count:8,}")
-    print(f"{'all':18}{total:8,} of {BUDGET:,} ({total / BUDGET:.0%})")
+    print(f"{'without engines':18}{total:8,} of {BUDGET:,} ({total / BUDGET:.0%})")
     print(f"{short:.1%} of {len(lengths):,} functions have under {SHORT_FUNCTION} code lines.")
     for fault in faults:
         print(f"OVER BUDGET: {fault}")

@@ -22,7 +22,7 @@ from cornu.cli._reload import predict_afresh
 from cornu.cli._trained import Digits, Sunspots
 
 ROOT = Path(__file__).parent.parent
-FILES = ["demo.png", "digits.keras", "sunspots.keras"]
+FILES = ["demo.png", "digits.html", "digits.keras", "sunspots.keras"]
 
 
 def png_size(path: Path) -> tuple[int, int]:

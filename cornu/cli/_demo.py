@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 TARGET = 0.985
 TOLERANCE = 1e-6
 PICTURE = "demo.png"
+PAGE = "digits.html"
 #: What is imported: what it is called where one installs it.
 NEEDED = {"sklearn": "scikit-learn", "statsmodels": "statsmodels", "matplotlib": "matplotlib"}
 
@@ -56,6 +57,7 @@ class Demo:
             digits, sunspots = self._train(screen)
             difference = self._save_and_reload(screen, folder, digits, sunspots)
             self._draw(screen, folder, digits, sunspots)
+            self._write_page(screen, folder, digits)
             seconds = time.perf_counter() - started
         self._report(screen, digits, sunspots, difference, f"{engine.name}: {seconds:.0f} s")
         return 0 if digits.accuracy >= TARGET and difference <= TOLERANCE else 1
@@ -119,6 +121,23 @@ class Demo:
         draw(digits, sunspots, folder / PICTURE)
         screen.line(str(self.output / PICTURE))
 
+    def _write_page(self, screen: Screen, folder: Path, digits: Digits) -> None:
+        """A page on which one draws a digit; what it needs may be missing, which is no failure."""
+        screen.heading("5. A page that runs the network: draw a digit, see it read")
+        try:
+            digits.model.export(
+                folder / PAGE,
+                format="web",
+                verbose=False,
+                title="Draw a digit",
+                examples=digits.inputs[:12],
+                labels=[str(digit) for digit in range(10)],
+            )
+        except (ModuleNotFoundError, RuntimeError) as error:
+            screen.line(f"not written. {error}")
+        else:
+            screen.line(str(self.output / PAGE))
+
     def _report(
         self,
         screen: Screen,
@@ -135,6 +154,7 @@ class Demo:
         ]
         files = [
             ("Picture", str(self.output / PICTURE)),
+            ("Page", str(self.output / PAGE)),
             ("Digits", str(self.output / digits.file)),
             ("Sunspots", str(self.output / sunspots.file)),
         ]

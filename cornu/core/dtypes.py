@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import engines
 from .config import floatx
 
 #: Each dtype, and the dtypes directly above it. `int`, `float`, `complex` are the weak ones.
@@ -76,6 +77,8 @@ def _standardize(dtype: Any) -> str:
     name = getattr(dtype, "name", None)
     if not isinstance(name, str):
         name = getattr(dtype, "__name__", None) or str(dtype).rpartition(".")[2]
+    if name not in ALLOWED and not isinstance(dtype, (str, type)):
+        name = engines.current().dtype_name(dtype)
     if name not in ALLOWED:
         raise ValueError(f"A dtype must be one of {sorted(ALLOWED)}. Received: dtype={dtype!r}.")
     return str(name)

@@ -184,7 +184,7 @@ class Variable:
         if engine is not None and name in engine.protocols:
             return getattr(current().convert_to_tensor(self.value), name)
         if name.startswith("__") or "_container" not in vars(self):
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+            return object.__getattribute__(self, name)  # which raises its own error
         return getattr(self._container, name)
 
     # --- what it is

@@ -138,6 +138,10 @@ class Engine(ABC):
         """What promotion should take `x` for: `int` or `float` for Python numbers, else a dtype."""
         return type(x) if type(x) in (int, float, bool) else self.dtype_of(x)
 
+    def dtype_name(self, dtype: Any) -> str | None:
+        """The standard name of a dtype of the library, where that calls it otherwise."""
+        return None
+
     def canonical_dtype(self, dtype: str) -> str:
         """The dtype that the engine computes in when asked for `dtype`."""
         return dtype

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._version import __version__
 from ..core import tree
+from ..core.dtypes import numpy_dtype
 from ..core.scopes import StatelessScope, context
 from ..engines import get, use
 from ..engines.spec import Dimension
@@ -266,9 +267,9 @@ def _drawn(
 ) -> list[np.ndarray[Any, Any]]:
     """Inputs to try: examples, or numbers around zero and, for integers, small ones."""
     if examples is not None:
-        return [
-            np.resize(x, (batch, *np.shape(x)[1:])) for x in map(np.asarray, tree.flatten(examples))
-        ]
+        pairs = zip(tree.flatten(examples), tree.flatten(traced.specs), strict=True)
+        given = [np.asarray(x).astype(numpy_dtype(spec.dtype)) for x, spec in pairs]
+        return [np.resize(x, (batch, *x.shape[1:])) for x in given]
     known = [layer.input_dim for layer in model._flatten_layers() if hasattr(layer, "input_dim")]
     limit = min([10, *(size for size in known if isinstance(size, int))])
     generator = np.random.default_rng(batch)

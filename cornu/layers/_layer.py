@@ -126,7 +126,7 @@ class Layer(Operation):
             """What the module of the engine's library has, such as `parameters` and `state_dict` on PyTorch."""
             kind = None if name.startswith("_") else module_type()
             if kind is None or not hasattr(kind, name):
-                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+                return object.__getattribute__(self, name)  # which raises its own error
             return getattr(self.native_module(), name)
 
     def native_module(self) -> Any:

@@ -107,6 +107,7 @@ class TensorFlowEngine(Engine):
 
     name = "tensorflow"
     in_place: ClassVar[bool] = True
+    protocols: ClassVar[frozenset[str]] = frozenset({"__tf_tensor__"})
     module_type: ClassVar[type | None] = tf.Module
 
     vars().update(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..engines import Engine, current
+from ..engines import Engine, active, current
 from . import naming
 from .dtypes import is_float, numpy_dtype, standardize_dtype
 from .scopes import context
@@ -180,9 +180,9 @@ class Variable:
 
     def __getattr__(self, name: str) -> Any:
         """What the native container has beside, such as the `grad` of a torch parameter."""
-        engine = vars(self).get("_engine")
+        engine = active()
         if engine is not None and name in engine.protocols:
-            return getattr(current().convert_to_tensor(self.value), name)
+            return getattr(engine.convert_to_tensor(self.value), name)
         if name.startswith("__") or "_container" not in vars(self):
             return object.__getattribute__(self, name)  # which raises its own error
         return getattr(self._container, name)

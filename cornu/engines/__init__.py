@@ -82,14 +82,13 @@ def set_default(name: str) -> Engine:
 
 def current_name() -> str:
     """The current engine's name, found without loading the engine."""
-    engine = _thread.engine or _default
+    engine = active()
     return engine.name if engine is not None else configured_name()
 
 
-def module_type() -> type | None:
-    """The class of modules in the current engine's library; found without loading the engine."""
-    engine = _thread.engine or _default
-    return engine.module_type if engine is not None else None
+def active() -> Engine | None:
+    """The current engine, if it is loaded: asking loads none."""
+    return _thread.engine or _default
 
 
 def get(name: str, overrides: bool = True) -> Engine:

@@ -19,7 +19,7 @@ from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Operation, any_symbolic, config_arguments
 from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, context
 from ..core.variable import Variable
-from ..engines import Engine, current, module_type
+from ..engines import Engine, active, current
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
 from ._tracking import PLAIN, Tracker
@@ -124,8 +124,8 @@ class Layer(Operation):
 
         def __getattr__(self, name: str) -> Any:
             """What the module of the engine's library has, such as `parameters` and `state_dict` on PyTorch."""
-            kind = None if name.startswith("_") else module_type()
-            if kind is None or not hasattr(kind, name):
+            engine = None if name.startswith("_") else active()
+            if engine is None or not hasattr(engine.module_type, name):
                 return object.__getattribute__(self, name)  # which raises its own error
             return getattr(self.native_module(), name)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,10 @@ def results(mistakes: int = 1) -> tuple[Digits, Sunspots]:
     """What a training would give, without one."""
 
     def model(name: str) -> SimpleNamespace:
-        return SimpleNamespace(name=name, save=lambda path: path.write_text(name))
+        def write(path: Path, **_: Any) -> None:
+            path.write_text(name)
+
+        return SimpleNamespace(name=name, save=write, export=write)
 
     generator = np.random.default_rng(0)
     truth = np.arange(40) % 10

@@ -331,8 +331,23 @@ class TorchEngine(Engine):
         return _settled(optree.tree_unflatten(made, results), nested), pull
 
     def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
-        primals, tangents = self._tensors(tuple(primals)), self._tensors(tuple(tangents))
-        return torch.func.jvp(lambda *xs: self._tensors(f(*xs)), primals, tangents)
+        # The gradient is linear in the cotangents: its own gradient by them, along the tangents, is
+        # the derivative.
+        with _differentiating() as nested:
+            inputs = [_leaf(x, nested) for x in loops.flatten(self._tensors(tuple(primals)))[0]]
+            structure = loops.flatten(tuple(primals))[1]
+            result = self._tensors(f(*optree.tree_unflatten(structure, inputs)))
+            ys, made = loops.flatten(result)
+            upstream = [torch.zeros_like(y).requires_grad_() for y in ys]
+            pulled = _gradients(ys, inputs, upstream, nested=True)
+            along = loops.flatten(self._tensors(tuple(tangents)))[0]
+            pairs = [(g, t) for g, t in zip(pulled, along, strict=True) if g is not None]
+            linear, given = ([pair[i] for pair in pairs] for i in (0, 1))
+            found = _gradients(linear, upstream, given, nested)
+            derivative = [
+                torch.zeros_like(y) if g is None else g for y, g in zip(ys, found, strict=True)
+            ]
+        return _settled((result, optree.tree_unflatten(made, derivative)), nested)
 
     def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
         return CompiledStep(self, step, state)

@@ -26,7 +26,7 @@ from .torch_opaque import DIRECT
 #: Calls on lists that can write over their first one; those whose operands can change places.
 _IN_PLACE = {
     f"_foreach_{name}": getattr(torch, f"_foreach_{name}_")
-    for name in "add sub mul div sqrt exp maximum minimum neg".split()
+    for name in "add sub mul div sqrt exp maximum minimum neg lerp".split()
 }
 _COMMUTING = ("_foreach_add", "_foreach_mul")
 _SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
@@ -146,6 +146,7 @@ def _replay(
     for node in graph.nodes:
         if node.target in _SAME and not any(map(_writes, node.users)):
             node.replace_all_uses_with(node.args[0])
+    _join_lerps(graph)
     graph.eliminate_dead_code()
     _reuse_memory(graph, set(list(graph.nodes)[:owned]))
     fixed = _fixed(graph)
@@ -166,6 +167,31 @@ def _replay(
     source, scope = _source(graph, calls, {node: values[node] for node in fixed})
     exec(compile(source, "<recorded step>", "exec"), scope)
     return scope["replay"], list(results)
+
+
+def _join_lerps(graph: Graph) -> None:
+    """Let `a + (b - a) * share` on lists, a moving average, be one pass over memory in place of three."""
+    for node in graph.nodes:
+        if getattr(node.target, "_opname", "") != "_foreach_add":
+            continue
+        start, moved = node.args[:2]
+        scaled = _source_of(moved, "_foreach_mul")
+        difference = scaled and _source_of(scaled.args[0], "_foreach_sub")
+        if difference and difference.args[1] == start and isinstance(scaled.args[1], float):
+            node.target = torch.ops.aten._foreach_lerp.Scalar
+            node.args = (start, difference.args[0], scaled.args[1])
+
+
+def _source_of(parts: Any, name: str) -> Any:
+    """The call on lists of that name that gives exactly these parts; None otherwise."""
+    if not isinstance(parts, list) or not parts or parts[0].target is not operator.getitem:
+        return None
+    source = parts[0].args[0]
+    whole = [
+        part.target is operator.getitem and part.args == (source, i) for i, part in enumerate(parts)
+    ]
+    same = all(whole) and len(parts) == len(source.meta["val"])
+    return source if same and getattr(source.target, "_opname", "") == name else None
 
 
 def _reuse_memory(graph: Graph, owned: set[Node]) -> None:

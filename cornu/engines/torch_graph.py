@@ -213,10 +213,14 @@ def _reuse_memory(graph: Graph, owned: set[Node]) -> None:
 
 
 def _is_fresh(node: Node) -> bool:
-    """Whether a node's memory was made by a call on lists, for it alone."""
-    return node.target is operator.getitem and getattr(
-        node.args[0].target, "_opname", ""
-    ).startswith("_foreach_")
+    """Whether a node's memory was made by its call, for it alone."""
+    name = getattr(node.target, "_opname", "")
+    if node.target is operator.getitem:
+        source = getattr(node.args[0].target, "_opname", "")
+        return source.startswith("_foreach_") or source == "call_backward"
+    if name in ("view", "t"):
+        return len(node.args[0].users) == 1 and _is_fresh(node.args[0])
+    return name in ("mm", "bmm", "embedding_dense_backward", "sum")
 
 
 def _writes(node: Node) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 
 from . import get, loops, use
 from .contract import Axes, Engine, Pads, State, Tensor
+from .loops import flatten
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def _silence() -> Iterator[None]:
 with _silence():
     import tensorflow as tf
 
-from .tensorflow_steps import CompiledStep, flatten, unflatten  # noqa: E402
+from .tensorflow_steps import CompiledStep, unflatten  # noqa: E402
 
 raw = tf.raw_ops
 _HOST = get("numpy")

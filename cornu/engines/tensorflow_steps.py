@@ -9,6 +9,7 @@ import optree
 import tensorflow as tf
 
 from .contract import Engine, State, Tensor
+from .loops import flatten
 
 #: How many shapes of its arguments a step is traced for exactly; later ones share a trace in which
 #: the sizes that differ are unknown.
@@ -24,12 +25,6 @@ _NOT_FOR_XLA = frozenset(
     "Conv2D Conv3D DepthwiseConv2dNative MaxPool AvgPool Svd SelfAdjointEigV2 Eig Qr".split()
 )
 _EAGER = type(tf.constant(0))
-
-
-def flatten(tree: Any) -> tuple[list[Any], Any]:
-    """The leaves of a tree, and its structure."""
-    leaves, structure = optree.tree_flatten(tree)
-    return leaves, structure
 
 
 def unflatten(structure: Any, leaves: Any) -> Any:

@@ -116,6 +116,31 @@ def test_a_step_in_the_librarys_own_form(engine: str) -> None:
 
 
 @pytest.mark.skipif("torch" not in ENGINES, reason="other engines were asked for")
+def test_views_of_weights_keep_what_they_saw_before_an_update() -> None:
+    """A recorded step writes over weights; what it still needs of the old ones it must not lose."""
+    from cornu.core.state import CompiledStep
+
+    with backend.use("torch"):
+        weights = [cornu.Variable(np.arange(4.0).reshape(2, 2)) for _ in range(2)]
+        optimizer = cornu.optimizers.SGD(1.0, momentum=0.5)
+        optimizer.build(weights)
+
+        def step(x: Any) -> Any:
+            rows = [weight.value[0] for weight in weights]
+            turned = cornu.ops.transpose(weights[0].value)
+            optimizer.apply([x + turned, x], weights)
+            return rows, cornu.ops.sum(turned)
+
+        compiled = CompiledStep(step, [*weights, *optimizer.variables])
+        for _ in range(2):
+            before = [weight.numpy() for weight in weights]
+            rows, total = compiled(np.ones((2, 2), "float32"))
+            assert [row.tolist() for row in rows] == [was[0].tolist() for was in before]
+            assert float(total) == before[0].sum()
+            assert not np.allclose(weights[0].numpy(), before[0])
+
+
+@pytest.mark.skipif("torch" not in ENGINES, reason="other engines were asked for")
 def test_a_layer_is_a_torch_module() -> None:
     import torch
 

@@ -250,10 +250,10 @@ class Differentiable(Engine):
 
     def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
         level = next(_levels)
-        leaves, structure = _flattened(primals)
+        leaves, structure = loops.flatten(primals)
         inputs = [self._input(self.convert_to_tensor(leaf), level) for leaf in leaves]
         result = _mapped(self.convert_to_tensor, f(*structure.unflatten(inputs)))
-        outputs, shape = _flattened(result)
+        outputs, shape = loops.flatten(result)
 
         def pull(cotangents: Any) -> Any:
             seeds = self._seeds(outputs, shape.flatten_up_to(cotangents), level)
@@ -271,13 +271,13 @@ class Differentiable(Engine):
         self, f: Callable[..., tuple[Any, Callable[..., Any]]]
     ) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            leaves, structure = _flattened(args)
+            leaves, structure = loops.flatten(args)
             level = max((x.level for x in leaves if x.__class__ is Traced), default=0)
             below = functools.partial(_below, level=level)
             result, pull = f(*_mapped(below, args), **_mapped(below, kwargs))
             if not level:
                 return result
-            outputs, shape = _flattened(_mapped(self.convert_to_tensor, result))
+            outputs, shape = loops.flatten(_mapped(self.convert_to_tensor, result))
             outputs = [below(x) for x in outputs]
 
             def back(given: Sequence[Any]) -> Iterator[tuple[Node, int, Any]]:
@@ -300,15 +300,15 @@ class Differentiable(Engine):
         def call(*args: Any, **kwargs: Any) -> Any:
             start = Node()
             result = f(*args, **kwargs)
-            leaves, _ = _flattened((args, kwargs))
-            outputs, shape = _flattened(result)
+            leaves, _ = loops.flatten((args, kwargs))
+            outputs, shape = loops.flatten(result)
             traced = [x for x in outputs if x.__class__ is Traced]
             if not traced or not _made_of(traced, leaves, start.order):
                 return result  # it reads more than its arguments, such as variables
             level = max(x.level for x in traced)
 
             def back(given: Sequence[Any]) -> Iterator[tuple[Node, int, Any]]:
-                again, _ = _flattened(f(*args, **kwargs))
+                again, _ = loops.flatten(f(*args, **kwargs))
                 for x, g in zip(again, given, strict=False):
                     if x.__class__ is Traced and x.level == level and g is not None:
                         yield x.node, x.index, g
@@ -365,11 +365,6 @@ class Differentiable(Engine):
 
     def vectorized_map(self, f: Callable[[Any], Any], elements: Any) -> Any:
         return self.scan(lambda carry, x: (carry, f(x)), (), elements, None, False)[1]
-
-
-def _flattened(tree: Any) -> tuple[list[Any], Any]:
-    """The leaves of nested containers, and their structure."""
-    return optree.tree_flatten(tree)
 
 
 def _mapped(function: Callable[[Any], Any], tree: Any) -> Any:

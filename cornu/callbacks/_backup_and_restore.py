@@ -48,6 +48,7 @@ class BackupAndRestore(Callback):
                 f"`backup_dir` must be the path of a directory. Received: {backup_dir=}."
             )
         self.frequency = SaveFrequency(save_freq)
+        self.sees_each_batch = not self.frequency.by_epoch
         self.backup_dir = Path(backup_dir)
         self.save_freq = save_freq
         self.double_checkpoint = double_checkpoint

@@ -18,6 +18,8 @@ class Callback:
     Attributes:
         model: The model.
         params: `verbose`, `epochs` and `steps` of the running method; `steps` may be None.
+        sees_each_batch: Whether a callback that listens to batches needs each one. Otherwise it may be
+            told of the last of several only, which short steps run faster with.
 
     >>> class Losses(Callback):
     ...     def on_train_begin(self, logs=None):
@@ -25,6 +27,8 @@ class Callback:
     ...     def on_train_batch_end(self, batch, logs=None):
     ...         self.losses.append(logs["loss"])
     """
+
+    sees_each_batch = True
 
     def __init__(self) -> None:
         self.params: dict[str, Any] | None = None

@@ -134,6 +134,16 @@ class CallbackList:
             methods = self._methods[event] = [getattr(c, event) for c in listening]
         return methods
 
+    def sees_each(self, which: str) -> bool:
+        """Whether a callback looks at each batch of `"train"` or `"test"`, not only at the last of several."""
+        events = [f"on_{which}_batch_begin", f"on_{which}_batch_end"]
+        events += ["on_batch_begin", "on_batch_end"]
+        return any(
+            hears(callback, event) and getattr(callback, "sees_each_batch", True)
+            for callback in self.callbacks
+            for event in events
+        )
+
     on_train_begin = _event("on_train_begin")
     on_train_end = _event("on_train_end")
     on_test_begin = _event("on_test_begin")

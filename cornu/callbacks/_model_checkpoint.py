@@ -50,6 +50,7 @@ class ModelCheckpoint(Callback):
         super().__init__()
         self.watched = Monitor("ModelCheckpoint", monitor, mode)
         self.frequency = SaveFrequency(save_freq)
+        self.sees_each_batch = not self.frequency.by_epoch
         self.monitor = monitor
         self.verbose = verbose
         self.filepath = os.fspath(filepath)

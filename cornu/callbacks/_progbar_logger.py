@@ -14,6 +14,8 @@ class ProgbarLogger(Callback):
     Metrics are fetched from the device only when the line is drawn, ten times a second at most.
     """
 
+    sees_each_batch = False
+
     def __init__(self) -> None:
         super().__init__()
         self.target: int | None = None

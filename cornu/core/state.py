@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..engines import Engine, current
+from . import tree
 from .scopes import StatelessScope
 from .variable import Variable
 
@@ -122,6 +123,37 @@ class CompiledStep:
             )
             self.compiled.clear()
             return self(*args)
+
+
+class RepeatedStep(CompiledStep):
+    """A step as one native call that runs it several times: `step(data)` on each slice of stacked data.
+
+    Its result is that of the last time.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[Any], Any],
+        changing: Sequence[Variable],
+        constant: Sequence[Variable] = (),
+    ) -> None:
+        super().__init__(self._repeat, changing, constant)
+        self.once = step
+
+    def _repeat(self, stacked: Any) -> Any:
+        state = self.state
+        constant = [variable.value for variable in state.constant]
+
+        def turn(changing: Any, data: Any) -> tuple[Any, Any]:
+            with state.bound(changing, constant) as collect:
+                result = self.once(data)
+                return collect(), result
+
+        before = [variable.value for variable in state.changing]
+        after, results = current().scan(turn, before, stacked, None, False)
+        for variable, value in zip(state.changing, after, strict=True):
+            variable.assign(value)
+        return tree.map_structure(lambda x: current().get_item(x, (-1,)), results)
 
 
 def remat(f: Callable[..., Any]) -> Callable[..., Any]:

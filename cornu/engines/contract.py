@@ -85,6 +85,8 @@ class Engine(ABC):
     module_type: ClassVar[type | None] = None
     #: Whether a model that is called on tensors should run as one compiled step.
     whole_models: ClassVar[bool] = False
+    #: Whether one call of several short steps, in a loop (`scan`), is faster than as many calls.
+    repeats_steps: ClassVar[bool] = False
     #: Whether ops may use the engine's own bodies instead of their default ones.
     overrides: ClassVar[bool] = True
     #: The ops and primitives that the engine can't do, by name, each with the reason.

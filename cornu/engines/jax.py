@@ -19,6 +19,7 @@ import jaxlib.xla_client
 import numpy as np
 from jax import lax
 
+from . import jax_cpu
 from .contract import Axes, Engine, Pads, State, Tensor
 
 _PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
@@ -39,6 +40,7 @@ class JaxEngine(Engine):
     """The primitives on `jax.Array`."""
 
     name = "jax"
+    repeats_steps = True
 
     vars().update(
         **_named(
@@ -192,7 +194,15 @@ class JaxEngine(Engine):
         return jax.vjp(f, *primals)
 
     def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
-        return jax.jvp(f, tuple(primals), tuple(tangents))
+        try:
+            return jax.jvp(f, tuple(primals), tuple(tangents))
+        except TypeError as error:
+            if "custom_vjp" not in str(error):
+                raise
+        # Something within has a gradient written out. That is linear: its gradient is the derivative.
+        result, pull = jax.vjp(f, *primals)
+        zeros = jax.tree.map(jnp.zeros_like, result)
+        return result, jax.vjp(pull, zeros)[1](tuple(tangents))[0]
 
     def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
         def pure(
@@ -462,6 +472,95 @@ class JaxEngine(Engine):
         drawn = jax.random.binomial(_key(key), counts, p, shape, np.float32)
         return self.cast(drawn, dtype)
 
+    # ------------------------------------------------------------------- ops
+    # On a CPU, where XLA makes slow code of the op's default body (`jax_cpu`).
+
+    def gelu(self, x: Tensor, approximate: bool) -> Tensor:
+        return NotImplemented if approximate or not jax_cpu.applies(x) else jax_cpu.gelu(x)
+
+    def layer_normalization(
+        self,
+        x: Tensor,
+        gamma: Tensor | None,
+        beta: Tensor | None,
+        axis: Any,
+        epsilon: float | None,
+        rms_scaling: bool,
+    ) -> Tensor:
+        last = axis in (-1, x.ndim - 1, (-1,), [-1])
+        if rms_scaling or not last or epsilon is None or not jax_cpu.applies(x, gamma, beta):
+            return NotImplemented
+        return jax_cpu.layer_normalization(x, gamma, beta, epsilon)
+
+    def dot_product_attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor | None,
+        mask: Tensor | None,
+        scale: float | None,
+        is_causal: bool,
+        flash_attention: bool | None,
+        attn_logits_soft_cap: float | None,
+    ) -> Tensor:
+        same = query.ndim == key.ndim == 4 and query.shape[2] == key.shape[2]
+        plain = bias is None and attn_logits_soft_cap is None and same
+        if not plain or not jax_cpu.applies(query, key, value):
+            return NotImplemented
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        return jax_cpu.attention(query, key, value, mask, scale, is_causal)
+
+    def lstm(
+        self,
+        x: Tensor,
+        h: Tensor,
+        c: Tensor,
+        kernel: Tensor,
+        recurrent_kernel: Tensor,
+        bias: Tensor | None,
+        mask: Tensor | None,
+        activation: str,
+        recurrent_activation: str,
+        go_backwards: bool,
+        unroll: bool,
+        return_sequences: bool,
+        zero_output_for_mask: bool,
+    ) -> Any:
+        plain = (activation, recurrent_activation) == ("tanh", "sigmoid") and not unroll
+        if mask is not None or not plain or not jax_cpu.applies(x, h, c, kernel):
+            return NotImplemented
+        return jax_cpu.over_time(
+            *(jax_cpu.lstm, x, (h, c), kernel, recurrent_kernel),
+            *((bias, None), go_backwards, return_sequences),
+        )
+
+    def gru(
+        self,
+        x: Tensor,
+        h: Tensor,
+        kernel: Tensor,
+        recurrent_kernel: Tensor,
+        bias: Tensor | None,
+        mask: Tensor | None,
+        activation: str,
+        recurrent_activation: str,
+        reset_after: bool,
+        go_backwards: bool,
+        unroll: bool,
+        return_sequences: bool,
+        zero_output_for_mask: bool,
+    ) -> Any:
+        plain = (activation, recurrent_activation) == ("tanh", "sigmoid") and not unroll
+        plain = plain and mask is None and reset_after
+        if not plain or not jax_cpu.applies(x, h, kernel):
+            return NotImplemented
+        biases = (None, None) if bias is None else (bias[0], bias[1])
+        return jax_cpu.over_time(
+            *(jax_cpu.gru, x, (h,), kernel, recurrent_kernel),
+            *(biases, go_backwards, return_sequences),
+        )
+
 
 # ------------------------------------------------------------------ conversion
 
@@ -608,7 +707,9 @@ def _product(x: Tensor, kernel: Tensor, contracted: int) -> Tensor:
             f"x.shape={x.shape}, kernel.shape={kernel.shape}, {contracted} joined."
         )
     size, outer = math.prod(inner), kernel.shape[contracted:]
-    flat = lax.dot(x.reshape(math.prod(leading), size), kernel.reshape(size, math.prod(outer)))
+    flat = jax_cpu.product(
+        x.reshape(math.prod(leading), size), kernel.reshape(size, math.prod(outer))
+    )
     return flat.reshape(*leading, *outer)
 
 

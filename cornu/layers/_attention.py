@@ -237,6 +237,22 @@ class _Projected(Layer):
             mask = ops.logical_and(mask, part)
         return mask
 
+    def _is_fused(self, training: Any, scores_asked: bool) -> bool:
+        """Whether the op for attention does: nobody asks for scores, and none is dropped."""
+        return not scores_asked and not (training and self.dropout > 0)
+
+    def _fused(self, query: Any, key: Any, value: Any, mask: Any, causal: bool) -> Any:
+        """The mixtures (batch, queries, heads, size), by the op."""
+        return ops.dot_product_attention(
+            query,
+            key,
+            value,
+            mask=None if mask is None else ops.expand_dims(mask, -3),
+            scale=self._scale,
+            is_causal=causal,
+            flash_attention=self.flash_attention,
+        )
+
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The mask of the queries."""
         return previous_mask
@@ -400,33 +416,25 @@ class MultiHeadAttention(_Projected):
         key = value if key is None else key
         if key_mask is None and value_mask is None:
             value_mask = get_keras_mask(value)
+        fused = len(query.shape) == 3 and self._is_fused(training, return_attention_scores)
+        causal = use_causal_mask and not fused
         mask = self._combined_mask(
-            query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask
+            query, value, query_mask, value_mask, key_mask, attention_mask, causal
         )
         gate = ops.sigmoid(self._gate_dense(query)) if self.use_gate else None
         heads = (self._query_dense(query), self._key_dense(key), self._value_dense(value))
-        output, scores = self._attend(*heads, mask, training, return_attention_scores)
+        if fused:
+            output, scores = self._fused(*heads, mask, use_causal_mask), None
+        else:
+            output, scores = self._attend(*heads, mask, training)
         output = output if gate is None else output * gate
         output = self._output_dense(output)
         return (output, scores) if return_attention_scores else output
 
     def _attend(
-        self, query: Any, key: Any, value: Any, mask: Any, training: Any, scores_asked: bool
+        self, query: Any, key: Any, value: Any, mask: Any, training: Any
     ) -> tuple[Any, Any]:
         """The mixtures (batch, ..., heads, size) and the scores."""
-        plain = not scores_asked and not (training and self.dropout > 0)
-        if plain and len(query.shape) == 4:
-            if mask is not None:
-                mask = ops.expand_dims(mask, -3)
-            output = ops.dot_product_attention(
-                query,
-                key,
-                value,
-                mask=mask,
-                scale=self._scale,
-                flash_attention=self.flash_attention,
-            )
-            return output, None
         scoring, mixing = self._equations(len(query.shape))
         scores = ops.einsum(scoring, query * self._scale, key)
         if mask is not None:
@@ -552,34 +560,30 @@ class GroupedQueryAttention(_Projected):
     ) -> Any:
         """The heads' mixtures of values, projected; and the scores where they are asked for."""
         key = value if key is None else key
+        fused = self._is_fused(training, return_attention_scores)
+        causal = use_causal_mask and not fused
         mask = self._combined_mask(
-            query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask
+            query, value, query_mask, value_mask, key_mask, attention_mask, causal
         )
         gate = ops.sigmoid(self._gate_dense(query)) if self.use_gate else None
         repeats = self.num_query_heads // self.num_key_value_heads
         q = self._query_dense(query)
         k = ops.repeat(self._key_dense(key), repeats, axis=2)
         v = ops.repeat(self._value_dense(value), repeats, axis=2)
-        output, scores = self._attend(q, k, v, mask, training, return_attention_scores)
+        if fused:
+            output, scores = self._fused(q, k, v, mask, use_causal_mask), None
+        else:
+            output, scores = self._attend(q, k, v, mask, training)
         output = output if gate is None else output * gate
         output = self._output_dense(output)
         return (output, scores) if return_attention_scores else output
 
     def _attend(
-        self, query: Any, key: Any, value: Any, mask: Any, training: Any, scores_asked: bool
+        self, query: Any, key: Any, value: Any, mask: Any, training: Any
     ) -> tuple[Any, Any]:
+        """The mixtures (batch, queries, heads, size) and the scores."""
         if mask is not None:
             mask = ops.expand_dims(mask, -3)
-        if not scores_asked and not (training and self.dropout > 0):
-            output = ops.dot_product_attention(
-                query,
-                key,
-                value,
-                mask=mask,
-                scale=self._scale,
-                flash_attention=self.flash_attention,
-            )
-            return output, None
         scores = ops.einsum("bquh,bkuh->buqk", query * self._scale, key)
         scores = self._softmax(scores, mask=mask)
         kept = self._dropout_layer(scores, training=bool(training)) if self.dropout else scores

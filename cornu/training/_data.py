@@ -237,13 +237,51 @@ class ArraySource(Source):
         batch = np.arange(self.size) // self.batch_size
         return np.argsort(batch + self._generator.random(self.size))
 
-    def __iter__(self) -> Iterator[Any]:
-        order, size = self.order(), self.batch_size
-        for start in range(0, self.size, size):
-            stop = start + size
-            rows = slice(start, stop) if order is None else order[start:stop]
-            parts = [None if read is None else read(rows) for read in self._readers]
-            yield tree.pack_sequence_as(self.arrays, parts)
+    def read(self, rows: Any) -> list[Any]:
+        """Rows, a slice or indices, of each array."""
+        return [None if read is None else read(rows) for read in self._readers]
+
+    def __iter__(self) -> ArrayPass:
+        return ArrayPass(self)
+
+
+class ArrayPass(Iterator[Any]):
+    """One pass over arrays: batch by batch, or several at once."""
+
+    def __init__(self, source: ArraySource) -> None:
+        self.source = source
+        self.order = source.order()
+        self.start = 0
+
+    def __next__(self) -> Any:
+        if self.start >= self.source.size:
+            raise StopIteration
+        batch = self.batch()
+        self.start += self.source.batch_size
+        return batch
+
+    @property
+    def whole(self) -> int:
+        """How many whole batches are left."""
+        return max(0, self.source.size - self.start) // self.source.batch_size
+
+    def batch(self) -> Any:
+        """The next batch, which stays the next one."""
+        return tree.pack_sequence_as(self.source.arrays, self._read(self.source.batch_size))
+
+    def stacked(self, count: int) -> Any:
+        """The next whole batches, with an axis in front that counts them."""
+        size = self.source.batch_size
+        parts = [
+            None if part is None else part.reshape(count, size, *part.shape[1:])
+            for part in self._read(count * size)
+        ]
+        self.start += count * size
+        return tree.pack_sequence_as(self.source.arrays, parts)
+
+    def _read(self, samples: int) -> list[Any]:
+        rows = slice(self.start, self.start + samples)
+        return self.source.read(rows if self.order is None else self.order[rows])
 
 
 def _reader(leaf: Any) -> Reader | None:

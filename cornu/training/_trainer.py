@@ -10,7 +10,7 @@ import functools
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -27,8 +27,10 @@ from ..core.state import CompiledStep, value_and_grad
 from ..core.variable import Variable
 from ..engines import current, use
 from ..layers._tracking import Tracker
+from ._batches import Batches, Kept
 from ._compiled import CompiledLoss, CompiledMetrics
 from ._data import make_source, train_validation_split, unpack_x_y_sample_weight
+from ._steps import Steps
 
 if TYPE_CHECKING:
     from ..layers._layer import Layer
@@ -67,7 +69,7 @@ class Trainer(_Base):
         self.loss: Any = None
         self.run_eagerly = False
         self.jit_compile: Any = None
-        self.steps_per_execution = 1
+        self.steps_per_execution: Any = 1
         self.auto_scale_loss = True
         self._compile_loss: CompiledLoss | None = None
         self._compile_metrics: CompiledMetrics | None = None
@@ -86,7 +88,7 @@ class Trainer(_Base):
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
-        steps_per_execution: int = 1,
+        steps_per_execution: Any = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
     ) -> None:
@@ -99,14 +101,17 @@ class Trainer(_Base):
             metrics: Metrics, their names, or structures of them in that of the outputs.
             weighted_metrics: Metrics that take sample weights into account.
             run_eagerly: Whether steps run operation by operation, for debugging.
-            steps_per_execution: How many steps run in one native call.
+            steps_per_execution: How many steps run in one native call, of which callbacks see the last.
+                With 1 they see each step; where none looks, short steps run several in a call all the
+                same. With `"auto"` short ones do so wherever callbacks look.
             jit_compile: Kept in the config; engines that compile always do.
             auto_scale_loss: Whether a float16 policy gets a loss scale.
         """
         given = {key: value for key, value in locals().items() if key != "self"}
-        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+        counted = isinstance(steps_per_execution, int) and steps_per_execution >= 1
+        if not counted and steps_per_execution != "auto":
             raise ValueError(
-                "`steps_per_execution` must be a positive integer. Received: "
+                "`steps_per_execution` must be a positive integer or 'auto'. Received: "
                 f"steps_per_execution={steps_per_execution!r}. Pass 1 for a call a step."
             )
         optimizer = optimizers_module.get(optimizer)
@@ -345,9 +350,35 @@ class Trainer(_Base):
             results = [step(data) for data in batches]
             return _joined(results) if which == "predict" else _flat_logs(results[-1])
 
-        function = execution if self.run_eagerly else CompiledStep(execution, changing, constant)
+        function: Callable[..., Any] = execution
+        if not self.run_eagerly:
+            function = (
+                CompiledStep(execution, changing, constant)
+                if which == "predict"
+                else Steps(lambda data: _flat_logs(step(data)), changing, constant)
+            )
         self._functions[which] = (key, function)  # type: ignore[assignment]
         return function
+
+    def _batches(self, source: Any, steps: int | None) -> Batches:
+        counted = isinstance(self.steps_per_execution, int)
+        return Batches(source, steps, self.steps_per_execution if counted else 1)
+
+    def _set_pace(
+        self, batches: Batches, function: Callable[..., Any], epochs: int, seen: bool
+    ) -> None:
+        """Let several steps run in one call where that was asked for, or where it is faster and the single
+        steps are not seen."""
+        count = self.steps_per_execution
+        if not isinstance(function, Steps) or not current().repeats_steps:
+            return
+        if count not in (1, "auto"):
+            batches.together = lambda left: min(count, left)
+        elif count == "auto" or not seen:
+            leaves = [x for x in tree.flatten(batches.first()) if x is not None]
+            size = sum(getattr(x, "nbytes", 0) for x in leaves)
+            function.pace.begin((batches.steps or 0) * epochs, size)
+            batches.together = function.pace.count
 
     def _fast_predict(self) -> Callable[..., Any]:
         """`make_predict_function`, looked up again only if some layer's parts have changed."""
@@ -473,7 +504,7 @@ class Trainer(_Base):
             shuffle=shuffle,
             class_weight=class_weight,
         )
-        batches = _Batches(source, steps_per_epoch, self.steps_per_execution)
+        batches = self._batches(source, steps_per_epoch)
         events = callbacks_module.CallbackList.wrap(
             callbacks,
             model=self,
@@ -488,6 +519,7 @@ class Trainer(_Base):
         )
         self._prepare(batches.first(), training=True)
         function = self.make_train_function()
+        self._set_pace(batches, function, epochs - initial_epoch, events.sees_each("train"))
         self._initial_epoch = initial_epoch  # a callback that restores a backup moves it
         events.on_train_begin()
         logs: dict[str, Any] = {}
@@ -513,7 +545,7 @@ class Trainer(_Base):
         return self.history
 
     def _epoch(
-        self, batches: _Batches, function: Callable[..., Any], events: Any
+        self, batches: Batches, function: Callable[..., Any], events: Any
     ) -> dict[str, float]:
         """Train on every batch once; the metrics at the end."""
         results: Any = {}
@@ -536,7 +568,7 @@ class Trainer(_Base):
             else (data, None, None)
         )
         if hasattr(x, "__next__"):
-            x = _Kept(x)
+            x = Kept(x)
 
         def validate() -> dict[str, float]:
             result: dict[str, float] = self.evaluate(
@@ -581,10 +613,11 @@ class Trainer(_Base):
             raise ValueError(f"`evaluate` has no such arguments. Received: {sorted(kwargs)}.")
         self._require_compiled("evaluate")
         source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps)
-        batches = _Batches(source, steps, self.steps_per_execution)
+        batches = self._batches(source, steps)
         events = self._events(callbacks, verbose, batches.steps)
         self._prepare(batches.first(), training=False)
         function = self.make_test_function()
+        self._set_pace(batches, function, 1, events.sees_each("test"))
         self.reset_metrics()
         events.on_test_begin()
         results: Any = {}
@@ -632,7 +665,7 @@ class Trainer(_Base):
         if plain and 0 < len(x) <= (batch_size or 32):
             return _to_numpy(self._fast_predict()([(x,)]))
         source = make_source(x, batch_size=batch_size, steps=steps)
-        batches = _Batches(source, steps, self.steps_per_execution)
+        batches = self._batches(source, steps)
         events = self._events(callbacks, verbose, batches.steps)
         self._prepare(batches.first(), training=False)
         function = self.make_predict_function()
@@ -713,107 +746,6 @@ class Trainer(_Base):
         return values[0] if len(values) == 1 else values
 
 
-class _Batches:
-    """The batches of a source, epoch by epoch, in groups of those that run in one execution."""
-
-    def __init__(self, source: Any, steps: int | None, per_execution: int) -> None:
-        self.source = source
-        self.limit = steps
-        self.per_execution = per_execution
-        self.steps: int | None = steps if steps is not None else source.num_batches
-        self._peeked: list[Any] = []
-        self._open: Iterator[Any] | None = None
-        self._seen = 0
-
-    def first(self) -> Any:
-        """The first batch, which the next epoch gives again."""
-        if not self._peeked:
-            self._open = iter(self.source)
-            try:
-                self._peeked.append(next(self._open))
-            except StopIteration:
-                raise ValueError(
-                    "Data must have at least one batch. Received: a source that gave none. Check "
-                    "its length, or whether a generator was used up before."
-                ) from None
-        return self._peeked[0]
-
-    def __iter__(self) -> Iterator[tuple[int, list[Any]]]:
-        self.source.on_epoch_begin()
-        step = 0
-        group: list[Any] = []
-        for data in self._epoch():
-            if group and not _same_shapes(group[0], data):
-                yield step, group
-                step, group = step + len(group), []
-            group.append(data)
-            if len(group) == self.per_execution:
-                yield step, group
-                step, group = step + len(group), []
-        if group:
-            yield step, group
-        self.source.on_epoch_end()
-
-    def _epoch(self) -> Iterator[Any]:
-        """The batches of one epoch: a pass, or so many steps on from where the last epoch ended."""
-        given = 0
-        while self.limit is None or given < self.limit:
-            data = self._next()
-            if data is None:
-                if self.limit is not None:
-                    self._warn_of_end(given)
-                self._start_again()
-                return
-            given += 1
-            self._seen += 1
-            yield data
-        count = self.source.num_batches
-        if self.limit is None or (count is not None and self._seen >= count):
-            self._start_again()
-
-    def _start_again(self) -> None:
-        self._open = None
-        self._seen = 0
-
-    def _next(self) -> Any:
-        if self._peeked:
-            return self._peeked.pop()
-        if self._open is None:
-            self._open = iter(self.source)
-        return next(self._open, None)
-
-    def _warn_of_end(self, given: int) -> None:
-        warnings.warn(
-            f"The data ended after {given} of {self.limit} steps. Make the source give "
-            "`steps_per_epoch * epochs` batches, or repeat.",
-            stacklevel=2,
-        )
-
-    def close(self) -> None:
-        """Let the source's threads end."""
-        close = getattr(self._open, "close", None)
-        if close is not None:
-            close()
-        self._open = None
-
-
-class _Kept:
-    """The batches of a generator, kept as they are read, so that each validation sees the same."""
-
-    def __init__(self, generator: Iterator[Any]) -> None:
-        self._source = iter(make_source(generator))
-        self._batches: list[Any] = []
-        self._complete = False
-
-    def __iter__(self) -> Iterator[Any]:
-        yield from self._batches
-        if not self._complete:
-            self._complete = True
-            for batch in self._source:
-                self._batches.append(batch)
-                yield batch
-
-
 def _one_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> list[Any]:
     size = len(tree.flatten(x)[0])
     source = make_source(x, y, sample_weight, batch_size=size, class_weight=class_weight)
@@ -831,10 +763,6 @@ def _spec(x: Any) -> Any:
 
 def _batch_size(x: Any) -> Any:
     return current().shape_of(next(leaf for leaf in tree.flatten(x) if leaf is not None))[0]
-
-
-def _same_shapes(a: Any, b: Any) -> bool:
-    return [np.shape(x) for x in tree.flatten(a)] == [np.shape(x) for x in tree.flatten(b)]
 
 
 def _flat_logs(logs: Any) -> dict[str, Any]:

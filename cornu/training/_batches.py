@@ -1,0 +1,158 @@
+"""The batches of training: epoch by epoch, in groups of those that run in one execution."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core import tree
+from ._data import ArrayPass, make_source
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Batches of one shape, with an axis in front that counts them."""
+
+    data: Any
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        """The batches, one by one."""
+        for i in range(self.count):
+            yield tree.map_structure(lambda x, i=i: None if x is None else x[i], self.data)
+
+
+class Batches:
+    """The batches of a source.
+
+    Args:
+        source: A `Source`.
+        steps: The batches of an epoch, where they are counted.
+        per_execution: How many run in one execution.
+    """
+
+    def __init__(self, source: Any, steps: int | None, per_execution: int) -> None:
+        self.source = source
+        self.limit = steps
+        self.per_execution = per_execution
+        self.steps: int | None = steps if steps is not None else source.num_batches
+        #: How many of the next batches to stack, given how many whole ones are left in the epoch.
+        self.together: Callable[[int], int] = lambda left: 1
+        self._peeked: list[Any] = []
+        self._open: Any = None
+        self._seen = 0
+
+    def first(self) -> Any:
+        """The first batch, which the next epoch gives again."""
+        if not self._peeked:
+            if self._open is None:
+                self._open = iter(self.source)
+            if isinstance(self._open, ArrayPass):
+                return self._open.batch()
+            try:
+                self._peeked.append(next(self._open))
+            except StopIteration:
+                raise ValueError(
+                    "Data must have at least one batch. Received: a source that gave none. Check "
+                    "its length, or whether a generator was used up before."
+                ) from None
+        return self._peeked[0]
+
+    def __iter__(self) -> Iterator[tuple[int, list[Any] | Stack]]:
+        """The batches of each execution, a list or a `Stack`, and the number of its first step."""
+        self.source.on_epoch_begin()
+        step = 0
+        group: list[Any] = []
+        for data in self._epoch():
+            whole = isinstance(data, Stack)
+            if group and (whole or not _same_shapes(group[0], data)):
+                yield step, group
+                step, group = step + len(group), []
+            if whole:
+                yield step, data
+                step += len(data)
+                continue
+            group.append(data)
+            if len(group) == self.per_execution:
+                yield step, group
+                step, group = step + len(group), []
+        if group:
+            yield step, group
+        self.source.on_epoch_end()
+
+    def _epoch(self) -> Iterator[Any]:
+        """The batches of one epoch: a pass, or so many steps on from where the last epoch ended."""
+        given = 0
+        while self.limit is None or given < self.limit:
+            data = self._next(None if self.limit is None else self.limit - given)
+            if data is None:
+                if self.limit is not None:
+                    self._warn_of_end(given)
+                self._start_again()
+                return
+            count = len(data) if isinstance(data, Stack) else 1
+            given += count
+            self._seen += count
+            yield data
+        count = self.source.num_batches
+        if self.limit is None or (count is not None and self._seen >= count):
+            self._start_again()
+
+    def _start_again(self) -> None:
+        self._open = None
+        self._seen = 0
+
+    def _next(self, left: int | None) -> Any:
+        """The next batch, or a `Stack` of the next ones; None at the end of a pass."""
+        if self._peeked:
+            return self._peeked.pop()
+        if self._open is None:
+            self._open = iter(self.source)
+        if isinstance(self._open, ArrayPass):
+            whole = self._open.whole
+            count = self.together(whole if left is None else min(whole, left))
+            if count > 1:
+                return Stack(self._open.stacked(count), count)
+        return next(self._open, None)
+
+    def _warn_of_end(self, given: int) -> None:
+        warnings.warn(
+            f"The data ended after {given} of {self.limit} steps. Make the source give "
+            "`steps_per_epoch * epochs` batches, or repeat.",
+            stacklevel=2,
+        )
+
+    def close(self) -> None:
+        """Let the source's threads end."""
+        close = getattr(self._open, "close", None)
+        if close is not None:
+            close()
+        self._open = None
+
+
+class Kept:
+    """The batches of a generator, kept as they are read, so that each validation sees the same."""
+
+    def __init__(self, generator: Iterator[Any]) -> None:
+        self._source = iter(make_source(generator))
+        self._batches: list[Any] = []
+        self._complete = False
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._batches
+        if not self._complete:
+            self._complete = True
+            for batch in self._source:
+                self._batches.append(batch)
+                yield batch
+
+
+def _same_shapes(a: Any, b: Any) -> bool:
+    return [np.shape(x) for x in tree.flatten(a)] == [np.shape(x) for x in tree.flatten(b)]

@@ -1,0 +1,118 @@
+"""A step as native calls: one at a time, or several in one call where nobody looks between them.
+
+A call costs more than a small step computes: for an MLP 13-32-1 and batches of 32, 72 us on JAX and 300
+us on TensorFlow, of which 6 and 14 us are left where 32 steps run in one call. It takes another
+compilation, so it is made once the time that it may save is worth that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core import tree
+from ..core.state import CompiledStep, RepeatedStep
+from ..core.variable import Variable
+from ..engines import Engine, current
+from ._batches import Stack
+
+#: From how many steps the time of one is taken, after the first.
+_MEASURED = 16
+#: Seconds: steps that take longer run one by one; calls of several take about as long as the second.
+_SHORT, _CALL = 2e-3, 10e-3
+#: The most steps in a call, and the most bytes of their data.
+_MOST, _BYTES = 128, 2**26
+
+
+class Steps:
+    """A step over variables, run on one batch after the other.
+
+    Args:
+        step: Takes a batch; what it gives for the last one is the result.
+        changing, constant: The variables, as `core.state.CompiledStep` takes them.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[Any], Any],
+        changing: Sequence[Variable],
+        constant: Sequence[Variable],
+    ) -> None:
+        def in_turn(batches: Sequence[Any]) -> Any:
+            return [step(data) for data in batches][-1]
+
+        self.one = CompiledStep(in_turn, changing, constant)
+        self.several = RepeatedStep(step, changing, constant)
+        self.paces: dict[Engine, Pace] = {}
+
+    @property
+    def pace(self) -> Pace:
+        """How fast steps are on the current engine."""
+        engine = current()
+        if engine not in self.paces:
+            self.paces[engine] = Pace(engine)
+        return self.paces[engine]
+
+    def __call__(self, execution: Sequence[Any] | Stack) -> Any:
+        """The result of the last step of an execution: a list of batches, or batches stacked."""
+        pace = self.pace
+        if not isinstance(execution, Stack):
+            return pace.timed(self.one, execution) if pace.is_measuring else self.one(execution)
+        if not pace.fails:
+            try:
+                return self.several(execution.data)
+            except Exception:  # what is wrong with the step itself, it says again below
+                pace.fails = True
+        return [self.one([data]) for data in execution][-1]
+
+
+class Pace:
+    """How many steps to run in one call on an engine, from what the first ones took."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        #: Whether several steps in one call have failed here.
+        self.fails = False
+        #: Whether the time of a step is not known yet.
+        self.is_measuring = engine.repeats_steps
+        self._calls = 0
+        self._compiling = self._started = self._each = 0.0
+        self._single = self._ahead = self._bytes = 0
+        self._size = 1
+
+    def timed(self, call: Callable[[Any], Any], execution: Sequence[Any]) -> Any:
+        """The result of a call, from whose time is learned: the first one compiles."""
+        self._calls += 1
+        if self._calls == 2:
+            self._started = time.perf_counter()
+        start = time.perf_counter()
+        result = call(execution)
+        if self._calls == 1:
+            self._compiling = time.perf_counter() - start
+        elif self._calls == 1 + _MEASURED:
+            self.engine.synchronize(next(iter(tree.flatten(result)), None))
+            self._each = (time.perf_counter() - self._started) / _MEASURED
+            self.is_measuring = False
+        return result
+
+    def begin(self, steps: int, size: int) -> None:
+        """Begin a run of so many steps on batches of so many bytes: what lies before is not its time."""
+        self._calls = min(self._calls, 1)
+        self._ahead, self._bytes = steps, size
+
+    def count(self, left: int) -> int:
+        """How many of the next steps to run in one call, where whole batches are left in the epoch."""
+        if self._size == 1 and self._is_worth_it():
+            most = min(_MOST, int(_CALL / self._each), left, _BYTES // max(self._bytes, 1))
+            self._size = left // -(-left // max(most, 1))
+        count = self._size if left >= self._size else 1
+        self._ahead -= count
+        return count
+
+    def _is_worth_it(self) -> bool:
+        """Whether the steps done one by one and those ahead took longer than compiling once more."""
+        if self.is_measuring or self.fails or not 0 < self._each < _SHORT:
+            return False
+        self._single += 1
+        return (self._single + self._ahead) * self._each > self._compiling

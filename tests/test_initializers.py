@@ -144,7 +144,7 @@ def test_known_bits() -> None:
     assert drawn.tolist() == KNOWN
 
 
-KNOWN = np.random.Generator(np.random.Philox(key=42)).random(3, np.float32).tolist()
+KNOWN = np.random.default_rng(42).random(3, np.float32).tolist()
 
 
 def test_seeds() -> None:

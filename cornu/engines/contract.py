@@ -83,8 +83,10 @@ class Engine(ABC):
     protocols: ClassVar[frozenset[str]] = frozenset()
     #: The class of modules in the engine's library, where it has one.
     module_type: ClassVar[type | None] = None
-    #: Whether a model that is called on tensors should run as one compiled step.
+    #: Whether a model that is called on tensors must run as one compiled step.
     whole_models: ClassVar[bool] = False
+    #: From which call with tensors of one shape it does so where that makes no difference; 0 for never.
+    whole_calls: ClassVar[int] = 0
     #: Whether one call of several short steps, in a loop (`scan`), is faster than as many calls.
     repeats_steps: ClassVar[bool] = False
     #: Whether ops may use the engine's own bodies instead of their default ones.
@@ -101,6 +103,11 @@ class Engine(ABC):
     def __init__(self) -> None:
         #: The body of each op on this engine, filled when an op is first used (`core/op.py`).
         self.bodies: dict[Any, Callable[..., Any]] = {}
+
+    def __reduce__(self) -> Any:
+        from . import get  # a copy of what holds an engine holds the same one
+
+        return get, (self.name, self.overrides)
 
     # ---------------------------------------------------------------- tensor
 

@@ -41,6 +41,8 @@ class JaxEngine(Engine):
 
     name = "jax"
     repeats_steps = True
+    #: A call of two Dense layers takes 131 us layer by layer, 91 as one step, of which 79 are products.
+    whole_calls = 8
 
     vars().update(
         **_named(

@@ -23,12 +23,15 @@ from .contract import State
 from .loops import flatten
 from .torch_opaque import DIRECT
 
-#: Calls on lists that can write over their first one; those whose operands can change places.
+#: Calls, on lists and on tensors, that can write over their first operand; those whose operands can change
+#: places.
 _IN_PLACE = {
     f"_foreach_{name}": getattr(torch, f"_foreach_{name}_")
-    for name in "add sub mul div sqrt exp maximum minimum neg lerp".split()
+    for name in "add sub mul div sqrt exp maximum minimum neg lerp addcdiv".split()
 }
-_COMMUTING = ("_foreach_add", "_foreach_mul")
+_IN_PLACE |= {name: getattr(torch.Tensor, f"{name}_") for name in "add sub mul div relu".split()}
+_COMMUTING = ("_foreach_add", "_foreach_mul", "add", "mul")
+_VIEWS = frozenset("view _unsafe_view t permute transpose squeeze unsqueeze".split())
 _SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
 
 
@@ -147,6 +150,7 @@ def _replay(
         if node.target in _SAME and not any(map(_writes, node.users)):
             node.replace_all_uses_with(node.args[0])
     _join_lerps(graph)
+    _join_quotients(graph)
     graph.eliminate_dead_code()
     _reuse_memory(graph, set(list(graph.nodes)[:owned]))
     fixed = _fixed(graph)
@@ -182,6 +186,37 @@ def _join_lerps(graph: Graph) -> None:
             node.args = (start, difference.args[0], scaled.args[1])
 
 
+def _join_quotients(graph: Graph) -> None:
+    """Let `a - b * rate / c` on lists, a step along a scaled gradient, be one pass in place of three: a
+    training step of an MLP with 235,000 weights and Adam takes 2 to 3 % less."""
+    for node in graph.nodes:
+        quotient: Any = _source_of(node.args[1], "_foreach_div") if _is_list_sub(node) else None
+        scaled = quotient and _source_of(quotient.args[0], "_foreach_mul")
+        if not scaled or not isinstance(quotient.args[1], list):
+            continue
+        moved, rate = scaled.args
+        # The kernel takes the factors from the host's memory.
+        if isinstance(rate, Node) and rate.meta["val"].device.type == "cpu":
+            with graph.inserting_before(node):
+                dtype = rate.meta["val"].dtype
+                minus = _call(graph, torch.ops.aten.full.default, [len(moved)], -1.0, dtype=dtype)
+                factors = _call(graph, torch.ops.aten.mul.Tensor, minus, rate)
+            node.target = torch.ops.aten._foreach_addcdiv.Tensor
+            node.args = (node.args[0], moved, quotient.args[1], factors)
+
+
+def _call(graph: Graph, target: Any, *args: Any, **kwargs: Any) -> Node:
+    """A new call in a graph."""
+    node = graph.call_function(target, args, kwargs)
+    known: Any = map_arg(args, lambda x: x.meta["val"])
+    node.meta["val"] = target(*known, **kwargs)
+    return node
+
+
+def _is_list_sub(node: Node) -> bool:
+    return getattr(node.target, "_opname", "") == "_foreach_sub" and isinstance(node.args[1], list)
+
+
 def _source_of(parts: Any, name: str) -> Any:
     """The call on lists of that name that gives exactly these parts; None otherwise."""
     if not isinstance(parts, list) or not parts or parts[0].target is not operator.getitem:
@@ -195,23 +230,41 @@ def _source_of(parts: Any, name: str) -> Any:
 
 
 def _reuse_memory(graph: Graph, owned: set[Node]) -> None:
-    """Let calls on lists write over what no later call reads: a training step of an MLP with 235,000
-    weights and Adam takes 2.2 ms in place of 2.5, most of the difference spent in page faults."""
+    """Let calls write over what no later call reads: a training step of an MLP with 235,000 weights
+    and Adam takes 2.2 ms in place of 2.5, most of the difference spent in page faults."""
     later: set[Node] = set()  # whose memory is read after the call at hand, through views too
+    fixed = _fixed(graph)
     for node in reversed(list(graph.nodes)):
         name = getattr(node.target, "_opname", "")
-        swaps = name in _COMMUTING and isinstance(node.args[1], list)
-        for place in range(2 if swaps else int(name in _IN_PLACE)):
-            operands = node.args[place]
+        for place in _places(node, name):
+            given = node.args[place]
+            operands = given if isinstance(given, list) else [given]
             rest = [x for at, x in enumerate(node.args) if at != place]
             roots = set(map(_root, operands))
             read = {_root(x) for x in node.all_input_nodes if x not in operands}
-            makes = all(x in owned or _is_fresh(x) for x in operands)
+            mine = owned if given is operands else set()
+            makes = all(x in mine or _is_fresh(x, fixed) for x in operands)
             if makes and len(roots) == len(operands) and not roots & (later | read):
-                node.args = (operands, *rest)
+                node.args = (given, *rest)
                 node.meta["in_place"] = _IN_PLACE[name]
                 break
         later.update(map(_root, node.all_input_nodes))
+
+
+def _places(node: Node, name: str) -> list[int]:
+    """The operands of a call that it can write over."""
+    if name not in _IN_PLACE:
+        return []
+    places = [0, 1] if name in _COMMUTING else [0]
+    if name.startswith("_foreach_"):
+        return [i for i in places if isinstance(node.args[i], list)]
+    return [i for i in places if isinstance(node.args[i], Node) and _is_alike(node.args[i], node)]
+
+
+def _is_alike(x: Node, node: Node) -> bool:
+    """Whether an operand's memory is what the result needs."""
+    kinds = [(y.shape, y.stride(), y.dtype) for y in (x.meta["val"], node.meta["val"])]
+    return kinds[0] == kinds[1] and not node.kwargs
 
 
 def _root(node: Node) -> Node:
@@ -220,20 +273,18 @@ def _root(node: Node) -> Node:
         source: Any = node.args[0] if node.target is operator.getitem else node
         schema = getattr(source.target, "_schema", None)
         aliases = schema is not None and any(x.alias_info for x in schema.returns)
-        if not aliases and getattr(source.target, "_opname", "") != "_unsafe_view":
+        if not aliases and "unsafe_" not in getattr(source.target, "_opname", ""):
             return node
         node = source.args[0]
 
 
-def _is_fresh(node: Node) -> bool:
-    """Whether a node's memory was made by its call, for it alone."""
-    name = getattr(node.target, "_opname", "")
-    if node.target is operator.getitem:
-        source = getattr(node.args[0].target, "_opname", "")
-        return source.startswith("_foreach_") or source == "call_backward"
-    if name in ("view", "t"):
-        return len(node.args[0].users) == 1 and _is_fresh(node.args[0])
-    return name in ("mm", "bmm", "embedding_dense_backward", "sum")
+def _is_fresh(node: Node, fixed: set[Node]) -> bool:
+    """Whether a node's memory was made by its call, at each call of the step, for it alone."""
+    if getattr(node.target, "_opname", "") in _VIEWS:
+        return len(node.all_input_nodes[0].users) == 1 and _is_fresh(node.all_input_nodes[0], fixed)
+    made = node.all_input_nodes[0] if node.target is operator.getitem else node
+    known = hasattr(made.target, "_schema") and made not in fixed
+    return known and not _writes(made) and _root(node) is node
 
 
 def _writes(node: Node) -> bool:

@@ -49,7 +49,15 @@ def call_backward(held: Tensor, upstream: list[Tensor], xs: list[Tensor]) -> lis
     """The cotangents of the arguments."""
     leaves, results = held.kept
     found = torch.autograd.grad(results, leaves, upstream, allow_unused=True)
-    return [torch.zeros_like(x) if g is None else g for g, x in zip(found, leaves, strict=True)]
+    return [_laid_as(x, g) for g, x in zip(found, leaves, strict=True)]
+
+
+def _laid_as(x: Tensor, gradient: Tensor | None) -> Tensor:
+    """A gradient in memory as its argument is, which is what a recording was told."""
+    if gradient is None:
+        return torch.zeros_like(x)
+    same = gradient.stride() == x.stride()
+    return gradient if same else torch.empty_like(x).copy_(gradient)
 
 
 _operator: Any = torch.library.custom_op("cornu::call", call, mutates_args=())

@@ -47,7 +47,7 @@ class RandomInitializer(Initializer):
 
     def _generator(self) -> np.random.Generator:
         seed = self.seed if isinstance(self.seed, (int, np.integer)) else _next_seed(self.seed)
-        return np.random.Generator(np.random.Philox(key=int(seed) % 2**128))
+        return np.random.default_rng(int(seed) % 2**128)
 
     def _uniform(self, shape: tuple[int, ...], dtype: str, low: float, high: float) -> Array:
         """Numbers from `low` up to but not including `high`."""

@@ -114,6 +114,8 @@ class Layer(Operation):
             value = self._tracker.track(value)
         elif (old := self.__dict__.get(name)) is not None:
             self._tracker.drop(old)
+        if not name.startswith("_") and self.__dict__.get(name) is not value:
+            Tracker.version += 1
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:

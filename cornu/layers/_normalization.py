@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from .. import constraints, initializers, ops, regularizers
 from ..core.dtypes import standardize_dtype
 from ..core.serialization import deserialize_keras_object
+from ..ops._normalization import batch_normalized
 from ._input_spec import InputSpec
 from ._layer import Layer
 
@@ -163,29 +164,33 @@ class BatchNormalization(_ScaleAndCenter):
         given = standardize_dtype(inputs.dtype)
         dtype = "float32" if given in _HALF else given
         x = inputs if dtype == given else ops.cast(inputs, dtype)
-        if training and self.trainable:
-            mean, variance = self._moments(x, mask)
-            outputs = self._renormalized(x, mean, variance) if self.renorm else None
-            self._track(self.moving_mean, mean, self.momentum)
-            if self.renorm:
-                stddev = self.moving_stddev.value
-                self.moving_variance.assign(ops.maximum(stddev * stddev - self.epsilon, 0.0))
-            else:
-                self._track(self.moving_variance, variance, self.momentum)
+        if not (training and self.trainable):
+            outputs = self._normalized(x, self.moving_mean, self.moving_variance)
+            return ops.cast(outputs, self.compute_dtype)
+        if mask is None and not self.renorm:
+            weights = self._offset_and_scale(dtype)
+            outputs, mean, variance = batch_normalized(x, self.axis, *weights, self.epsilon)
         else:
-            mean, variance = self.moving_mean, self.moving_variance
-            outputs = None
-        if outputs is None:
-            outputs = ops.batch_normalization(
-                x,
-                mean=ops.cast(mean, dtype),
-                variance=ops.cast(variance, dtype),
-                axis=self.axis,
-                offset=None if self.beta is None else ops.cast(self.beta, dtype),
-                scale=None if self.gamma is None else ops.cast(self.gamma, dtype),
-                epsilon=self.epsilon,
-            )
+            mean, variance = self._moments(x, mask)
+            normalized = self._renormalized if self.renorm else self._normalized
+            outputs = normalized(x, mean, variance)
+        self._track(self.moving_mean, mean, self.momentum)
+        if self.renorm:
+            stddev = self.moving_stddev.value
+            self.moving_variance.assign(ops.maximum(stddev * stddev - self.epsilon, 0.0))
+        else:
+            self._track(self.moving_variance, variance, self.momentum)
         return ops.cast(outputs, self.compute_dtype)
+
+    def _normalized(self, x: Any, mean: Any, variance: Any) -> Any:
+        dtype = standardize_dtype(x.dtype)
+        mean, variance = ops.cast(mean, dtype), ops.cast(variance, dtype)
+        weights = self._offset_and_scale(dtype)
+        return ops.batch_normalization(x, mean, variance, self.axis, *weights, self.epsilon)
+
+    def _offset_and_scale(self, dtype: str) -> tuple[Any, Any]:
+        offset = None if self.beta is None else ops.cast(self.beta, dtype)
+        return offset, None if self.gamma is None else ops.cast(self.gamma, dtype)
 
     def _track(self, average: Any, value: Any, momentum: float) -> None:
         value = ops.cast(value, average.dtype)

@@ -17,7 +17,7 @@ PLAIN = frozenset({bool, int, float, str, bytes, type(None), complex})
 class Tracker:
     """The parts of one layer, in the order in which they came."""
 
-    #: Counts changes of what any layer owns, so that lists read off layers can be kept.
+    #: Counts changes of any layer, so that what was read off layers can be kept.
     version = 0
     kinds = ("variables", "layers", "metrics", "seed_generators")
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any, Self
 
-from ..core import tree
-from ..core.operation import any_symbolic
-from ..core.scopes import context
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
 from ..engines import current, get
 from ..layers._layer import Layer
 from ..training._trainer import Trainer, at_home
+from ._whole import WholeCalls
 
 
 class Model(Trainer, Layer):
@@ -50,6 +49,13 @@ class Model(Trainer, Layer):
         Trainer.__init__(self)
         Layer.__init__(self, *args, **kwargs)
 
+    @functools.cached_property
+    def _whole_calls(self) -> WholeCalls:
+        return WholeCalls(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: x for k, x in Trainer.__getstate__(self).items() if k != "_whole_calls"}
+
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """What the model computes; subclasses define it."""
         raise NotImplementedError(
@@ -60,17 +66,10 @@ class Model(Trainer, Layer):
     @at_home
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model on tensors."""
-        if current().whole_models and not kwargs and not context.calling and _are_arrays(args):
-            return self._whole_call(args[0])
-        return Layer.__call__(self, *args, **kwargs)
-
-    def _whole_call(self, x: Any) -> Any:
-        """The call as one compiled step, on an engine that runs whole models."""
         engine = current()
-        x = tree.map_structure(engine.convert_to_tensor, x)
-        if not self.built:
-            return Layer.__call__(self, x)
-        return self._fast_predict()([(x,)])
+        if (engine.whole_calls or engine.whole_models) and len(args) == 1 and not kwargs:
+            return self._whole_calls(engine, args[0])
+        return Layer.__call__(self, *args, **kwargs)
 
     def to(self, engine: str) -> Self:
         """Move the model to an engine, where it stays whichever is current elsewhere.
@@ -281,11 +280,6 @@ def _is_functional(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         or (len(args) == 1 and "outputs" in kwargs)
         or ("inputs" in kwargs and "outputs" in kwargs)
     )
-
-
-def _are_arrays(args: tuple[Any, ...]) -> bool:
-    """Whether a call is one of arrays alone, in any structure."""
-    return len(args) == 1 and not any_symbolic(args[0])
 
 
 def _make_functional(cls: type) -> None:

@@ -78,6 +78,10 @@ class Trainer(_Base):
         self._predicting: Any = None
         self._functions: dict[Any, Callable[..., Any]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: all but compiled functions, which hold the variables of this model."""
+        return {**vars(self), "_functions": {}, "_predicting": None}
+
     # ---------------------------------------------------------------- compile
 
     def compile(

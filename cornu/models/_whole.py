@@ -1,0 +1,75 @@
+"""Calls of a model on tensors as one compiled step, where nobody can tell the difference."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+from .. import random
+from ..core import seeding, tree
+from ..core.masks import get_keras_mask
+from ..core.operation import any_symbolic
+from ..core.scopes import context
+from ..core.state import CompiledStep
+from ..engines import Engine
+from ..layers._core import Lambda
+from ..layers._layer import Layer
+from ..layers._tracking import Tracker
+
+if TYPE_CHECKING:
+    from ._model import Model
+
+
+class WholeCalls:
+    """A model's calls, from some call with tensors of a kind on as one compiled step.
+
+    An engine says from which one (`Engine.whole_calls`): compiling pays for itself after some calls. It
+    is done only where the layers' Python code does nothing but compute, unless the engine is one for
+    whole models (`Engine.whole_models`).
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._version: Any = None
+        self._step: Any = None
+        self._counts: dict[Any, int] = {}
+        self._is_plain = False
+
+    def __call__(self, engine: Engine, x: Any) -> Any:
+        """The model's outputs."""
+        model = self.model
+        if not model.built or context.calling or context.stateless or any_symbolic(x):
+            return Layer.__call__(model, x)
+        version = (Tracker.version, seeding.generation())
+        if version != self._version:
+            self._version, self._counts = version, {}
+            state = [*model.variables, random.global_seed_generator().state]
+            self._step = CompiledStep(lambda x: Layer.__call__(model, x), [], state)
+            self._is_plain = all(map(_is_plain, model._flatten_layers()))
+        if engine.whole_models:
+            return self._step(tree.map_structure(engine.convert_to_tensor, x))
+        if not self._is_plain or context.training or not hasattr(x, "dtype"):
+            return Layer.__call__(model, x)
+        key = (engine, x.shape, x.dtype)
+        count = self._counts.get(key, 0) + 1
+        if count >= engine.whole_calls and get_keras_mask(x) is None:
+            return self._step(x)
+        outputs = Layer.__call__(model, x)
+        masked = any(get_keras_mask(y) is not None for y in tree.flatten(outputs))
+        self._counts[key] = 0 if masked else count
+        return outputs
+
+
+def _is_plain(layer: Layer) -> bool:
+    """Whether a layer's code is this library's, and gives nothing beside its outputs."""
+    ours = __name__.partition(".")[0] + "."
+    functions = [x for x in vars(layer).values() if isinstance(x, types.FunctionType)]
+    parts = [*type(layer).__mro__[:-1], *functions]
+    return (
+        all(part.__module__.startswith(ours) for part in parts)
+        and not isinstance(layer, Lambda)
+        and layer.activity_regularizer is None
+    )

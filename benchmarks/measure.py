@@ -55,6 +55,7 @@ def environment(engine: str) -> dict[str, str]:
     variables = {name: text for name, text in os.environ.items() if "CACHE" not in name}
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
     shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    shared["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
     return {**variables, **shared, **quiet, "KERAS_BACKEND": engine, "CORNU_BACKEND": engine}
 

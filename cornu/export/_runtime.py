@@ -14,6 +14,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from ..engines import cache
+
 VERSION = "1.30.0"
 SCRIPT, MODULE = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 #: Where a wheel has the files.
@@ -29,17 +31,16 @@ def runtime_files(into: Path | None = None) -> tuple[bytes, bytes]:
     Raises:
         RuntimeError: If they are not there and can't be fetched.
     """
-    cache = into or _cache()
-    for folder in (SHIPPED, cache):
+    fetched = into or _cache()
+    for folder in (SHIPPED, fetched):
         if _complete(folder):
             return (folder / SCRIPT).read_bytes(), (folder / MODULE).read_bytes()
-    _fetch(cache)
-    return (cache / SCRIPT).read_bytes(), (cache / MODULE).read_bytes()
+    _fetch(fetched)
+    return (fetched / SCRIPT).read_bytes(), (fetched / MODULE).read_bytes()
 
 
 def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "cornu" / f"onnxruntime-web-{VERSION}"
+    return cache.folder(f"onnxruntime-web-{VERSION}")
 
 
 def _complete(folder: Path) -> bool:

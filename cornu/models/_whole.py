@@ -43,14 +43,14 @@ class WholeCalls:
         model = self.model
         if not model.built or context.calling or context.stateless or any_symbolic(x):
             return Layer.__call__(model, x)
+        if engine.whole_models:
+            return model._fast_predict()([(tree.map_structure(engine.convert_to_tensor, x),)])
         version = (Tracker.version, seeding.generation())
         if version != self._version:
             self._version, self._counts = version, {}
             state = [*model.variables, random.global_seed_generator().state]
             self._step = CompiledStep(lambda x: Layer.__call__(model, x), [], state)
             self._is_plain = all(map(_is_plain, model._flatten_layers()))
-        if engine.whole_models:
-            return self._step(tree.map_structure(engine.convert_to_tensor, x))
         if not self._is_plain or context.training or not hasattr(x, "dtype"):
             return Layer.__call__(model, x)
         key = (engine, x.shape, x.dtype)

@@ -54,9 +54,9 @@ class Batches:
         if not self._peeked:
             if self._open is None:
                 self._open = iter(self.source)
-            if isinstance(self._open, ArrayPass):
-                return self._open.batch()
             try:
+                if isinstance(self._open, ArrayPass):
+                    return self._open.peek()
                 self._peeked.append(next(self._open))
             except StopIteration:
                 raise ValueError(

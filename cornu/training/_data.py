@@ -254,9 +254,7 @@ class ArrayPass(Iterator[Any]):
         self.start = 0
 
     def __next__(self) -> Any:
-        if self.start >= self.source.size:
-            raise StopIteration
-        batch = self.batch()
+        batch = self.peek()
         self.start += self.source.batch_size
         return batch
 
@@ -265,8 +263,14 @@ class ArrayPass(Iterator[Any]):
         """How many whole batches are left."""
         return max(0, self.source.size - self.start) // self.source.batch_size
 
-    def batch(self) -> Any:
-        """The next batch, which stays the next one."""
+    def peek(self) -> Any:
+        """The next batch, which stays the next one.
+
+        Raises:
+            StopIteration: If there is none left.
+        """
+        if self.start >= self.source.size:
+            raise StopIteration
         return tree.pack_sequence_as(self.source.arrays, self._read(self.source.batch_size))
 
     def stacked(self, count: int) -> Any:

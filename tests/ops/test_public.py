@@ -72,7 +72,16 @@ def test_no_further_names() -> None:
 
 
 #: Ops of Cornu's own, which are no node that Keras could read.
-OWN = {"affine", "custom_gradient", "extract_patches_3d", "gru", "lstm", "mish", "simple_rnn"}
+OWN = {
+    "affine",
+    "batch_normalized",
+    "custom_gradient",
+    "extract_patches_3d",
+    "gru",
+    "lstm",
+    "mish",
+    "simple_rnn",
+}
 WITH_CLASSES = ("core", "numpy", "nn", "linalg", "math", "image")
 KERAS_OPS = [
     op

@@ -7,9 +7,8 @@ narrowed without a word, as Keras does on JAX.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -391,6 +390,10 @@ class JaxEngine(Engine):
     def conv(
         self, x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes, groups: int
     ) -> Tensor:
+        if jax_cpu.applies(x, kernel):
+            found = jax_cpu.convolution(x, kernel, strides, pads, dilation, groups)
+            if found is not None:
+                return found
         return lax.conv_general_dilated(
             x,
             kernel,
@@ -421,7 +424,7 @@ class JaxEngine(Engine):
         lowest = -np.inf if is_float else jnp.iinfo(x.dtype).min  # type: ignore[no-untyped-call]
         if _unrolled(window):
             padded = self.pad(x, ((0, 0), *pads, (0, 0)), lowest)
-            return functools.reduce(_first_largest, _positions(padded, window, strides))
+            return functools.reduce(_first_largest, jax_cpu.windows(padded, window, strides))
         return lax.reduce_window(
             x, np.array(lowest, x.dtype), lax.max, (1, *window, 1), (1, *strides, 1), _framed(pads)
         )
@@ -429,7 +432,7 @@ class JaxEngine(Engine):
     def average_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
         if _unrolled(window):
             padded = self.pad(x, ((0, 0), *pads, (0, 0)), 0)
-            total = functools.reduce(lax.add, _positions(padded, window, strides))
+            total = functools.reduce(lax.add, jax_cpu.windows(padded, window, strides))
         else:
             total = lax.reduce_window(
                 x, np.zeros((), x.dtype), lax.add, (1, *window, 1), (1, *strides, 1), _framed(pads)
@@ -577,11 +580,12 @@ _ARRAY = jaxlib.xla_client.ArrayImpl
 def _keep_compiled() -> None:
     """Let later processes read the programs that took long to compile, unless the user has chosen a place:
     the first step of a small CNN takes 0.4 s then, in place of 1.6."""
-    if jax.config.jax_compilation_cache_dir is None and jax.config.jax_enable_compilation_cache:
+    config: Any = jax.config
+    if config.jax_compilation_cache_dir is None and config.jax_enable_compilation_cache:
         place = cache.programs(f"jax-{jax.__version__}")
         if place is not None:
-            jax.config.update("jax_compilation_cache_dir", str(place))
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", _LONG_COMPILATION)
+            config.update("jax_compilation_cache_dir", str(place))
+            config.update("jax_persistent_cache_min_compile_time_secs", _LONG_COMPILATION)
 
 
 @functools.cache
@@ -750,16 +754,6 @@ def _unrolled(window: Axes) -> bool:
     average pooling of the same 40 and 10 ms. For 6x6 the slices are slower: 2.5 against 0.6 ms.
     """
     return math.prod(window) <= _UNROLLED_WINDOW and jax.default_backend() == "cpu"
-
-
-def _positions(x: Tensor, window: Axes, strides: Axes) -> Iterator[Tensor]:
-    """For each element of the window, what it sees as the window moves over x."""
-    sizes = x.shape[1:-1]
-    last = [(n - k) // s * s + 1 for n, k, s in zip(sizes, window, strides, strict=True)]
-    for at in itertools.product(*map(range, window)):
-        stop = [start + extent for start, extent in zip(at, last, strict=True)]
-        limits = (x.shape[0], *stop, x.shape[-1])
-        yield lax.slice(x, (0, *at, 0), limits, (1, *strides, 1))
 
 
 def _first_largest(a: Tensor, b: Tensor) -> Tensor:

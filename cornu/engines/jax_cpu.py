@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -19,12 +19,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-Tensor = Any
+from .contract import Axes, Pads, Tensor
 
 barrier: Callable[[Any], Any] = lax.optimization_barrier
 
 #: Rows from which a product keeps a transposed copy of its kernel (see `product`).
 _MANY_ROWS = 1024
+#: Up to how many columns patches are made, and for how many places (see `convolution`).
+_FEW_COLUMNS, _FEW_PLACES = 32, 8
+#: The most elements of a window that is unrolled.
+_MOST_SLICES = 25
 #: The fewest queries that attend together where none sees a later key, and the most blocks of them.
 _BLOCK, _MOST_BLOCKS = 32, 4
 #: The score of a key that is left out: far below any other, and finite.
@@ -63,6 +67,64 @@ def layer_normalization(
     result = barrier(centred * barrier(lax.rsqrt(variance + epsilon)))
     result = result if gamma is None else result * gamma
     return result if beta is None else result + beta
+
+
+# ------------------------------------------------------------------ convolution
+
+
+def windows(
+    x: Tensor, window: Axes, strides: Axes, dilation: Axes | None = None
+) -> Iterator[Tensor]:
+    """For each element of the window, what it sees as the window moves over x (n, *spatial, channels)."""
+    dilation = dilation or (1,) * len(window)
+    sizes = zip(x.shape[1:-1], window, strides, dilation, strict=True)
+    extents = [(n - (k - 1) * d - 1) // s * s + 1 for n, k, s, d in sizes]
+    for at in itertools.product(*map(range, window)):
+        start = [i * d for i, d in zip(at, dilation, strict=True)]
+        stop = [i + extent for i, extent in zip(start, extents, strict=True)]
+        limits = (x.shape[0], *stop, x.shape[-1])
+        yield lax.slice(x, (0, *start, 0), limits, (1, *strides, 1))
+
+
+def convolution(
+    x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes, groups: int
+) -> Tensor | None:
+    """The convolution of channels last, where other forms than XLA's are faster; None elsewhere.
+
+    Of each channel by itself: the sum over the window of slices by weights, which is one loop. (32, 28,
+    28, 128) by 3x3 takes 41 ms in place of 225, without gradients 2.8 in place of 84.
+
+    As a product of patches, which pays for the copies of x where few are made or XLA is slow: windows of
+    one element (2.0 to 1.0 ms), one or few channels ((128, 28, 28, 1) by 3x3x32, 10.9 to 3.4), and few
+    places: (32, 2, 2, 512) by 3x3x512 takes 14 ms in place of 538; at 4x4 places both take 12.
+    """
+    *window, depth, filters = kernel.shape
+    size, channels = math.prod(window), x.shape[-1]
+    alone = depth == 1 and groups == channels > 1 and size <= _MOST_SLICES
+    if not alone and groups > 1:
+        return None
+    padded = lax.pad(
+        x, np.zeros((), x.dtype), [(low, high, 0) for low, high in ((0, 0), *pads, (0, 0))]
+    )
+    if any(
+        n < (k - 1) * d + 1 for n, k, d in zip(padded.shape[1:-1], window, dilation, strict=True)
+    ):
+        return None
+    if alone:
+        weights = kernel.reshape(size, channels, filters // channels)
+        seen = windows(padded, tuple(window), strides, dilation)
+        total = sum(part[..., None] * weight for part, weight in zip(seen, weights, strict=True))
+        return total.reshape(*total.shape[:-2], filters)
+    places = [
+        (n - (k - 1) * d - 1) // s + 1
+        for n, k, s, d in zip(padded.shape[1:-1], window, strides, dilation, strict=True)
+    ]
+    if size > 1 and size * depth > _FEW_COLUMNS and math.prod(places) > _FEW_PLACES:
+        return None
+    parts = list(windows(padded, tuple(window), strides, dilation))
+    patches = parts[0] if size == 1 else barrier(jnp.concatenate(parts, -1))
+    flat = product(patches.reshape(-1, size * depth), kernel.reshape(size * depth, filters))
+    return flat.reshape(x.shape[0], *places, filters)
 
 
 # ------------------------------------------------------------------- attention

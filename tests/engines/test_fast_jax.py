@@ -46,6 +46,33 @@ def pooling() -> Iterator[fast.Row]:
             yield fast.Row(f"{op.__name__} {window}", op, [(2, 9, 8, 3)], named=named)
 
 
+def convolutions() -> Iterator[fast.Row]:
+    """Convolutions as slices, as patches and as they are: ranks, strides, dilations, paddings."""
+    kinds = {
+        "alone": ((2, 9, 8, 6), (3, 3, 1, 6), 6),
+        "alone, two filters each": ((2, 9, 8, 3), (3, 2, 1, 6), 3),
+        "alone, in one dimension": ((2, 9, 4), (3, 1, 4), 4),
+        "alone, in three dimensions": ((1, 5, 5, 6, 2), (3, 2, 2, 1, 2), 2),
+        "one element": ((2, 9, 8, 3), (1, 1, 3, 5), 1),
+        "one channel": ((2, 9, 8, 1), (3, 3, 1, 5), 1),
+        "few places": ((3, 4, 4, 12), (3, 3, 12, 5), 1),
+        "many places": ((2, 12, 12, 12), (3, 3, 12, 5), 1),
+        "groups": ((2, 9, 8, 4), (3, 3, 2, 6), 2),
+    }
+    ways = {"": {}, "same": {"padding": "same"}, "strided": {"strides": 2, "padding": "same"}}
+    ways["dilated"] = {"dilation_rate": 2, "padding": "same"}
+    for kind, (x, kernel, groups) in kinds.items():
+        for way, named in ways.items():
+            yield fast.Row(f"{kind}, {way}", conv, [x, kernel], named={"groups": groups, **named})
+
+
+def conv(x: Any, kernel: Any, groups: int, **named: Any) -> Any:
+    if groups == x.shape[-1] > 1:
+        shape = (*kernel.shape[:-2], groups, kernel.shape[-1] // groups)
+        return ops.depthwise_conv(x, ops.reshape(kernel, shape), **named)
+    return ops.conv(x, kernel, **named)
+
+
 def activations() -> Iterator[fast.Row]:
     """GELU, of numbers far from zero too."""
     for dtype in ("float32", "bfloat16"):
@@ -60,6 +87,7 @@ ROWS = [
     *blocks(),
     *products(),
     *pooling(),
+    *convolutions(),
     *activations(),
     *fast.layer_rows(),
     *fast.attention_rows(),

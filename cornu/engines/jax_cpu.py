@@ -234,9 +234,7 @@ def recurrent(
             turn, tuple(states), (kept, before, outputs), reverse=True
         )
         flat = products.reshape(-1, products.shape[-1])
-        by_kernel = lax.dot_general(
-            before[0].reshape(-1, kernel.shape[0]), flat, (((0,), (0,)), ((), ()))
-        )
+        by_kernel = barrier(before[0].reshape(-1, kernel.shape[0]).T) @ flat
         return inputs, states, by_kernel, None if bias is None else flat.sum(0)
 
     loop.defvjp(ahead, back)

@@ -20,7 +20,7 @@ from ._batches import Stack
 #: From how many steps the time of one is taken, after the first.
 _MEASURED = 16
 #: Seconds: steps that take longer run one by one; calls of several take about as long as the second.
-_SHORT, _CALL = 2e-3, 10e-3
+_SHORT, _CALL = 2e-3, 50e-3
 #: The most steps in a call, and the most bytes of their data.
 _MOST, _BYTES = 128, 2**26
 

@@ -8,6 +8,7 @@ compilation, so it is made once the time that it may save is worth that.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ _MEASURED = 16
 #: Seconds: steps that take longer run one by one; calls of several take about as long as the second.
 _SHORT, _CALL = 2e-3, 50e-3
 #: The most steps in a call, and the most bytes of their data.
-_MOST, _BYTES = 128, 2**26
+_MOST, _BYTES = 128, 2**25
 
 
 class Steps:
@@ -61,7 +62,7 @@ class Steps:
             return pace.timed(self.one, execution) if pace.is_measuring else self.one(execution)
         if not pace.fails:
             try:
-                return self.several(execution.data)
+                return pace.queued(self.several, execution.data)
             except Exception:  # what is wrong with the step itself, it says again below
                 pace.fails = True
         return [self.one([data]) for data in execution][-1]
@@ -80,6 +81,7 @@ class Pace:
         self._compiling = self._started = self._each = 0.0
         self._single = self._ahead = self._bytes = 0
         self._size = 1
+        self._waiting: deque[Any] = deque([None, None], maxlen=2)
 
     def timed(self, call: Callable[[Any], Any], execution: Sequence[Any]) -> Any:
         """The result of a call, from whose time is learned: the first one compiles."""
@@ -91,10 +93,21 @@ class Pace:
         if self._calls == 1:
             self._compiling = time.perf_counter() - start
         elif self._calls == 1 + _MEASURED:
-            self.engine.synchronize(next(iter(tree.flatten(result)), None))
+            self._wait(result)
             self._each = (time.perf_counter() - self._started) / _MEASURED
             self.is_measuring = False
         return result
+
+    def queued(self, call: Callable[[Any], Any], data: Any) -> Any:
+        """The result of a call, made while the one before it may still run, but none before that: the data of
+        those that wait takes memory."""
+        self._wait(self._waiting[0])
+        self._waiting.append(call(data))
+        return self._waiting[1]
+
+    def _wait(self, result: Any) -> None:
+        for x in tree.flatten(result or ())[:1]:
+            self.engine.synchronize(x)
 
     def begin(self, steps: int, size: int) -> None:
         """Begin a run of so many steps on batches of so many bytes: what lies before is not its time."""

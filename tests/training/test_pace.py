@@ -169,10 +169,10 @@ class Clock:
 @pytest.mark.parametrize(
     ("step", "compiling", "steps", "size", "expected"),
     [
-        (100e-6, 0.5, 20_000, 100, 100),  # worth it from the start: 2 s of steps are ahead
+        (100e-6, 0.5, 20_000, 100, 125),  # worth it from the start: 2 s of steps are ahead
         (100e-6, 0.5, 100, 100, 1),  # not yet
-        (100e-6, 0.5, 20_000, 2**24, 4),  # of large batches only few
-        (0.9e-3, 0.5, 20_000, 100, 10),
+        (100e-6, 0.5, 20_000, 2**23, 4),  # of large batches only few
+        (0.9e-3, 0.5, 20_000, 100, 52),
         (3e-3, 0.5, 20_000, 100, 1),  # too long for a gain
     ],
 )

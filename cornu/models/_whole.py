@@ -5,6 +5,8 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import random
 from ..core import seeding, tree
 from ..core.masks import get_keras_mask
@@ -51,7 +53,8 @@ class WholeCalls:
             state = [*model.variables, random.global_seed_generator().state]
             self._step = CompiledStep(lambda x: Layer.__call__(model, x), [], state)
             self._is_plain = all(map(_is_plain, model._flatten_layers()))
-        if not self._is_plain or context.training or not hasattr(x, "dtype"):
+        is_array = engine.is_tensor(x) or type(x) is np.ndarray
+        if not self._is_plain or context.training or not is_array:
             return Layer.__call__(model, x)
         key = (engine, x.shape, x.dtype)
         count = self._counts.get(key, 0) + 1

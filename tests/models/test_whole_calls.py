@@ -162,6 +162,21 @@ def test_values_of_a_scope_are_used_and_gradients_taken() -> None:
         assert jax.grad(lambda x: model(x).sum())(ops.array(X)).shape == X.shape
 
 
+@pytest.mark.parametrize("convert", [np.float64, np.asfortranarray, "torch", "variable"])
+def test_inputs_of_other_kinds(convert: Any) -> None:
+    if convert == "torch":
+        x = pytest.importorskip("torch").tensor(X)
+    elif convert == "variable":
+        x = cornu.Variable(X)
+    else:
+        x = convert(X)
+    with use("jax"):
+        model = dense()
+        expected = model(X)
+        for _ in range(2 * get("jax").whole_calls):
+            np.testing.assert_allclose(model(x), expected, rtol=1e-5)
+
+
 def test_other_shapes_and_errors() -> None:
     with use("jax"):
         model = dense()

@@ -7,6 +7,7 @@ compilation, so it is made once the time that it may save is worth that.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -79,7 +80,7 @@ class Pace:
         self.is_measuring = engine.repeats_steps
         self._calls = 0
         self._compiling = self._started = self._each = 0.0
-        self._single = self._ahead = self._bytes = 0
+        self._single = self._ahead = self._epoch = self._bytes = 0
         self._size = 1
         self._waiting: deque[Any] = deque([None, None], maxlen=2)
 
@@ -109,16 +110,17 @@ class Pace:
         for x in tree.flatten(result or ())[:1]:
             self.engine.synchronize(x)
 
-    def begin(self, steps: int, size: int) -> None:
-        """Begin a run of so many steps on batches of so many bytes: what lies before is not its time."""
+    def begin(self, steps: int, epoch: int, size: int) -> None:
+        """Begin a run of steps, so many in all and in an epoch, on batches of so many bytes: what lies before
+        is not its time."""
         self._calls = min(self._calls, 1)
-        self._ahead, self._bytes = steps, size
+        self._ahead, self._epoch, self._bytes = steps, epoch, size
 
     def count(self, left: int) -> int:
         """How many of the next steps to run in one call, where whole batches are left in the epoch."""
-        if self._size == 1 and self._is_worth_it():
-            most = min(_MOST, int(_CALL / self._each), left, _BYTES // max(self._bytes, 1))
-            self._size = left // -(-left // max(most, 1))
+        if self._size == 1 and left > 1 and self._is_worth_it():
+            most = min(_MOST, int(_CALL / self._each), _BYTES // max(self._bytes, 1))
+            self._size = self._epoch // math.ceil(self._epoch / max(most, 1))
         count = self._size if left >= self._size else 1
         self._ahead -= count
         return count

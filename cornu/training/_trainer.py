@@ -381,7 +381,9 @@ class Trainer(_Base):
         elif count == "auto" or not seen:
             leaves = [x for x in tree.flatten(batches.first()) if x is not None]
             size = sum(getattr(x, "nbytes", 0) for x in leaves)
-            function.pace.begin((batches.steps or 0) * epochs, size)
+            steps = batches.steps or 1
+            epoch = min(steps, batches.source.num_batches or steps)
+            function.pace.begin(steps * epochs, epoch, size)
             batches.together = function.pace.count
 
     def _fast_predict(self) -> Callable[..., Any]:

@@ -187,7 +187,7 @@ def test_how_many_steps_run_in_a_call(
         return {"loss": np.zeros(())}
 
     pace = _steps.Pace(get("jax"))
-    pace.begin(steps, size)
+    pace.begin(steps, 1000, size)
     for i in range(1 + _steps._MEASURED):
         assert pace.is_measuring
         assert pace.count(1000) == 1
@@ -202,11 +202,29 @@ def test_time_is_saved_up_over_calls_of_fit(monkeypatch: pytest.MonkeyPatch) -> 
     pace.is_measuring, pace._each, pace._compiling = False, 1e-4, 0.05
     counts = []
     for _ in range(10):
-        pace.begin(100, 1)
+        pace.begin(100, 100, 1)
         counts += [pace.count(100) for _ in range(100)]
     assert counts[0] == 1
     assert counts[-1] == 100
     assert 300 < counts.index(100) < 500
+
+
+@pytest.mark.parametrize("left", [0, 1, 3])
+def test_the_end_of_an_epoch_says_nothing_about_the_next(left: int) -> None:
+    pace = _steps.Pace(get("jax"))
+    pace.is_measuring, pace._each, pace._compiling = False, 1e-4, 1e-3
+    pace.begin(10_000, 100, 1)
+    assert pace.count(left) == 1
+    assert pace.count(100) == 100
+
+
+def test_fewer_samples_than_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_steps.Pace, "_is_worth_it", lambda self: not self.is_measuring)
+    model = cornu.Sequential([layers.Dense(3)])
+    model.compile("sgd", "mse")
+    with use("jax"):
+        history = model.fit(X[:5], X[:5, :3], epochs=30, verbose=0).history
+    assert len(history["loss"]) == 30
 
 
 @pytest.mark.parametrize("shuffle", [False, True])

@@ -18,8 +18,8 @@ from . import use
 from .contract import State
 from .numpy import NumpyEngine
 from .onnx import OnnxEngine
-from .onnx_graph import IR_VERSION
-from .onnx_nodes import OPSET
+from .onnx.graph import IR_VERSION
+from .onnx.nodes import OPSET
 from .spec import Dimension
 
 flatten: Any = optree.tree_flatten

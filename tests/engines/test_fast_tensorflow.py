@@ -74,7 +74,7 @@ def test_many_weights_are_updated_as_few_are(
     found = []
     with use("tensorflow") as engine:
         for limit in (0, 10**9):
-            monkeypatch.setattr("cornu.engines.tensorflow._MANY", limit)
+            monkeypatch.setattr("cornu.engines.tensorflow.engine._MANY", limit)
             given = [[None if x is None else tf.constant(x) for x in row] for row in rows]
             step = tf.function(lambda given: engine.each(rule, given), autograph=False)
             found.append(tf.nest.flatten(step(given)))
@@ -87,7 +87,7 @@ def test_many_weights_are_updated_as_few_are(
 
 
 def test_long_steps_are_left_to_kernels_but_for_loops() -> None:
-    from cornu.engines.tensorflow_steps import _suits_xla
+    from cornu.engines.tensorflow.steps import _suits_xla
 
     def plain(x: Any) -> Any:
         return tf.matmul(x, x)

@@ -13,7 +13,7 @@ import cornu
 from cornu import ops
 from cornu.core.state import CompiledStep
 from cornu.engines import use
-from cornu.engines.pytensor_arrays import Array, Function
+from cornu.engines.pytensor.arrays import Array, Function
 
 X = np.arange(6, dtype="float32").reshape(2, 3)
 

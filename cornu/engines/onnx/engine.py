@@ -15,12 +15,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import optree
 
-from .contract import Axes, Pads, State, Tensor
-from .onnx_graph import Graph, Value
-from .onnx_math import Mathematics
-from .onnx_nodes import KNOWN, NUMPY, OPSET, WIDE
-from .onnx_whole import WholeOps
-from .spec import Dimension, Spec, _axes_taken, _entries
+from ..contract import Axes, Pads, State, Tensor
+from ..spec import Dimension, Spec, _axes_taken, _entries
+from .graph import Graph, Value
+from .math import Mathematics
+from .nodes import KNOWN, NUMPY, OPSET, WIDE
+from .whole import WholeOps
 
 _FAR = (1 << 63) - 1
 _REDUCTIONS = {"sum": "ReduceSum", "prod": "ReduceProd", "max": "ReduceMax", "min": "ReduceMin"}

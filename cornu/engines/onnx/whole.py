@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .contract import Tensor
-from .onnx_graph import Value, pairs
-from .onnx_nodes import Nodes
-from .spec import Dimension, Spec
+from ..contract import Tensor
+from ..spec import Dimension, Spec
+from .graph import Value, pairs
+from .nodes import Nodes
 
 #: The score of a key that is left out, as in the op's own body.
 _LOWEST = -0.7 * float(np.finfo(np.float32).max)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import onnx
 
-from .spec import Dimension, Spec
+from ..spec import Dimension, Spec
 
 Array = np.ndarray[Any, Any]
 #: The version of the format itself, which runtimes of four years and browsers read.
@@ -86,7 +86,7 @@ class Value(Spec):
         return len(range(self.dims[0]))
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))  # type: ignore[index]  # `onnx_nodes.py` sets it
+        return (self[i] for i in range(len(self)))  # type: ignore[index]  # `nodes.py` sets it
 
 
 class Node(NamedTuple):

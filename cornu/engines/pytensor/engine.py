@@ -1,6 +1,6 @@
 """The PyTensor engine: the living successor of Theano. A step becomes one symbolic graph, made once.
 
-What it computes with is in `pytensor_arrays.py`: outside of steps an op runs at once. A step becomes a
+What it computes with is in `arrays.py`: outside of steps an op runs at once. A step becomes a
 function once for each structure, shape and dtype of its arguments, so that every shape is known where
 PyTensor can find it. By itself the function is interpreted, by NumPy, and starts at once. Where
 PyTensor was told a mode (`PYTENSOR_FLAGS=mode=NUMBA`), it is compiled in that after three calls, which
@@ -34,10 +34,10 @@ from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import truncated_graph_inputs
 from pytensor.ifelse import ifelse
 
-from . import loops
-from . import pytensor_graph as graph
-from .contract import Axes, Engine, Pads, State, Tensor
-from .pytensor_arrays import (
+from .. import loops
+from ..contract import Axes, Engine, Pads, State, Tensor
+from . import graph
+from .arrays import (
     HOST,
     Array,
     Function,
@@ -51,7 +51,7 @@ from .pytensor_arrays import (
     scope,
     within,
 )
-from .pytensor_graph import as_array
+from .graph import as_array
 
 #: How many steps of a loop within a compiled step are written out.
 _UNROLLED = 1

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .contract import Tensor
-from .onnx_graph import TYPES, Value, pairs
-from .onnx_nodes import NUMPY, WIDE, Nodes
-from .spec import Spec
+from ..contract import Tensor
+from ..spec import Spec
+from .graph import TYPES, Value, pairs
+from .nodes import NUMPY, WIDE, Nodes
 
 _UNARY = pairs(
     "negative:Neg sign:Sign sqrt:Sqrt exp:Exp log:Log sin:Sin cos:Cos tan:Tan arcsin:Asin "

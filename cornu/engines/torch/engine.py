@@ -20,11 +20,11 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.checkpoint import checkpoint
 
-from . import get, loops, use
-from .contract import Axes, Engine, Pads, State, Tensor
-from .torch_graph import CompiledStep
-from .torch_lists import Group, together
-from .torch_opaque import opaque
+from .. import get, loops, use
+from ..contract import Axes, Engine, Pads, State, Tensor
+from .graph import CompiledStep
+from .lists import Group, together
+from .opaque import opaque
 
 _HOST = get("numpy")
 _PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}

@@ -10,8 +10,8 @@ from typing import Any
 import optree
 import tensorflow as tf
 
-from .contract import Engine, State, Tensor
-from .loops import flatten
+from ..contract import Engine, State, Tensor
+from ..loops import flatten
 
 #: How many shapes of its arguments a step is traced for exactly; later ones share a trace in which
 #: the sizes that differ are unknown.

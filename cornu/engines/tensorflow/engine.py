@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 import ml_dtypes
 import numpy as np
 
-from . import get, loops, use
-from .contract import Axes, Engine, Pads, State, Tensor
-from .loops import flatten
+from .. import get, loops, use
+from ..contract import Axes, Engine, Pads, State, Tensor
+from ..loops import flatten
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def _left_out(*names: str) -> Iterator[None]:
 with _silence(), _left_out("keras.src", "jax"):
     import tensorflow as tf
 
-from .tensorflow_steps import CompiledStep, unflatten  # noqa: E402
+from .steps import CompiledStep, unflatten  # noqa: E402
 
 raw = tf.raw_ops
 _HOST = get("numpy")

@@ -18,8 +18,9 @@ import jaxlib.xla_client
 import numpy as np
 from jax import lax
 
-from . import cache, jax_cpu
-from .contract import Axes, Engine, Pads, State, Tensor
+from .. import cache
+from ..contract import Axes, Engine, Pads, State, Tensor
+from . import cpu as on_cpu
 
 _PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 _LITERALS = {"b": "bool", "i": "int32", "u": "uint32", "f": "float32", "c": "complex64"}
@@ -390,8 +391,8 @@ class JaxEngine(Engine):
     def conv(
         self, x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes, groups: int
     ) -> Tensor:
-        if jax_cpu.applies(x, kernel):
-            found = jax_cpu.convolution(x, kernel, strides, pads, dilation, groups)
+        if on_cpu.applies(x, kernel):
+            found = on_cpu.convolution(x, kernel, strides, pads, dilation, groups)
             if found is not None:
                 return found
         return lax.conv_general_dilated(
@@ -424,7 +425,7 @@ class JaxEngine(Engine):
         lowest = -np.inf if is_float else jnp.iinfo(x.dtype).min  # type: ignore[no-untyped-call]
         if _unrolled(window):
             padded = self.pad(x, ((0, 0), *pads, (0, 0)), lowest)
-            return functools.reduce(_first_largest, jax_cpu.windows(padded, window, strides))
+            return functools.reduce(_first_largest, on_cpu.windows(padded, window, strides))
         return lax.reduce_window(
             x, np.array(lowest, x.dtype), lax.max, (1, *window, 1), (1, *strides, 1), _framed(pads)
         )
@@ -432,7 +433,7 @@ class JaxEngine(Engine):
     def average_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
         if _unrolled(window):
             padded = self.pad(x, ((0, 0), *pads, (0, 0)), 0)
-            total = functools.reduce(lax.add, jax_cpu.windows(padded, window, strides))
+            total = functools.reduce(lax.add, on_cpu.windows(padded, window, strides))
         else:
             total = lax.reduce_window(
                 x, np.zeros((), x.dtype), lax.add, (1, *window, 1), (1, *strides, 1), _framed(pads)
@@ -481,10 +482,10 @@ class JaxEngine(Engine):
         return self.cast(drawn, dtype)
 
     # ------------------------------------------------------------------- ops
-    # On a CPU, where XLA makes slow code of the op's default body (`jax_cpu`).
+    # On a CPU, where XLA makes slow code of the op's default body (`cpu.py`).
 
     def gelu(self, x: Tensor, approximate: bool) -> Tensor:
-        return NotImplemented if approximate or not jax_cpu.applies(x) else jax_cpu.gelu(x)
+        return NotImplemented if approximate or not on_cpu.applies(x) else on_cpu.gelu(x)
 
     def layer_normalization(
         self,
@@ -496,9 +497,9 @@ class JaxEngine(Engine):
         rms_scaling: bool,
     ) -> Tensor:
         last = axis in (-1, x.ndim - 1, (-1,), [-1])
-        if rms_scaling or not last or epsilon is None or not jax_cpu.applies(x, gamma, beta):
+        if rms_scaling or not last or epsilon is None or not on_cpu.applies(x, gamma, beta):
             return NotImplemented
-        return jax_cpu.layer_normalization(x, gamma, beta, epsilon)
+        return on_cpu.layer_normalization(x, gamma, beta, epsilon)
 
     def dot_product_attention(
         self,
@@ -514,10 +515,10 @@ class JaxEngine(Engine):
     ) -> Tensor:
         same = query.ndim == key.ndim == 4 and query.shape[2] == key.shape[2]
         plain = bias is None and attn_logits_soft_cap is None and same
-        if not plain or not jax_cpu.applies(query, key, value):
+        if not plain or not on_cpu.applies(query, key, value):
             return NotImplemented
         scale = query.shape[-1] ** -0.5 if scale is None else scale
-        return jax_cpu.attention(query, key, value, mask, scale, is_causal)
+        return on_cpu.attention(query, key, value, mask, scale, is_causal)
 
     def lstm(
         self,
@@ -536,10 +537,10 @@ class JaxEngine(Engine):
         zero_output_for_mask: bool,
     ) -> Any:
         plain = (activation, recurrent_activation) == ("tanh", "sigmoid") and not unroll
-        if mask is not None or not plain or not jax_cpu.applies(x, h, c, kernel):
+        if mask is not None or not plain or not on_cpu.applies(x, h, c, kernel):
             return NotImplemented
-        return jax_cpu.over_time(
-            *(jax_cpu.lstm, x, (h, c), kernel, recurrent_kernel),
+        return on_cpu.over_time(
+            *(on_cpu.lstm, x, (h, c), kernel, recurrent_kernel),
             *((bias, None), go_backwards, return_sequences),
         )
 
@@ -561,11 +562,11 @@ class JaxEngine(Engine):
     ) -> Any:
         plain = (activation, recurrent_activation) == ("tanh", "sigmoid") and not unroll
         plain = plain and mask is None and reset_after
-        if not plain or not jax_cpu.applies(x, h, kernel):
+        if not plain or not on_cpu.applies(x, h, kernel):
             return NotImplemented
         biases = (None, None) if bias is None else (bias[0], bias[1])
-        return jax_cpu.over_time(
-            *(jax_cpu.gru, x, (h,), kernel, recurrent_kernel),
+        return on_cpu.over_time(
+            *(on_cpu.gru, x, (h,), kernel, recurrent_kernel),
             *(biases, go_backwards, return_sequences),
         )
 
@@ -726,7 +727,7 @@ def _product(x: Tensor, kernel: Tensor, contracted: int) -> Tensor:
             f"x.shape={x.shape}, kernel.shape={kernel.shape}, {contracted} joined."
         )
     size, outer = math.prod(inner), kernel.shape[contracted:]
-    flat = jax_cpu.product(
+    flat = on_cpu.product(
         x.reshape(math.prod(leading), size), kernel.reshape(size, math.prod(outer))
     )
     return flat.reshape(*leading, *outer)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import optree
 
-from . import current, get
-from .contract import Axes, Engine, Tensor
-from .onnx_graph import TYPES, Graph, Value, pairs
-from .spec import Dimension, Spec
+from .. import current, get
+from ..contract import Axes, Engine, Tensor
+from ..spec import Dimension, Spec
+from .graph import TYPES, Graph, Value, pairs
 
 OPSET = 17
 #: Of up to how many elements a known result stands in the file, where its operands are smaller.

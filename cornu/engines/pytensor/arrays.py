@@ -32,8 +32,8 @@ from pytensor.scan.op import Scan
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.rewriting.ofg import inline_ofg_node
 
-from . import get
-from .contract import Engine
+from .. import get
+from ..contract import Engine
 
 Variable = Any
 

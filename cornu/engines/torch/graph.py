@@ -19,9 +19,9 @@ from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
 from torch.fx.node import map_arg
 
-from .contract import State
-from .loops import flatten
-from .torch_opaque import DIRECT
+from ..contract import State
+from ..loops import flatten
+from .opaque import DIRECT
 
 #: Calls, on lists and on tensors, that can write over their first operand; those whose operands can change
 #: places.

@@ -22,8 +22,8 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import Max, Min
 from pytensor.tensor.rewriting.basic import register_canonicalize
 
-from .contract import Axes, Pads
-from .pytensor_arrays import (
+from ..contract import Axes, Pads
+from .arrays import (
     HOST,
     PYTHON,
     Array,

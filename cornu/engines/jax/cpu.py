@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .contract import Axes, Pads, Tensor
+from ..contract import Axes, Pads, Tensor
 
 barrier: Callable[[Any], Any] = lax.optimization_barrier
 

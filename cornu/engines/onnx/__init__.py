@@ -1,0 +1,3 @@
+"""ONNX: `engine` writes primitives as `nodes` of a `graph`, `math` and `whole` more of them."""
+
+from .engine import OnnxEngine as OnnxEngine

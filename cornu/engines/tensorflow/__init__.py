@@ -1,0 +1,3 @@
+"""TensorFlow: `engine` gives the primitives, `steps` compiles steps."""
+
+from .engine import TensorFlowEngine as TensorFlowEngine

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,7 +19,11 @@ from tests.engines_tested import ENGINES
 from tests.layers.rows import ROWS, Row
 from tests.ops.rows import A
 
-IDS = [f"{i}-{row.layer}" for i, row in enumerate(ROWS)]
+
+def each(applies: Callable[[Row], bool] = lambda row: True) -> Any:
+    """A test of each row to which it applies."""
+    chosen = {f"{i}-{row.layer}": i for i, row in enumerate(ROWS) if applies(row)}
+    return pytest.mark.parametrize("index", chosen.values(), ids=chosen.keys())
 
 
 def drawn(structure: Any, seed: int = 0) -> Any:
@@ -87,6 +92,12 @@ def pair(index: int) -> tuple[Any, Any]:
     return ours, theirs
 
 
+def takes_masks(row: Row) -> bool:
+    """Whether the row has a sequence of vectors, and nothing speaks against a mask of it."""
+    sequences = (x for x in tree.flatten(row.inputs) if isinstance(x, A) and len(x.shape) == 3)
+    return "masks" not in row.excluded and any(sequences)
+
+
 def masked_call(row: Row, layer: Any, library: Any) -> tuple[Any, list[Any]]:
     """Outputs and their masks for sequences whose last steps are masked."""
     backend = cornu.backend if library is cornu else keras.src.backend
@@ -109,18 +120,17 @@ def masked_call(row: Row, layer: Any, library: Any) -> tuple[Any, list[Any]]:
     return outputs, [get(x) for x in tree.flatten(outputs)]
 
 
-@pytest.mark.parametrize("index", range(len(ROWS)), ids=IDS)
 class TestAgainstKeras:
+    @each()
     def test_output(self, index: int) -> None:
         row = ROWS[index]
         ours, theirs = pair(index)
         inputs, call = drawn(row.inputs), drawn(row.call, 50)
         assert_close(ours(inputs, **call), theirs(inputs, **call), row.tolerance)
 
+    @each(lambda row: row.training)
     def test_output_in_training(self, index: int) -> None:
         row = ROWS[index]
-        if not row.training:
-            return
         ours, theirs = pair(index)
         inputs, call = drawn(row.inputs), drawn(row.call, 50)
         before = [w.numpy() for w in ours.weights]
@@ -132,12 +142,9 @@ class TestAgainstKeras:
             a.assign(value)
             b.assign(value)
 
+    @each(takes_masks)
     def test_masks(self, index: int) -> None:
         row = ROWS[index]
-        if "masks" in row.excluded:
-            return
-        if not any(getattr(x, "ndim", 0) == 3 for x in tree.flatten(drawn(row.inputs))):
-            return
         ours, theirs = pair(index)
         expected, expected_masks = masked_call(row, theirs, keras)
         for engine in ENGINES:
@@ -150,6 +157,7 @@ class TestAgainstKeras:
                     if mask is not None:
                         np.testing.assert_array_equal(host(mask)[0], np.asarray(wanted))
 
+    @each()
     def test_weights(self, index: int) -> None:
         ours, theirs = pair(index)
 
@@ -167,10 +175,12 @@ class TestAgainstKeras:
 
         assert described(ours) == described(theirs)
 
+    @each()
     def test_config(self, index: int) -> None:
         ours, theirs = (without_names(layer.get_config()) for layer in pair(index))
         assert ours == theirs
 
+    @each()
     def test_shapes(self, index: int) -> None:
         row = ROWS[index]
         ours, _ = pair(index)
@@ -191,6 +201,15 @@ class TestAgainstKeras:
                     assert spec.shape == value.shape
 
 
+#: The policies of each row: a policy and the row's index.
+POLICIES = {
+    f"{i}-{row.layer}-{policy}": (policy, i)
+    for i, row in enumerate(ROWS)
+    for policy in ("mixed_bfloat16", "float16")
+    if policy not in row.excluded
+}
+
+
 def without_names(config: Any) -> Any:
     """A config as JSON, without automatic names and ids of shared objects."""
     if isinstance(config, dict):
@@ -203,8 +222,8 @@ def without_names(config: Any) -> Any:
     return config
 
 
-@pytest.mark.parametrize("index", range(len(ROWS)), ids=IDS)
 class TestAlone:
+    @each()
     def test_config_round_trip(self, index: int) -> None:
         row = ROWS[index]
         ours, _ = pair(index)
@@ -216,6 +235,7 @@ class TestAlone:
         again.set_weights(ours.get_weights())
         assert_close(again(inputs, **call), ours(inputs, **call), 1e-6)
 
+    @each()
     def test_engines(self, index: int) -> None:
         """A layer that was built on one engine gives the same on every other, and back."""
         row = ROWS[index]
@@ -227,12 +247,10 @@ class TestAlone:
                 assert_close(ours(inputs, **call), expected, max(row.tolerance, 5e-5))
         assert_close(ours(inputs, **call), expected, 1e-6)
 
-    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float16"])
+    @pytest.mark.parametrize("policy, index", POLICIES.values(), ids=POLICIES.keys())
     def test_policy(self, index: int, policy: str) -> None:
         row = ROWS[index]
         inputs, call = drawn(row.inputs), drawn(row.call, 50)
-        if policy in row.excluded:
-            return
         results = []
         for library in (cornu, keras):
             library.config.set_dtype_policy(policy)
@@ -246,6 +264,7 @@ class TestAlone:
         assert got == [str(x.dtype) for x in tree.flatten(expected)]
         assert [w.dtype for w in layer.weights] == [str(w.dtype) for w in theirs.weights]
 
+    @each()
     def test_one_training_step(self, index: int) -> None:
         """A step of training is the same on every engine, with one model that moves between them."""
         row = ROWS[index]

@@ -65,11 +65,10 @@ def test_variables(name: str, engine: str) -> None:
         np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", EXPRESSIONS)
+# Keras refuses an array on the left, and this slice of a vector.
+@pytest.mark.parametrize("name", [x for x in EXPRESSIONS if not ("array" in x or "[1:]" in x)])
 def test_symbolic(name: str) -> None:
     """An operator on symbolic tensors records the operation that Keras records."""
-    if "array" in name or "[1:]" in name:
-        return  # Keras refuses an array on the left, and this slice of a vector.
     ours, theirs = (
         EXPRESSIONS[name](package.KerasTensor((3,)), package.KerasTensor((3,), "int32"))
         for package in (cornu, keras)

@@ -59,10 +59,10 @@ class ModelCheckpoint(Callback):
         self.save_freq = save_freq
         self.best = initial_value_threshold
         self._epoch = 0
-        endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
-        if not self.filepath.endswith(endings):
+        ending = ".weights.h5" if save_weights_only else ".keras"
+        if not self.filepath.endswith(ending):
             raise ValueError(
-                f"`filepath` must end in {' or '.join(endings)} with {save_weights_only=}. "
+                f"`filepath` must end in {ending} with {save_weights_only=}. "
                 f"Received: filepath={self.filepath!r}."
             )
 

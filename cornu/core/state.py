@@ -98,6 +98,7 @@ class CompiledStep:
         constant: The variables that it only reads. One that turns out to be written becomes a
             changing one, and the step is compiled again; so does one that was not declared, such as
             the state of the generator of draws that name no seed.
+        jit: Whether the library's compiler is used; None leaves it to the engine.
     """
 
     def __init__(
@@ -105,8 +106,10 @@ class CompiledStep:
         step: Callable[..., Any],
         changing: Sequence[Variable],
         constant: Sequence[Variable] = (),
+        jit: bool | None = None,
     ) -> None:
         self.step = step
+        self.jit = jit
         self.state = VariableState(changing, constant)
         self.compiled: dict[Engine, Callable[..., Any]] = {}
 
@@ -114,7 +117,7 @@ class CompiledStep:
         engine = current()
         call = self.compiled.get(engine)
         if call is None:
-            call = self.compiled[engine] = engine.compile(self.step, self.state)
+            call = self.compiled[engine] = engine.compile(self.step, self.state, self.jit)
         try:
             return call(*args)
         except ConstantWrittenError as error:
@@ -136,11 +139,15 @@ class RepeatedStep(CompiledStep):
         step: Callable[[Any], Any],
         changing: Sequence[Variable],
         constant: Sequence[Variable] = (),
+        jit: bool | None = None,
     ) -> None:
-        super().__init__(self._repeat, changing, constant)
+        super().__init__(self._repeat, changing, constant, jit)
         self.once = step
+        #: Whether the step could be traced the last time that it was to be.
+        self.is_traced = False
 
     def _repeat(self, stacked: Any) -> Any:
+        self.is_traced = False
         state = self.state
         constant = [variable.value for variable in state.constant]
 
@@ -153,7 +160,9 @@ class RepeatedStep(CompiledStep):
         after, results = current().scan(turn, before, stacked, None, False)
         for variable, value in zip(state.changing, after, strict=True):
             variable.assign(value)
-        return tree.map_structure(lambda x: current().get_item(x, (-1,)), results)
+        last = tree.map_structure(lambda x: current().get_item(x, (-1,)), results)
+        self.is_traced = True
+        return last
 
 
 def remat(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -259,10 +259,13 @@ class Engine(ABC):
         """The result, and its derivative along `tangents`."""
 
     @abstractmethod
-    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+    def compile(
+        self, step: Callable[..., Any], state: State, jit: bool | None = None
+    ) -> Callable[..., Any]:
         """The step over `state` as one native call: variables bound, new values stored.
 
-        The changing values are the call's to destroy; the constant ones stay."""
+        The changing values are the call's to destroy; the constant ones stay. `jit` says whether to use the
+        library's compiler; None leaves it to the engine."""
 
     def compose(
         self, body: Callable[..., Any], static: tuple[int, ...], name: str

@@ -130,7 +130,9 @@ class NumpyEngine(Differentiable):
 
     # ------------------------------------------------------------ transforms
 
-    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+    def compile(
+        self, step: Callable[..., Any], state: State, jit: bool | None = None
+    ) -> Callable[..., Any]:
         return step
 
     def eval_shape(self, f: Callable[..., Any], *specs: Any) -> Any:

@@ -58,7 +58,9 @@ class OnnxRuntimeEngine(NumpyEngine):
         **dict.fromkeys("value_and_grad vjp jvp".split(), _UNTRAINED),
     }
 
-    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+    def compile(
+        self, step: Callable[..., Any], state: State, jit: bool | None = None
+    ) -> Callable[..., Any]:
         programs: dict[Any, _Program] = {}
 
         def run(*args: Any) -> Any:

@@ -623,7 +623,7 @@ class SpecEngine(Engine):
         result = f(*primals)
         return result, self._specs(result)
 
-    def compile(self, step: Rule, state: State) -> Rule:
+    def compile(self, step: Rule, state: State, jit: bool | None = None) -> Rule:
         return step
 
     # -------------------------------------- structures: nested lists, dicts, ...

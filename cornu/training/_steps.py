@@ -32,7 +32,7 @@ class Steps:
 
     Args:
         step: Takes a batch; what it gives for the last one is the result.
-        changing, constant: The variables, as `core.state.CompiledStep` takes them.
+        changing, constant, jit: As `core.state.CompiledStep` takes them.
     """
 
     def __init__(
@@ -40,12 +40,13 @@ class Steps:
         step: Callable[[Any], Any],
         changing: Sequence[Variable],
         constant: Sequence[Variable],
+        jit: bool | None,
     ) -> None:
         def in_turn(batches: Sequence[Any]) -> Any:
             return [step(data) for data in batches][-1]
 
-        self.one = CompiledStep(in_turn, changing, constant)
-        self.several = RepeatedStep(step, changing, constant)
+        self.one = CompiledStep(in_turn, changing, constant, jit)
+        self.several = RepeatedStep(step, changing, constant, jit)
         self.paces: dict[Engine, Pace] = {}
 
     @property
@@ -64,9 +65,19 @@ class Steps:
         if not pace.fails:
             try:
                 return pace.queued(self.several, execution.data)
-            except Exception:  # what is wrong with the step itself, it says again below
+            except Exception as error:
+                if self.several.is_traced:  # steps may have run: again they would count twice
+                    raise
+                # Nothing has run. What is wrong with the step itself, it says again below.
+                _log(f"Steps run one by one, for several can't be traced in one call: {error!r}.")
                 pace.fails = True
         return [self.one([data]) for data in execution][-1]
+
+
+def _log(message: str) -> None:
+    import logging  # takes 5 ms, which an import of this library need not
+
+    logging.getLogger("cornu").info(message)
 
 
 class Pace:

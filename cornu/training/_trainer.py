@@ -108,7 +108,7 @@ class Trainer(_Base):
             steps_per_execution: How many steps run in one native call, of which callbacks see the last.
                 With 1 they see each step; where none looks, short steps run several in a call all the
                 same. With `"auto"` short ones do so wherever callbacks look.
-            jit_compile: Kept in the config; engines that compile always do.
+            jit_compile: Whether steps use the library's compiler (XLA); with `"auto"` where it wins.
             auto_scale_loss: Whether a float16 policy gets a loss scale.
         """
         given = {key: value for key, value in locals().items() if key != "self"}
@@ -355,11 +355,12 @@ class Trainer(_Base):
             return _joined(results) if which == "predict" else _flat_logs(results[-1])
 
         function: Callable[..., Any] = execution
+        jit = None if self.jit_compile == "auto" else self.jit_compile
         if not self.run_eagerly:
             function = (
-                CompiledStep(execution, changing, constant)
+                CompiledStep(execution, changing, constant, jit)
                 if which == "predict"
-                else Steps(lambda data: _flat_logs(step(data)), changing, constant)
+                else Steps(lambda data: _flat_logs(step(data)), changing, constant, jit)
             )
         self._functions[which] = (key, function)  # type: ignore[assignment]
         return function
@@ -586,7 +587,6 @@ class Trainer(_Base):
                 callbacks=events,
                 return_dict=True,
                 verbose=0,
-                _nested=True,
             )
             return result
 
@@ -603,7 +603,6 @@ class Trainer(_Base):
         steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
-        **kwargs: Any,
     ) -> Any:
         """The loss and the metrics on data, in batches.
 
@@ -614,9 +613,6 @@ class Trainer(_Base):
         Returns:
             The values by name, else in the order of `metrics_names`; the loss alone as a number.
         """
-        kwargs.pop("_nested", None)
-        if kwargs:
-            raise ValueError(f"`evaluate` has no such arguments. Received: {sorted(kwargs)}.")
         self._require_compiled("evaluate")
         source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps)
         batches = self._batches(source, steps)

@@ -268,6 +268,12 @@ def test_errors(
         make(callbacks)
 
 
+def test_a_model_is_not_saved_as_h5() -> None:
+    """That is said where the callback is made, not after the first epoch; Keras writes its legacy format."""
+    with pytest.raises(ValueError, match=r"\.keras.*Received: filepath='m.h5'"):
+        callbacks.ModelCheckpoint("m.h5")
+
+
 def test_unknown_mode_warns() -> None:
     for name in ("EarlyStopping", "ReduceLROnPlateau"):
         with pytest.warns(UserWarning, match="mode='upwards'"):

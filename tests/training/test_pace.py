@@ -156,6 +156,47 @@ def test_steps_that_fail_together_run_one_by_one(monkeypatch: pytest.MonkeyPatch
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.usefixtures("in_fours")
+@pytest.mark.parametrize("name", REPEATING)
+def test_an_error_after_tracing_is_raised(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps may have run by then: none runs again."""
+    calls: list[Any] = []
+    run = RepeatedStep.__call__
+
+    def fails_late(self: Any, *args: Any) -> Any:
+        calls.append(run(self, *args))
+        if len(calls) == 3:
+            raise RuntimeError("out of memory")
+        return calls[-1]
+
+    model = cornu.Sequential([layers.Dense(3)])
+    model.compile("adam", "mse")
+    monkeypatch.setattr(RepeatedStep, "__call__", fails_late)
+    with use(name), pytest.raises(RuntimeError, match="out of memory"):
+        model.fit(X[:128], X[:128, :3], batch_size=8, verbose=0)
+    assert int(model.optimizer.iterations.numpy()) == 12
+
+
+@pytest.mark.parametrize("jit", [None, True, False])
+def test_engines_are_told_of_the_compiler(jit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where it is refused, each step of JAX runs as it is, each of TensorFlow without XLA."""
+    given = []
+    engine = get("jax")
+    compile_step = type(engine).compile
+
+    def told(self: Any, step: Any, state: Any, jit: Any) -> Any:
+        given.append(jit)
+        return compile_step(self, step, state, jit)
+
+    monkeypatch.setattr(type(engine), "compile", told)
+    model = cornu.Sequential([layers.Dense(3)])
+    model.compile("sgd", "mse", jit_compile="auto" if jit is None else jit)
+    with use(engine):
+        model.fit(X[:16], X[:16, :3], batch_size=8, verbose=0)
+        model.predict(X[:16], batch_size=8, verbose=0)
+    assert given == [jit, jit]
+
+
 class Clock:
     """A clock that goes on by what is said of each call."""
 

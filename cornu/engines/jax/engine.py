@@ -209,7 +209,9 @@ class JaxEngine(Engine):
         zeros = jax.tree.map(jnp.zeros_like, result)
         return result, jax.vjp(pull, zeros)[1](tuple(tangents))[0]
 
-    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+    def compile(
+        self, step: Callable[..., Any], state: State, jit: bool | None = None
+    ) -> Callable[..., Any]:
         def pure(
             changing: list[Tensor], constant: list[Tensor], *args: Any
         ) -> tuple[Any, list[Tensor]]:
@@ -218,7 +220,8 @@ class JaxEngine(Engine):
                 return result, collect()
 
         pure.__name__ = getattr(step, "__name__", "step")
-        jitted = jax.jit(pure, donate_argnums=0)  # new values go where the old ones were
+        # New values go where the old ones were.
+        jitted = pure if jit is False else jax.jit(pure, donate_argnums=0)
 
         def run(*args: Any) -> Any:
             changing, constant = state.read()

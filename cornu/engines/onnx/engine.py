@@ -161,7 +161,9 @@ class OnnxEngine(Mathematics, WholeOps):
     ) -> Callable[..., Any]:
         return lambda *args, **kwargs: f(*args, **kwargs)[0]
 
-    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+    def compile(
+        self, step: Callable[..., Any], state: State, jit: bool | None = None
+    ) -> Callable[..., Any]:
         return step
 
     def shape_alone(self, name: str) -> None:

@@ -361,7 +361,9 @@ class PyTensorEngine(Engine):
             lambda x: Array(x.value) if isinstance(x, Array) and x.value is not None else x, result
         )
 
-    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+    def compile(
+        self, step: Callable[..., Any], state: State, jit: bool | None = None
+    ) -> Callable[..., Any]:
         programs: dict[Any, Callable[..., Any]] = {}
 
         def run(*args: Any) -> Any:

@@ -416,8 +416,10 @@ class TensorFlowEngine(Engine):
         moved = [accumulator.jvp(y, zero) for y in results]
         return unflatten(made, results), unflatten(made, moved)
 
-    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
-        return CompiledStep(self, step, state)
+    def compile(
+        self, step: Callable[..., Any], state: State, jit: bool | None = None
+    ) -> Callable[..., Any]:
+        return CompiledStep(self, step, state, jit)
 
     def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:
         leaves, structure = flatten([list(row) for row in rows])

@@ -44,10 +44,13 @@ class CompiledStep:
     The functions hold the variables' containers, which therefore stay the same (`State.containers`).
     """
 
-    def __init__(self, engine: Engine, step: Callable[..., Any], state: State) -> None:
+    def __init__(
+        self, engine: Engine, step: Callable[..., Any], state: State, jit: bool | None
+    ) -> None:
         self.engine = engine
         self.step = step
         self.state = state
+        self.jit = jit
         self.containers: tuple[list[Any], list[Any]] = ([], [])
         self.traces: dict[Any, _Trace] = {}
         self.shapes: dict[Any, list[Any]] = {}
@@ -75,12 +78,12 @@ class CompiledStep:
 
         specs = self._specs(structure, leaves)
         try:
-            return _Trace(flat, specs, made)
+            return _Trace(flat, specs, made, self.jit)
         except (TypeError, ValueError):  # of what needs to know sizes
             exact = [tf.TensorSpec(x.shape, x.dtype) for x in leaves]
             if exact == specs:
                 raise
-            return _Trace(flat, exact, made)
+            return _Trace(flat, exact, made, self.jit)
 
     def _specs(self, structure: Any, leaves: list[Tensor]) -> list[Any]:
         """What a trace is made for: exact shapes at first, then those that fit all shapes seen."""
@@ -113,11 +116,14 @@ class CompiledStep:
 
 
 class _Trace:
-    """A graph function, and from its 32nd call the same by XLA where that wins and can."""
+    """A graph function, and from its 32nd call the same by XLA where that wins and can, unless `jit` is False."""
 
-    def __init__(self, flat: Callable[..., Any], specs: list[Any], made: list[Any]) -> None:
+    def __init__(
+        self, flat: Callable[..., Any], specs: list[Any], made: list[Any], jit: bool | None
+    ) -> None:
         self.flat = flat
         self.specs = specs
+        self.jit = jit
         self.call = tf.function(flat, autograph=False).get_concrete_function(*specs)
         self.made = made[0]
         self.calls = 0
@@ -125,7 +131,7 @@ class _Trace:
 
     def __call__(self, leaves: list[Tensor]) -> Any:
         self.calls += 1
-        if self.calls > _XLA_FROM:
+        if self.calls > _XLA_FROM or self.jit is False:
             results = self.call(*leaves)
         elif self.calls == _XLA_FROM and _suits_xla(self.call, self.seconds):
             results = self._compiled(leaves)

@@ -349,7 +349,9 @@ class TorchEngine(Engine):
             ]
         return _settled((result, optree.tree_unflatten(made, derivative)), nested)
 
-    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+    def compile(
+        self, step: Callable[..., Any], state: State, jit: bool | None = None
+    ) -> Callable[..., Any]:
         return CompiledStep(self, step, state)
 
     def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:

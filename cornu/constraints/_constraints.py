@@ -7,10 +7,10 @@ from typing import Any
 
 from .. import ops
 from ..core.config import epsilon
-from ..core.serialization import Configurable
+from ..core.described import Described
 
 
-class Constraint(Configurable):
+class Constraint(Described):
     """A projection: a callable that gives the weight that obeys, of one that may not.
 
     A subclass of your own overrides `__call__`, and `get_config` if its constructor takes
@@ -40,11 +40,8 @@ class MaxNorm(Constraint):
     0.6000000238418579
     """
 
-    config_keys = ("max_value", "axis")
-
     def __init__(self, max_value: float = 2, axis: int | Sequence[int] = 0) -> None:
-        self.max_value = max_value
-        self.axis = axis
+        super().__init__()
 
     def __call__(self, w: Any) -> Any:
         """The weight with no vector longer than `max_value`."""
@@ -75,10 +72,8 @@ class UnitNorm(Constraint):
     0.800000011920929
     """
 
-    config_keys = ("axis",)
-
     def __init__(self, axis: int | Sequence[int] | None = 0) -> None:
-        self.axis = axis
+        super().__init__()
 
     def __call__(self, w: Any) -> Any:
         """The weight with vectors of length 1."""
@@ -99,8 +94,6 @@ class MinMaxNorm(Constraint):
     0.6000000238418579
     """
 
-    config_keys = ("min_value", "max_value", "rate", "axis")
-
     def __init__(
         self,
         min_value: float = 0.0,
@@ -108,10 +101,7 @@ class MinMaxNorm(Constraint):
         rate: float = 1.0,
         axis: int | Sequence[int] = 0,
     ) -> None:
-        self.min_value = min_value
-        self.max_value = max_value
-        self.rate = rate
-        self.axis = axis
+        super().__init__()
 
     def __call__(self, w: Any) -> Any:
         """The weight with vectors of the allowed lengths, or `rate` of the way there."""

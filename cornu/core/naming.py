@@ -18,6 +18,7 @@ class _Names(threading.local):
 
 
 _names = _Names()
+_LIBRARY = __name__.partition(".")[0]
 
 
 def auto_name(prefix: str) -> str:
@@ -37,6 +38,15 @@ def get_uid(prefix: str = "") -> int:
 def reset() -> None:
     """Start all counts again."""
     _names.counts.clear()
+
+
+def is_ours(target: Any) -> bool:
+    """Whether a class, a function or an object is of this library.
+
+    >>> is_ours(NameScope), is_ours(re.compile)
+    (True, False)
+    """
+    return str(getattr(target, "__module__", None)).partition(".")[0] == _LIBRARY
 
 
 def to_snake_case(name: str) -> str:

@@ -25,6 +25,7 @@ from .dtypes import result_type, standardize_dtype
 from .keras_tensor import KerasTensor
 from .operation import Operation
 from .scopes import SymbolicScope
+from .serialization import RESOLVERS
 from .variable import Variable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -283,6 +284,7 @@ class OpOperation(Operation):
     """An op in a graph: its static arguments; calling it gives it tensors."""
 
     op: Op
+    _describes_itself = True
 
     def __init__(self, *, name: str | None = None, **static: Any) -> None:
         super().__init__(name=name)
@@ -384,6 +386,9 @@ def _operation_classes() -> dict[tuple[str, str], type[Operation]]:
         if name in OPS:
             classes[OPS[name].module, alias] = OPS[name].operation_class
     return classes
+
+
+RESOLVERS.append(operation_class)
 
 
 _SHARED = ("core", "numpy", "nn", "linalg", "math")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from typing import Any, Self
 
 from . import naming, tree
+from .described import Described, given_arguments
 from .keras_tensor import KerasHistory, KerasTensor
 from .scopes import SymbolicScope
 
@@ -48,36 +47,23 @@ class Node:
         return f"<Node operation={self.operation.name}, index={self.operation._inbound_nodes.index(self)}>"
 
 
-class Operation:
+class Operation(Described):
     """Something callable on tensors that can be a node of a graph, written down and read again.
 
     Args:
         name: A name without `/`; made from the class name where it is left out.
     """
 
-    _arguments: dict[str, Any]
-    #: Arguments that a config leaves out where they are None.
-    _optional_arguments: frozenset[str] = frozenset()
-    #: Arguments that a config never holds.
-    _unwritten_arguments: frozenset[str] = frozenset()
-    #: A class whose own `get_config` names the arguments of its constructor.
     _describes_itself = True
+    _describes_users = True
+    _unwritten_arguments = frozenset({"name"})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Record the constructor's arguments: `get_config` follows from them."""
+        """Note what a user's class is given: `get_config` tells what is no attribute from there."""
         instance = object.__new__(cls)
-        try:
-            bound = constructor_signature(cls).bind(*args, **kwargs)
-        except TypeError:
-            # The constructor itself gives the better error.
-            object.__setattr__(instance, "_arguments", {})
-            return instance
-        bound.apply_defaults()
-        arguments = dict(bound.arguments)
-        for parameter in constructor_signature(cls).parameters.values():
-            if parameter.kind is parameter.VAR_KEYWORD:
-                arguments.update(arguments.pop(parameter.name))
-        object.__setattr__(instance, "_arguments", arguments)
+        if not naming.is_ours(cls):
+            noted = given_arguments(cls.__init__, args, kwargs)
+            object.__setattr__(instance, "_arguments", noted)
         return instance
 
     def __init__(self, name: str | None = None) -> None:
@@ -119,15 +105,13 @@ class Operation:
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as what a file can hold."""
-        return {"name": self.name, **config_arguments(self, {"self", "name"})}
+        return {"name": self.name, **super().get_config()}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """The operation that `get_config` described."""
-        from .serialization import deserialize_arguments
-
         try:
-            return cls(**deserialize_arguments(config))
+            return super().from_config(config, custom_objects)
         except TypeError as error:
             raise TypeError(
                 f"A config must hold arguments of the constructor of {cls.__name__}. "
@@ -188,61 +172,6 @@ def get_source_inputs(tensor: Any) -> Any:
             found[id(x)] = x
         waiting += reversed(node.input_tensors)
     return list(found.values())
-
-
-def constructor_signature(cls: type) -> inspect.Signature:
-    """The parameters of a class's constructor, without self."""
-    return _constructor_signature(cls)
-
-
-@functools.cache
-def _constructor_signature(cls: Any) -> inspect.Signature:
-    signature = inspect.signature(cls.__init__)
-    return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-
-def config_arguments(operation: Operation, leave_out: set[str]) -> dict[str, Any]:
-    """The arguments of the constructors that made an object, as what a file can hold.
-
-    A parameter's value is the attribute of that name where there is one, so that a config tells
-    what the object is now. Constructors of users' classes count only where no `get_config` of
-    theirs says what to write.
-    """
-    from .serialization import serialize_argument
-
-    cls: Any = type(operation)
-    found: dict[str, Any] = {}
-    for owner in reversed(_described_classes(cls)):
-        for name, parameter in constructor_signature(owner).parameters.items():
-            left_out = name in leave_out or name in operation._unwritten_arguments
-            if left_out or parameter.kind in (
-                parameter.VAR_KEYWORD,
-                parameter.VAR_POSITIONAL,
-            ):
-                continue
-            value = getattr(operation, name, operation._arguments.get(name, _MISSING))
-            if value is None and name in operation._optional_arguments:
-                continue
-            if value is not _MISSING:
-                found[name] = serialize_argument(value)
-    return found
-
-
-_MISSING = object()
-
-
-@functools.cache
-def _described_classes(cls: Any) -> list[type]:
-    writes_its_own = not cls.get_config.__module__.startswith("cornu.")
-    return [
-        owner
-        for owner in cls.__mro__
-        if "__init__" in vars(owner)
-        and not vars(owner).get("_describes_itself", False)
-        and owner is not object
-        and (owner.__module__.startswith("cornu.") or not writes_its_own)
-        and issubclass(owner, Operation)
-    ]
 
 
 def _fresh(output: Any) -> Any:

@@ -16,7 +16,7 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import numpy as np
 
@@ -75,14 +75,8 @@ FUNCTION_PACKAGES: tuple[str, ...] = (
 _NOT_MODELING = {"get", "serialize", "deserialize"}
 
 
-def _op_class(module: str, class_name: str) -> type | None:
-    from .op import operation_class
-
-    return operation_class(module, class_name)
-
-
 #: Calls `(module, class_name) -> class or None` that are asked for classes of `keras.src`.
-RESOLVERS: list[Callable[[str, str], type | None]] = [_op_class]
+RESOLVERS: list[Callable[[str, str], type | None]] = []
 
 _registered: dict[str, Any] = {}
 _registered_names: dict[Any, str] = {}
@@ -200,7 +194,7 @@ def public_name(kind: type) -> tuple[str, str] | None:
     module, name = kind.__module__, kind.__name__
     if module.startswith("keras.src."):
         return module, name
-    if not _is_ours(kind):
+    if not naming.is_ours(kind):
         return None
     if name in ROOT and _attribute(ROOT[name], name) is kind:
         return "keras", name
@@ -223,11 +217,6 @@ def _exported_name(package: str, kind: type) -> str | None:
     exported: Mapping[str, Any] = vars(importlib.import_module(package))
     names = (name for name, value in exported.items() if value is kind)
     return next((name for name in names if not name.startswith("_")), None)
-
-
-def _is_ours(target: Any) -> bool:
-    module = getattr(target, "__module__", None)
-    return isinstance(module, str) and module.partition(".")[0] == "cornu"
 
 
 def _attribute(package: str, name: str) -> Any:
@@ -275,7 +264,7 @@ def _public_class(module: str, class_name: str) -> type | None:
         packages = []
     for package in packages:
         found = _attribute(package, class_name)
-        if isinstance(found, type) and _is_ours(found) and hasattr(found, "from_config"):
+        if isinstance(found, type) and naming.is_ours(found) and hasattr(found, "from_config"):
             return found
     if module.startswith("keras.src."):
         # The packages are loaded by now, so their modules have added their resolvers.
@@ -289,7 +278,11 @@ def _public_function(module: str | None, name: str) -> Any:
         packages = tuple(p for p in FUNCTION_PACKAGES if p == PACKAGES[module])
     for package in packages:
         found = None if name in _NOT_MODELING else _attribute(package, name)
-        if callable(found) and not isinstance(found, (type, types.ModuleType)) and _is_ours(found):
+        if (
+            callable(found)
+            and not isinstance(found, (type, types.ModuleType))
+            and naming.is_ours(found)
+        ):
             return found
     return None
 
@@ -370,7 +363,7 @@ def _serialize_function(function: Any) -> dict[str, Any]:
             stacklevel=4,
         )
         return _marked("__lambda__", value=[where, None, None])
-    kind = types.FunctionType if _is_ours(function) else type(function)
+    kind = types.FunctionType if naming.is_ours(function) else type(function)
     # Python's own types say "builtins" as their module, which is what files have for functions.
     return {
         "module": kind.__module__,
@@ -592,7 +585,7 @@ _MARKS: dict[Any, Callable[[Any], Any]] = {
 def serialize_argument(value: Any) -> Any:
     """What a config holds of a constructor's argument: an activation is its name."""
     name = None if isinstance(value, type) else getattr(value, "__name__", None)
-    if name and _is_ours(value) and _attribute("cornu.activations", name) is not None:
+    if name and naming.is_ours(value) and _attribute("cornu.activations", name) is not None:
         return name
     return serialize_keras_object(value)
 
@@ -612,23 +605,7 @@ def _revive_nested(value: Any) -> Any:
     return {key: _revive_nested(item) for key, item in value.items()}
 
 
-# -------------------------------------- small objects with names: initializers, ...
-
-
-class Configurable:
-    """An object that its constructor's arguments describe."""
-
-    #: The constructor's arguments, which are attributes of the same name.
-    config_keys: ClassVar[tuple[str, ...]] = ()
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {key: serialize_keras_object(getattr(self, key)) for key in self.config_keys}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The object that `get_config` described."""
-        return cls(**config)
+# ------------------------------------------------------------- names of a kind
 
 
 class Catalog:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from ..core.dtypes import numpy_dtype
-from ..core.serialization import deserialize_keras_object
 from ..engines import current
 from ._initializer import Array, Initializer, cast
 
@@ -23,12 +22,11 @@ class Constant(Initializer):
     [[1, 2], [1, 2]]
     """
 
-    config_keys = ("value",)
     #: Whether weights must have the shape of the value: so if an array is given as an initializer.
     exact = False
 
     def __init__(self, value: Any = 0.0) -> None:
-        self.value = value
+        super().__init__()
 
     def _values(self, shape: tuple[int, ...], dtype: str) -> Array:
         value = cast(host(self.value), dtype)
@@ -38,11 +36,6 @@ class Constant(Initializer):
                 f"Received: shape={value.shape} for a weight of shape {shape}."
             )
         return np.array(np.broadcast_to(value, shape))
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The initializer that `get_config` described."""
-        return cls(**deserialize_keras_object(config))
 
 
 class Zeros(Initializer):
@@ -80,12 +73,11 @@ class Identity(Initializer):
     [[2.0, 0.0], [0.0, 2.0]]
     """
 
-    def __init__(self, gain: float = 1.0) -> None:
-        self.gain = gain
+    #: Keras writes no gain.
+    _optional_arguments = frozenset({"gain"})
 
-    def get_config(self) -> dict[str, Any]:
-        """The gain, where it is not 1: Keras writes no gain."""
-        return {} if self.gain == 1 else {"gain": self.gain}
+    def __init__(self, gain: float = 1.0) -> None:
+        super().__init__()
 
     def _values(self, shape: tuple[int, ...], dtype: str) -> Array:
         if len(shape) != 2:
@@ -113,8 +105,6 @@ class STFT(Initializer):
     [1.0, -1.0, 1.0, -1.0]
     """
 
-    config_keys = ("side", "window", "periodic", "scaling")
-
     def __init__(
         self,
         side: str = "real",
@@ -122,6 +112,7 @@ class STFT(Initializer):
         scaling: str | None = "density",
         periodic: bool = False,
     ) -> None:
+        super().__init__()
         if side not in ("real", "imag"):
             raise ValueError(f"`side` must be 'real' or 'imag'. Received: side={side!r}.")
         if scaling not in ("density", "spectrum", None):
@@ -130,10 +121,6 @@ class STFT(Initializer):
             )
         if isinstance(window, str):
             _named_window(window, 4, periodic)
-        self.side = side
-        self.window = window
-        self.scaling = scaling
-        self.periodic = periodic
 
     def _values(self, shape: tuple[int, ...], dtype: str) -> Array:
         if len(shape) != 3:
@@ -164,11 +151,6 @@ class STFT(Initializer):
             return window
         total = math.sqrt(np.square(window).sum()) if self.scaling == "density" else window.sum()
         return np.divide(window, abs(float(total)))
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The initializer that `get_config` described."""
-        return cls(**deserialize_keras_object(config))
 
 
 def _named_window(name: str, length: int, periodic: bool) -> Array:

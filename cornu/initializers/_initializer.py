@@ -6,14 +6,14 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..core.described import Described
 from ..core.dtypes import numpy_dtype, standardize_dtype
-from ..core.serialization import Configurable
 from ..engines import current
 
 Array = np.ndarray[Any, Any]
 
 
-class Initializer(Configurable):
+class Initializer(Described):
     """What gives a weight its first value: a callable of a shape and a dtype.
 
     Values are drawn on the host, so the same seed gives the same bits on every engine. A subclass
@@ -51,7 +51,8 @@ class Initializer(Configurable):
 
     def clone(self) -> Self:
         """A new initializer with the same config."""
-        return type(self).from_config(self.get_config())
+        copy: Self = type(self).from_config(self.get_config())
+        return copy
 
 
 def checked_shape(shape: Any) -> tuple[int, ...]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..core.dtypes import is_float
 from ..core.seeding import make_default_seed
-from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..engines import current
 from ._initializer import Array, Initializer, cast
 
@@ -28,10 +27,10 @@ class RandomInitializer(Initializer):
         seed: An integer, a `cornu.random.SeedGenerator`, or None.
     """
 
+    _kept_as: ClassVar[dict[str, str]] = {"seed": "_init_seed"}
+
     def __init__(self, seed: Any = None) -> None:
-        self._init_seed = seed
-        if isinstance(seed, dict):
-            seed = deserialize_keras_object(seed)
+        super().__init__()
         if seed is None:
             seed = make_default_seed()
         elif not isinstance(seed, (int, np.integer)) and not hasattr(seed, "next"):
@@ -40,10 +39,6 @@ class RandomInitializer(Initializer):
                 f"Received: seed={seed!r}."
             )
         self.seed = seed
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {"seed": serialize_keras_object(self._init_seed), **super().get_config()}
 
     def _generator(self) -> np.random.Generator:
         seed = self.seed if isinstance(self.seed, (int, np.integer)) else _next_seed(self.seed)
@@ -99,11 +94,7 @@ def _moved(values: Array, precision: Any, dtype: str, mean: float, stddev: float
 
 
 class _Normal(RandomInitializer):
-    config_keys = ("mean", "stddev")
-
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
-        self.mean = mean
-        self.stddev = stddev
         super().__init__(seed)
 
 
@@ -151,11 +142,7 @@ class RandomUniform(RandomInitializer):
     True
     """
 
-    config_keys = ("minval", "maxval")
-
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None) -> None:
-        self.minval = minval
-        self.maxval = maxval
         super().__init__(seed)
 
     def _values(self, shape: tuple[int, ...], dtype: str) -> Array:
@@ -181,14 +168,6 @@ class VarianceScaling(RandomInitializer):
     0.002
     """
 
-    config_keys: ClassVar[tuple[str, ...]] = (
-        "scale",
-        "mode",
-        "distribution",
-        "input_axes",
-        "output_axes",
-    )
-
     def __init__(
         self,
         scale: float = 1.0,
@@ -212,12 +191,8 @@ class VarianceScaling(RandomInitializer):
                 f"`distribution` must be one of {distributions}. "
                 f"Received: distribution={distribution!r}."
             )
-        self.scale = scale
-        self.mode = mode
-        self.distribution = distribution
-        self.input_axes = input_axes
-        self.output_axes = output_axes
         super().__init__(seed)
+        self.distribution = distribution
 
     def _values(self, shape: tuple[int, ...], dtype: str) -> Array:
         fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
@@ -263,7 +238,6 @@ def compute_fans(
 class _Scaled(VarianceScaling):
     """A variance scaling that has a name."""
 
-    config_keys = ("input_axes", "output_axes")
     #: Scale, mode and distribution.
     recipe: ClassVar[tuple[float, str, str]]
 
@@ -333,10 +307,7 @@ class Orthogonal(RandomInitializer):
     True
     """
 
-    config_keys = ("gain",)
-
     def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
-        self.gain = gain
         super().__init__(seed)
 
     def _values(self, shape: tuple[int, ...], dtype: str) -> Array:

@@ -78,7 +78,7 @@ class _Cell(Layer):
         return (self._gates * self.units,)
 
     def _bias_initializer(self) -> Any:
-        return self.bias_initializer  # type: ignore[attr-defined]
+        return self.bias_initializer
 
     def _weight(self, name: str, shape: Any, part: str = "", initializer: Any = None) -> Any:
         part = part or name
@@ -206,7 +206,7 @@ class SimpleRNNCell(_Cell):
         joined = ops.matmul(x, self.kernel)
         if self.bias is not None:
             joined = joined + self.bias
-        output = self.activation(joined + ops.matmul(h, self.recurrent_kernel))  # type: ignore[attr-defined]
+        output = self.activation(joined + ops.matmul(h, self.recurrent_kernel))
         return output, [output] if isinstance(states, (list, tuple)) else output
 
 
@@ -264,7 +264,7 @@ class LSTMCell(_Cell):
             return super()._bias_initializer()
 
         def draw(shape: Any, dtype: Any = None) -> Any:
-            plain = self.bias_initializer  # type: ignore[attr-defined]
+            plain = self.bias_initializer
             i = np.asarray(ops.convert_to_numpy(plain((self.units,), dtype=dtype)))
             rest = np.asarray(ops.convert_to_numpy(plain((2 * self.units,), dtype=dtype)))
             return np.concatenate([i, np.ones_like(i), rest])
@@ -280,7 +280,7 @@ class LSTMCell(_Cell):
         if self.bias is not None:
             joined = joined + self.bias
         i, f, g, o = ops.split(joined, self._gates, axis=1)
-        gate, squash = self.recurrent_activation, self.activation  # type: ignore[attr-defined]
+        gate, squash = self.recurrent_activation, self.activation
         c = gate(f) * c + gate(i) * squash(g)
         h = gate(o) * squash(c)
         return h, [h, c]
@@ -343,7 +343,7 @@ class GRUCell(_Cell):
         x = self._dropped("input", inputs, self.dropout, training)
         last = h
         h = self._dropped("recurrent", h, self.recurrent_dropout, training)
-        gate, squash = self.recurrent_activation, self.activation  # type: ignore[attr-defined]
+        gate, squash = self.recurrent_activation, self.activation
         bias = recurrent_bias = None
         if self.bias is not None:
             parts = ops.unstack(self.bias, axis=0) if self.reset_after else (self.bias, None)

@@ -24,6 +24,8 @@ class InputLayer(Layer):
         name: The input's name.
     """
 
+    _describes_itself = True
+
     def __init__(
         self,
         shape: Any = None,

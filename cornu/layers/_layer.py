@@ -16,7 +16,7 @@ from ..core import naming, tree
 from ..core.dtypes import is_float
 from ..core.keras_tensor import KerasTensor
 from ..core.masks import get_keras_mask, set_keras_mask
-from ..core.operation import Operation, any_symbolic, config_arguments
+from ..core.operation import Operation, any_symbolic
 from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, context
 from ..core.variable import Variable
 from ..engines import Engine, active, current
@@ -50,6 +50,7 @@ class Layer(Operation):
 
     _tracked_as: ClassVar[str] = "layers"
     _describes_itself = True
+    _unwritten_arguments = frozenset({"name", "trainable", "dtype", "autocast"})
     _call_signature: ClassVar[CallSignature]
     _build_signature: ClassVar[BuildSignature]
     _built_by_calling: ClassVar[bool] = True
@@ -673,7 +674,7 @@ class Layer(Operation):
         They come from `compute_output_shape` where a user's class has one, else from running `call`
         on the spec engine, else from the current engine's own tracer.
         """
-        if type(self).compute_output_shape.__module__.split(".")[0] != "cornu":
+        if not naming.is_ours(type(self).compute_output_shape):
             return self._spec_from_shape(args, kwargs)
         try:
             with SymbolicScope(), naming.NameScope(self.name, caller=self):
@@ -874,7 +875,7 @@ class Layer(Operation):
         config["dtype"] = dtype_policies.serialize(self._dtype_policy)
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        return {**config, **config_arguments(self, _BASE_ARGUMENTS)}
+        return {**config, **super().get_config()}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
@@ -890,9 +891,6 @@ def _argument_names(cls: type) -> Iterator[str]:
             yield from (
                 n for n in inspect.signature(vars(owner)["__init__"]).parameters if n in names
             )
-
-
-_BASE_ARGUMENTS = {"name", "trainable", "dtype", "autocast"}
 
 
 def _in_build(build: Callable[..., None]) -> Callable[..., None]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from .. import ops
 from ..core.config import standardize_data_format
-from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ._layer import Layer
 
 
@@ -36,19 +35,6 @@ class Rescaling(Layer):
         scale = ops.convert_to_tensor(self.scale, dtype)
         offset = ops.convert_to_tensor(self.offset, dtype)
         return ops.cast(inputs, dtype) * scale + offset
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        config = super().get_config()
-        config["scale"] = serialize_keras_object(self.scale)
-        config["offset"] = serialize_keras_object(self.offset)
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """The layer that `get_config` described."""
-        revived = {key: deserialize_keras_object(config[key]) for key in ("scale", "offset")}
-        return super().from_config({**config, **revived})
 
 
 class Normalization(Layer):

@@ -10,8 +10,8 @@ import numpy as np
 from .. import ops
 from ..core import tree
 from ..core.config import floatx
+from ..core.described import parameters
 from ..core.dtypes import numpy_dtype
-from ..core.operation import constructor_signature
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
 from ..ops import _recurrent
@@ -217,16 +217,16 @@ class _Standard(RNN):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in constructor_signature(cls._cell).parameters:
+        for name in parameters(cls._cell.__init__):
             if name not in ("kwargs", "name"):
                 setattr(cls, name, property(operator.attrgetter(f"cell.{name}")))
 
     def _start(self, arguments: dict[str, Any], kwargs: dict[str, Any]) -> None:
         """Make the cell from the arguments that are the cell's, the layer from the others."""
-        of_cell = constructor_signature(self._cell).parameters
+        of_cell = parameters(self._cell.__init__)
         cell_arguments = {name: arguments[name] for name in of_cell if name in arguments}
         cell_arguments.pop("kwargs", None)
-        of_layer = constructor_signature(RNN).parameters
+        of_layer = parameters(RNN.__init__)
         own = {name: arguments[name] for name in of_layer if name in arguments}
         own.pop("kwargs", None)
         cell_name = {

@@ -34,7 +34,8 @@ class Bidirectional(Layer):
     (2, 8)
     """
 
-    _unwritten_arguments = frozenset({"weights", "layer", "backward_layer"})
+    # It keeps two copies of what it is given, in the order of their weights.
+    _describes_itself = True
 
     def __init__(
         self,

@@ -59,6 +59,8 @@ class Function(Operation):
     _output_slots: list[int]
     _size: int
 
+    _describes_itself = True
+
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
         super().__init__(name=name)
         self._set_graph(inputs, outputs)

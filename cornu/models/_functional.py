@@ -31,6 +31,8 @@ class Functional(Function, Model):
         name: The model's name.
     """
 
+    _describes_itself = True
+
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         trainable = kwargs.pop("trainable", None)
         Model.__init__(self, name=name, **kwargs)

@@ -27,6 +27,8 @@ class Sequential(Model):
     ((None, 2), 23)
     """
 
+    _describes_itself = True
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return Layer.__new__(cls, *args, **kwargs)
 
@@ -218,7 +220,7 @@ class Sequential(Model):
             "layers": [serialize_keras_object(layer) for layer in self._stack],
         }
         if self._functional is not None and self._build_shapes:
-            config["build_input_shape"] = self._stack[0].batch_shape  # type: ignore[attr-defined]
+            config["build_input_shape"] = self._stack[0].batch_shape
         return config
 
     @classmethod

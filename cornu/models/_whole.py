@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import random
-from ..core import seeding, tree
+from ..core import naming, seeding, tree
 from ..core.masks import get_keras_mask
 from ..core.operation import any_symbolic
 from ..core.scopes import context
@@ -68,11 +68,10 @@ class WholeCalls:
 
 def _is_plain(layer: Layer) -> bool:
     """Whether a layer's code is this library's, and gives nothing beside its outputs."""
-    ours = __name__.partition(".")[0] + "."
     functions = [x for x in vars(layer).values() if isinstance(x, types.FunctionType)]
     parts = [*type(layer).__mro__[:-1], *functions]
     return (
-        all(part.__module__.startswith(ours) for part in parts)
+        all(map(naming.is_ours, parts))
         and not isinstance(layer, Lambda)
         and layer.activity_regularizer is None
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import initializers, ops
 from ..core import naming
-from ..core.operation import constructor_signature
+from ..core.described import parameters
 from ..core.scopes import StatelessScope
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
@@ -551,7 +551,7 @@ class Optimizer:
                 and owner is not Optimizer
                 and "__init__" in vars(owner)
             ):
-                for name, parameter in constructor_signature(owner).parameters.items():
+                for name, parameter in parameters(vars(owner)["__init__"]).items():
                     if parameter.kind is not parameter.VAR_KEYWORD and hasattr(self, name):
                         config.setdefault(name, getattr(self, name))
         return config

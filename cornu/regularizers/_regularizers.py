@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..core.serialization import Configurable
+from ..core.described import Described
 
 
-class Regularizer(Configurable):
+class Regularizer(Described):
     """A penalty: a callable that gives a scalar of a tensor.
 
     A subclass of your own overrides `__call__` and `get_config`.
@@ -29,13 +29,14 @@ class Regularizer(Configurable):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, as what a file can hold."""
-        if not self.config_keys:
+        config = super().get_config()
+        if not config:
             raise NotImplementedError(
                 "A regularizer that is written to a file must have a method `get_config`. "
                 f"Received: {type(self).__name__}, which has none. "
                 "Let it return the arguments of the constructor as a dict."
             )
-        return super().get_config()
+        return config
 
 
 class L1(Regularizer):
@@ -48,9 +49,8 @@ class L1(Regularizer):
     1.5
     """
 
-    config_keys = ("l1",)
-
     def __init__(self, l1: float | None = 0.01) -> None:
+        super().__init__()
         self.l1 = _single(_factor("l1", 0.01 if l1 is None else l1))
 
     def __call__(self, x: Any) -> Any:
@@ -68,9 +68,8 @@ class L2(Regularizer):
     2.5
     """
 
-    config_keys = ("l2",)
-
     def __init__(self, l2: float | None = 0.01) -> None:
+        super().__init__()
         self.l2 = _factor("l2", 0.01 if l2 is None else l2)
 
     def __call__(self, x: Any) -> Any:
@@ -89,9 +88,8 @@ class L1L2(Regularizer):
     6.5
     """
 
-    config_keys = ("l1", "l2")
-
     def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
+        super().__init__()
         self.l1 = _factor("l1", 0.0 if l1 is None else l1)
         self.l2 = _factor("l2", 0.0 if l2 is None else l2)
 
@@ -122,13 +120,11 @@ class OrthogonalRegularizer(Regularizer):
     0.0
     """
 
-    config_keys = ("factor", "mode")
-
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        super().__init__()
         self.factor = _single(_factor("factor", factor))
         if mode not in ("rows", "columns"):
             raise ValueError(f"`mode` must be 'rows' or 'columns'. Received: mode={mode!r}.")
-        self.mode = mode
 
     def __call__(self, inputs: Any) -> Any:
         """The penalty on a matrix."""

@@ -209,7 +209,7 @@ class CompiledLoss:
     def _check(self, y: Any, y_pred: Any) -> None:
         """Run this package's losses on shapes, so that shapes that don't fit are seen at once."""
         for index, loss, target, prediction in self._pairs(y, y_pred):
-            if isinstance(loss, LossFunctionWrapper) and _is_ours(loss.fn):
+            if isinstance(loss, LossFunctionWrapper) and naming.is_ours(loss.fn):
                 specs = _spec_of(target), _spec_of(prediction)
                 if None in specs:
                     continue
@@ -269,7 +269,7 @@ class CompiledLoss:
         if weight is not None:
             shapes += f", sample_weight of shape {_outline(weight)}"
         label = self.outputs.label(index)
-        if not (isinstance(loss, LossFunctionWrapper) and _is_ours(loss.fn)):
+        if not (isinstance(loss, LossFunctionWrapper) and naming.is_ours(loss.fn)):
             error.add_note(f"Raised by the loss {loss.name!r} of the output {label!r}: {shapes}.")
             return error
         return ValueError(
@@ -418,7 +418,7 @@ class CompiledMetrics:
                 with SymbolicScope():
                     metric.update_state(*specs)
             except Exception:
-                if _is_ours(type(metric)) and not isinstance(metric, LoggedMetric):
+                if naming.is_ours(type(metric)) and not isinstance(metric, LoggedMetric):
                     raise
 
     def update_state(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -516,10 +516,6 @@ def _spec_of(x: Any) -> KerasTensor | None:
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         return None
     return KerasTensor((None, *tuple(x.shape)[1:]) if len(x.shape) else (), ops.dtype(x))
-
-
-def _is_ours(target: Any) -> bool:
-    return str(getattr(target, "__module__", "")).startswith("cornu.")
 
 
 def _name_of(target: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from ... import ops
-from ...core.operation import constructor_signature
+from ...core.described import parameters
 from ...core.serialization import deserialize_keras_object, serialize_keras_object
 
 
@@ -22,7 +22,7 @@ class LearningRateSchedule:
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = constructor_signature(type(self)).parameters
+        names = parameters(type(self).__init__)
         return {name: getattr(self, name) for name in names}
 
     @classmethod

@@ -63,14 +63,7 @@ class BinaryCrossentropy(NamedLoss, function=binary_crossentropy):
         name: str | None = "binary_crossentropy",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            reduction,
-            name,
-            dtype,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            axis=axis,
-        )
+        super().__init__(reduction, name, dtype)
 
 
 def binary_focal_crossentropy(
@@ -143,17 +136,7 @@ class BinaryFocalCrossentropy(NamedLoss, function=binary_focal_crossentropy):
         name: str | None = "binary_focal_crossentropy",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            reduction,
-            name,
-            dtype,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            axis=axis,
-            apply_class_balancing=apply_class_balancing,
-            alpha=alpha,
-            gamma=gamma,
-        )
+        super().__init__(reduction, name, dtype)
 
 
 # ----------------------------------------------------------------- categorical
@@ -208,14 +191,7 @@ class CategoricalCrossentropy(NamedLoss, function=categorical_crossentropy):
         name: str | None = "categorical_crossentropy",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            reduction,
-            name,
-            dtype,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            axis=axis,
-        )
+        super().__init__(reduction, name, dtype)
 
 
 def categorical_focal_crossentropy(
@@ -280,16 +256,7 @@ class CategoricalFocalCrossentropy(NamedLoss, function=categorical_focal_crossen
         name: str | None = "categorical_focal_crossentropy",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            reduction,
-            name,
-            dtype,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            axis=axis,
-            alpha=alpha,
-            gamma=gamma,
-        )
+        super().__init__(reduction, name, dtype)
 
 
 def sparse_categorical_crossentropy(
@@ -356,9 +323,7 @@ class SparseCategoricalCrossentropy(
         name: str | None = "sparse_categorical_crossentropy",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            reduction, name, dtype, from_logits=from_logits, ignore_class=ignore_class, axis=axis
-        )
+        super().__init__(reduction, name, dtype)
 
 
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Any:
@@ -413,7 +378,7 @@ class CategoricalGeneralizedCrossEntropy(NamedLoss, function=categorical_general
                 f"`q` must lie above 0 and below 1. Received: q={q!r}. Use "
                 "`CategoricalCrossentropy` for q = 0 and `MeanAbsoluteError` for q = 1."
             )
-        super().__init__(reduction, name, dtype, q=q)
+        super().__init__(reduction, name, dtype)
 
 
 def ctc(y_true: Any, y_pred: Any) -> Any:

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..core.serialization import serialize_keras_object
+from ..core.described import Described
 
 
-class Declared:
+class Declared(Described):
     """A class that follows from a function: `class Huber(NamedLoss, function=huber)`.
 
     Its default name is the function's, unless it has an `__init__` that says another one or is
@@ -18,9 +18,8 @@ class Declared:
     """
 
     _function: ClassVar[Callable[..., Any]]
+    _function_parameters: ClassVar[list[str]] = []
     _default_name: ClassVar[str]
-    _unwritten: ClassVar[tuple[str, ...]]
-    _fn_kwargs: dict[str, Any]
 
     def __init_subclass__(
         cls,
@@ -33,21 +32,22 @@ class Declared:
         if function is None:
             return
         cls._function = staticmethod(function)
-        cls._unwritten = unwritten
+        cls._optional_arguments = frozenset(unwritten)
         signature = inspect.signature(cls.__init__)
         parameters = dict(signature.parameters)
         if "__init__" not in vars(cls):
             name = named or function.__name__
             parameters["name"] = parameters["name"].replace(default=name)
         cls._default_name = parameters["name"].default
-        public = [p for p in parameters.values() if p.name not in ("self", "kwargs")]
+        of_all = {"self", "reduction", "name", "dtype"}
+        cls._function_parameters = [name for name in parameters if name not in of_all]
+        public = [p for p in parameters.values() if p.name != "self"]
         cls.__signature__ = signature.replace(parameters=public)  # type: ignore[attr-defined]
 
-    def _described(self, **arguments: Any) -> dict[str, Any]:
-        """What a config holds of arguments of the constructor."""
-        defaults = inspect.signature(type(self)).parameters
-        return {
-            key: serialize_keras_object(value)
-            for key, value in arguments.items()
-            if key not in self._unwritten or value != defaults[key].default
-        }
+    def _options(self) -> dict[str, Any]:
+        """The arguments that are the function's."""
+        return {name: getattr(self, name) for name in self._function_parameters}
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, as what a file can hold."""
+        return Described.get_config(self)

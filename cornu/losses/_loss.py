@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from .. import dtype_policies, ops
 from ..core import naming, tree
 from ..core.config import floatx
+from ..core.described import Described
 from ..core.masks import get_keras_mask
-from ..core.serialization import deserialize_arguments, serialize_keras_object
+from ..core.serialization import serialize_keras_object
 from ._declared import Declared
 from ._reduction import (
     reduce_weighted_values,
@@ -20,7 +21,7 @@ from ._reduction import (
 DEFAULT_REDUCTION = "sum_over_batch_size"
 
 
-class Loss:
+class Loss(Described):
     """What training minimizes: a number from targets and predictions.
 
     A subclass of your own defines `call(y_true, y_pred)`, which gives a loss for each sample;
@@ -43,11 +44,15 @@ class Loss:
     1.5
     """
 
+    _converters = {"reduction": standardize_reduction}
+    _kept_as = {"dtype": "_given_dtype"}
+    _optional_arguments = frozenset({"dtype"})
+
     def __init__(
         self, name: str | None = None, reduction: str | None = DEFAULT_REDUCTION, dtype: Any = None
     ) -> None:
+        super().__init__()
         self.name = name or naming.auto_name(type(self).__name__)
-        self.reduction = standardize_reduction(reduction)
         self._dtype_policy = dtype_policies.get(dtype or floatx())
         self._dtype: str = self._dtype_policy.compute_dtype
 
@@ -82,15 +87,6 @@ class Loss:
             "Define `call(self, y_true, y_pred)`."
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {"name": self.name, "reduction": self.reduction}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The loss that `get_config` described."""
-        return cls(**config)
-
 
 class LossFunctionWrapper(Loss):
     """The loss that a function `fn(y_true, y_pred, **kwargs)` makes.
@@ -120,7 +116,6 @@ class LossFunctionWrapper(Loss):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.fn = fn
         self._fn_kwargs = kwargs
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -138,13 +133,7 @@ class LossFunctionWrapper(Loss):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, as what a file can hold."""
-        fn = serialize_keras_object(self.fn)
-        return {**super().get_config(), "fn": fn, **_serialized(self._fn_kwargs)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The loss that `get_config` described."""
-        return cls(**deserialize_arguments(config))
+        return {**super().get_config(), **serialize_keras_object(self._fn_kwargs)}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.fn.__name__}, kwargs={self._fn_kwargs})>"
@@ -161,17 +150,9 @@ class NamedLoss(Declared, LossFunctionWrapper):
         reduction: str | None = DEFAULT_REDUCTION,
         name: str | None = None,
         dtype: Any = None,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(self._function, reduction, name or self._default_name, dtype, **kwargs)
-        self._given_dtype = dtype
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        config = {**Loss.get_config(self), **self._described(**self._fn_kwargs)}
-        if self._given_dtype is not None:
-            config["dtype"] = serialize_keras_object(self._given_dtype)
-        return config
+        name = name or self._default_name
+        super().__init__(self._function, reduction, name, dtype, **self._options())
 
 
 def _tensors(structure: Any, dtype: str) -> Any:
@@ -179,7 +160,3 @@ def _tensors(structure: Any, dtype: str) -> Any:
     if all(isinstance(leaf, (bool, int, float)) for leaf in tree.flatten(structure)):
         return ops.convert_to_tensor(structure, dtype)
     return tree.map_structure(lambda x: ops.convert_to_tensor(x, dtype), structure)
-
-
-def _serialized(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {key: serialize_keras_object(value) for key, value in arguments.items()}

@@ -181,6 +181,4 @@ class Circle(NamedLoss, function=circle):
         name: str | None = "circle",
         dtype: Any = None,
     ) -> None:
-        super().__init__(
-            reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal
-        )
+        super().__init__(reduction, name, dtype)

@@ -49,7 +49,7 @@ class Dice(NamedLoss, function=dice):
         axis: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, axis=axis)
+        super().__init__(reduction, name, dtype)
 
 
 def tversky(
@@ -101,4 +101,4 @@ class Tversky(NamedLoss, function=tversky):
         axis: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
+        super().__init__(reduction, name, dtype)

@@ -162,7 +162,7 @@ class CosineSimilarity(NamedLoss, function=cosine_similarity, unwritten=("axis",
         name: str | None = "cosine_similarity",
         dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, axis=axis)
+        super().__init__(reduction, name, dtype)
 
 
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
@@ -205,7 +205,7 @@ class Huber(NamedLoss, function=huber, unwritten=("delta",)):
         name: str | None = "huber_loss",
         dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name, dtype, delta=delta)
+        super().__init__(reduction, name, dtype)
 
 
 def log_cosh(y_true: Any, y_pred: Any) -> Any:

@@ -77,7 +77,7 @@ class BinaryAccuracy(NamedMetric, function=binary_accuracy):
             raise ValueError(
                 f"`threshold` must lie above 0 and below 1. Received: threshold={threshold!r}."
             )
-        super().__init__(name, dtype, threshold=threshold)
+        super().__init__(name, dtype)
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
@@ -169,7 +169,7 @@ class TopKCategoricalAccuracy(NamedMetric, function=top_k_categorical_accuracy):
     def __init__(
         self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None
     ) -> None:
-        super().__init__(name, dtype, k=k)
+        super().__init__(name, dtype)
 
 
 def sparse_top_k_categorical_accuracy(
@@ -222,7 +222,7 @@ class SparseTopKCategoricalAccuracy(
         dtype: Any = None,
         from_sorted_ids: bool = False,
     ) -> None:
-        super().__init__(name, dtype, k=k, from_sorted_ids=from_sorted_ids)
+        super().__init__(name, dtype)
 
 
 def _without_class_axis(y_true: Any, y_pred: Any) -> Any:

@@ -145,9 +145,10 @@ class Decisions(Metric):
 class _Count(Decisions):
     """The number of decisions of one kind, which is the one in `kept`."""
 
+    _kept_as = {"thresholds": "init_thresholds"}
+
     def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.init_thresholds = thresholds
         self.thresholds = checked_thresholds(thresholds, default=0.5)
         self.accumulator = self.add_variable(
             (len(self.thresholds),), "zeros", dtype=floatx(), name="accumulator"
@@ -161,10 +162,6 @@ class _Count(Decisions):
     def result(self) -> Any:
         """The number, or that at each threshold."""
         return self._single(ops.convert_to_tensor(self.accumulator))
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {**super().get_config(), "thresholds": _plain(self.init_thresholds)}
 
 
 class TruePositives(_Count):
@@ -227,6 +224,7 @@ class _Share(Decisions):
     """The share of true positives among them and another kind of decisions."""
 
     _direction = "up"
+    _kept_as = {"thresholds": "init_thresholds"}
 
     def __init__(
         self,
@@ -237,9 +235,6 @@ class _Share(Decisions):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.init_thresholds = thresholds
-        self.top_k = top_k
-        self.class_id = class_id
         default = 0.5 if top_k is None else NO_THRESHOLD
         self.thresholds = checked_thresholds(thresholds, default)
         self._make_counts((len(self.thresholds),))
@@ -252,15 +247,6 @@ class _Share(Decisions):
         """The share, or that at each threshold; 0 where there are no such decisions."""
         hits, misses = (ops.convert_to_tensor(getattr(self, name)) for name in self.kept)
         return self._single(ops.divide_no_nan(hits, hits + misses))
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {
-            **super().get_config(),
-            "thresholds": _plain(self.init_thresholds),
-            "top_k": self.top_k,
-            "class_id": self.class_id,
-        }
 
 
 class Precision(_Share):
@@ -293,8 +279,3 @@ class Recall(_Share):
     """
 
     kept = ("true_positives", "false_negatives")
-
-
-def _plain(thresholds: Any) -> Any:
-    """Thresholds as a layer's container might not leave them: plain lists and numbers."""
-    return list(thresholds) if isinstance(thresholds, (list, tuple)) else thresholds

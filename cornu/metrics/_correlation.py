@@ -52,7 +52,7 @@ class PearsonCorrelation(NamedMetric, function=pearson_correlation):
     def __init__(
         self, name: str | None = "pearson_correlation", dtype: Any = None, axis: int = -1
     ) -> None:
-        super().__init__(name, dtype, axis=axis)
+        super().__init__(name, dtype)
 
 
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
@@ -89,4 +89,4 @@ class ConcordanceCorrelation(NamedMetric, function=concordance_correlation):
     def __init__(
         self, name: str | None = "concordance_correlation", dtype: Any = None, axis: int = -1
     ) -> None:
-        super().__init__(name, dtype, axis=axis)
+        super().__init__(name, dtype)

@@ -64,12 +64,8 @@ class SensitivitySpecificityBase(Decisions):
                 "`num_thresholds` must be a positive integer. "
                 f"Received: num_thresholds={num_thresholds!r}."
             )
-        self.value = value
-        self.class_id = class_id
-        self.num_thresholds = num_thresholds
         self.thresholds = spread_thresholds(num_thresholds)
         self._make_counts((num_thresholds,))
-        setattr(self, self._argument, value)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the decisions of a batch."""
@@ -79,15 +75,6 @@ class SensitivitySpecificityBase(Decisions):
         """The largest value of the rate; 0 where no threshold reaches the other."""
         reached = type(self)._constrained(self) >= self.value
         return ops.max(ops.where(reached, type(self)._wanted(self), 0.0))
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {
-            **super().get_config(),
-            "num_thresholds": self.num_thresholds,
-            "class_id": self.class_id,
-            self._argument: self.value,
-        }
 
 
 class SensitivityAtSpecificity(SensitivitySpecificityBase):
@@ -230,6 +217,9 @@ class AUC(Decisions):
     0.75
     """
 
+    _kept_as = {"thresholds": "_given_thresholds", "from_logits": "_from_logits"}
+    _optional_arguments = frozenset({"thresholds"})
+
     _direction = "up"
 
     def __init__(
@@ -261,10 +251,6 @@ class AUC(Decisions):
         # The outermost ones are beyond what any prediction can be.
         self.thresholds = [0.0 - epsilon(), *inner, 1.0 + epsilon()]
         self.num_thresholds = len(self.thresholds)
-        self.multi_label = multi_label
-        self.num_labels = num_labels
-        self.label_weights = label_weights
-        self._from_logits = from_logits
         if not multi_label:
             self._make_counts((self.num_thresholds,))
         elif num_labels:
@@ -348,23 +334,6 @@ class AUC(Decisions):
     def interpolate_pr_auc(self) -> Any:
         """The area under the precision-recall curve by interpolation of the counts."""
         return self._averaged(self._interpolated_pr_increments())
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        weights = self.label_weights
-        config = {
-            **super().get_config(),
-            "num_thresholds": self.num_thresholds,
-            "curve": self.curve,
-            "summation_method": self.summation_method,
-            "multi_label": self.multi_label,
-            "num_labels": self.num_labels,
-            "label_weights": list(weights) if isinstance(weights, (list, tuple)) else weights,
-            "from_logits": self._from_logits,
-        }
-        if self._given_thresholds is not None:
-            config["thresholds"] = list(self._given_thresholds)
-        return config
 
 
 def _chosen(name: str, value: str, known: tuple[str, ...]) -> str:

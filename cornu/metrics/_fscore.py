@@ -53,9 +53,6 @@ class FBetaScore(Metric):
                 "`threshold` must be a float above 0, at most 1, or None. "
                 f"Received: threshold={threshold!r}."
             )
-        self.average = average
-        self.beta = beta
-        self.threshold = threshold
         self._built = False
 
     def _build(self, classes: int) -> None:
@@ -104,15 +101,6 @@ class FBetaScore(Metric):
             return ops.sum(scores * ops.divide_no_nan(targets, ops.sum(targets)))
         return scores if self.average is None else ops.mean(scores)
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {
-            **super().get_config(),
-            "average": self.average,
-            "beta": self.beta,
-            "threshold": self.threshold,
-        }
-
 
 class F1Score(FBetaScore):
     """2 precision recall / (precision + recall), of classes.
@@ -136,9 +124,3 @@ class F1Score(FBetaScore):
         dtype: Any = None,
     ) -> None:
         super().__init__(average=average, beta=1.0, threshold=threshold, name=name, dtype=dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        config = super().get_config()
-        del config["beta"]
-        return config

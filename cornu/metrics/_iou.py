@@ -36,12 +36,7 @@ class _Confusion(Metric):
                     f"A target class must lie in [0, {num_classes}). "
                     f"Received: target_class_ids={list(chosen)}."
                 )
-        self.num_classes = num_classes
         self.target_class_ids = list(chosen)
-        self.ignore_class = ignore_class
-        self.sparse_y_true = sparse_y_true
-        self.sparse_y_pred = sparse_y_pred
-        self.axis = axis
         self.total_confusion_matrix = self.add_variable(
             (num_classes, num_classes), "zeros", name="total_confusion_matrix"
         )
@@ -87,22 +82,6 @@ class _Confusion(Metric):
         either = ops.take(ops.sum(matrix, axis=0) + ops.sum(matrix, axis=1), chosen) - both
         found = ops.sum(ops.cast(either > 1e-9, "float32"))
         return ops.divide_no_nan(ops.sum(ops.divide_no_nan(both, either)), found)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "target_class_ids": list(self.target_class_ids),
-            "ignore_class": self.ignore_class,
-            "sparse_y_true": self.sparse_y_true,
-            "sparse_y_pred": self.sparse_y_pred,
-            "axis": self.axis,
-        }
-
-    def _config_without(self, *keys: str) -> dict[str, Any]:
-        config = _Confusion.get_config(self)
-        return {key: value for key, value in config.items() if key not in keys}
 
 
 class IoU(_Confusion):
@@ -168,7 +147,6 @@ class BinaryIoU(IoU):
         dtype: Any = None,
     ) -> None:
         super().__init__(2, target_class_ids, name, dtype)
-        self.threshold = threshold
 
     def _classes(self, y: Any, sparse: bool) -> Any:
         return ops.cast(ops.convert_to_tensor(y), "int32")
@@ -177,11 +155,6 @@ class BinaryIoU(IoU):
         """Count the classes of a batch."""
         y_pred = ops.convert_to_tensor(y_pred)
         super().update_state(y_true, y_pred >= self.threshold, sample_weight)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        left_out = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
-        return {**self._config_without(*left_out), "threshold": self.threshold}
 
 
 class MeanIoU(IoU):
@@ -216,10 +189,6 @@ class MeanIoU(IoU):
             axis,
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return self._config_without("target_class_ids")
-
 
 class OneHotIoU(IoU):
     """Intersection over union of some classes, for one-hot targets.
@@ -247,10 +216,6 @@ class OneHotIoU(IoU):
             num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return self._config_without("sparse_y_true")
-
 
 class OneHotMeanIoU(MeanIoU):
     """The mean of intersection over union over all classes, for one-hot targets.
@@ -273,7 +238,3 @@ class OneHotMeanIoU(MeanIoU):
         axis: int = -1,
     ) -> None:
         super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return self._config_without("target_class_ids", "sparse_y_true")

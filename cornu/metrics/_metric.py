@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import dtype_policies, initializers
 from ..core import naming
 from ..core.config import floatx
+from ..core.described import Described
 from ..core.dtypes import numpy_dtype
 from ..core.scopes import StatelessScope, concrete_scope
 from ..core.variable import Variable
 from ..layers._tracking import PLAIN, Tracker
 
 
-class Metric:
+class Metric(Described):
     """A figure over many batches.
 
     A subclass of your own makes its variables with `add_variable` in `__init__`, changes them in
@@ -47,6 +48,7 @@ class Metric:
     _dtype: str
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        super().__init__()
         self.name = name or naming.auto_name(type(self).__name__)
         self._dtype_policy = dtype_policies.get(dtype or floatx())
         self._dtype = self._dtype_policy.compute_dtype
@@ -188,17 +190,6 @@ class Metric:
             variable.value if (value := scope.get_current_value(variable)) is None else value
             for variable in self.variables
         ]
-
-    # ----------------------------------------------------------------- config
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {"name": self.name, "dtype": self.dtype}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The metric that `get_config` described."""
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

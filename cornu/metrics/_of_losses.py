@@ -137,7 +137,7 @@ class BinaryCrossentropy(NamedMetric, function=losses.binary_crossentropy):
         from_logits: bool = False,
         label_smoothing: float = 0,
     ) -> None:
-        super().__init__(name, dtype, from_logits=from_logits, label_smoothing=label_smoothing)
+        super().__init__(name, dtype)
 
 
 class CategoricalCrossentropy(NamedMetric, function=losses.categorical_crossentropy):
@@ -161,9 +161,7 @@ class CategoricalCrossentropy(NamedMetric, function=losses.categorical_crossentr
         label_smoothing: float = 0,
         axis: int = -1,
     ) -> None:
-        super().__init__(
-            name, dtype, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis
-        )
+        super().__init__(name, dtype)
 
 
 class SparseCategoricalCrossentropy(NamedMetric, function=losses.sparse_categorical_crossentropy):
@@ -187,4 +185,4 @@ class SparseCategoricalCrossentropy(NamedMetric, function=losses.sparse_categori
         ignore_class: int | None = None,
         axis: int = -1,
     ) -> None:
-        super().__init__(name, dtype, from_logits=from_logits, ignore_class=ignore_class, axis=axis)
+        super().__init__(name, dtype)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from .. import ops
 from ..core.masks import get_keras_mask
-from ..core.serialization import deserialize_arguments, serialize_keras_object
+from ..core.serialization import serialize_keras_object
 from ..losses._declared import Declared
 from ..losses._reduction import check_broadcast, squeeze_or_expand_to_same_rank
 from ._metric import Metric
@@ -127,11 +127,12 @@ class MeanMetricWrapper(Mean):
     0.375
     """
 
+    _kept_as = {"fn": "_fn"}
+
     def __init__(
         self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self._fn = fn
         self._fn_kwargs = kwargs
         self._direction = "down" if _is_loss(fn) else self._direction
 
@@ -147,14 +148,7 @@ class MeanMetricWrapper(Mean):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, as what a file can hold."""
-        arguments = {"fn": self._fn, **self._fn_kwargs}
-        described = {key: serialize_keras_object(value) for key, value in arguments.items()}
-        return {**super().get_config(), **described}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The metric that `get_config` described."""
-        return cls(**deserialize_arguments(config))
+        return {**super().get_config(), **serialize_keras_object(self._fn_kwargs)}
 
 
 def _is_loss(function: Callable[..., Any]) -> bool:
@@ -170,9 +164,5 @@ class NamedMetric(Declared, MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
-        super().__init__(self._function, name or self._default_name, dtype, **kwargs)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {**Metric.get_config(self), **self._described(**self._fn_kwargs)}
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(self._function, name or self._default_name, dtype, **self._options())

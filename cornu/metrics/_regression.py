@@ -35,7 +35,7 @@ class CosineSimilarity(NamedMetric, function=cosine_similarity, unwritten=("axis
     def __init__(
         self, name: str | None = "cosine_similarity", dtype: Any = None, axis: int = -1
     ) -> None:
-        super().__init__(name, dtype, axis=axis)
+        super().__init__(name, dtype)
 
 
 class RootMeanSquaredError(Mean):
@@ -107,8 +107,6 @@ class R2Score(Metric):
                 "`num_regressors` must not be negative. "
                 f"Received: num_regressors={num_regressors!r}."
             )
-        self.class_aggregation = class_aggregation
-        self.num_regressors = num_regressors
         self.num_samples = self.add_variable((), "zeros", dtype=floatx(), name="num_samples")
         self._built = False
 
@@ -159,14 +157,6 @@ class R2Score(Metric):
         free = samples - self.num_regressors - 1
         adjusted = 1 - (1 - score) * (samples - 1) / ops.where(free > 0, free, 1.0)
         return ops.where(free > 0, adjusted, score)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, as what a file can hold."""
-        return {
-            **super().get_config(),
-            "class_aggregation": self.class_aggregation,
-            "num_regressors": self.num_regressors,
-        }
 
 
 def check_matrix(metric: Metric, y_true: Any, y_pred: Any) -> None:

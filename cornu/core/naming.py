@@ -67,6 +67,14 @@ def to_camel_case(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
+def raised_here(error: BaseException) -> bool:
+    """Whether Cornu's own code raised an error, and not a library or a user's function."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals["__name__"].startswith("cornu.")
+
+
 class NameScope:
     """A step of the path of the variables and operations made within it.
 

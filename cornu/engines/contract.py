@@ -73,6 +73,8 @@ class Engine(ABC):
     name: ClassVar[str]
     #: Exact classes that an op takes without conversion: the fast path's one type test.
     native: frozenset[type] = frozenset({type(None), bool, int, float})
+    #: Those of them that are tensors of the engine, with a `shape` and a `dtype` of the library.
+    arrays: frozenset[type] = frozenset()
     #: Whether models can be trained.
     trains: ClassVar[bool] = True
     #: Whether tensors hold values; an engine of shapes or of a file format has none.

@@ -66,6 +66,7 @@ class NumpyEngine(Differentiable):
     def __init__(self) -> None:
         super().__init__()
         scalars = {_dtype(name).type for name in _SCALARS.split()}
+        self.arrays = frozenset({np.ndarray})
         self.native = frozenset({*type(self).native, np.ndarray, *scalars})
 
     # ---------------------------------------------------------------- tensor

@@ -14,6 +14,7 @@ import optree
 
 from .. import loops
 from ..contract import Axes, Engine, Pads, Tensor
+from ..generated import define
 from .rules import BODIES, RULES, Placed, body, is_inexact, put_back, window_keys
 from .traced import Node, Traced
 
@@ -168,8 +169,9 @@ def _tracing(name: str, member: Any, home: Any) -> Any:
         f"    return function({'' if isinstance(member, staticmethod) else 'self, '}{given})"
     )
     scope = {"Traced": Traced, "holds": _holds, "apply": _apply, "function": function}
-    exec(code, scope)
-    return functools.wraps(function)(scope["primitive"])
+    made = define("primitive", code, scope, f"traced {name}")
+    traced: Callable[..., Any] = functools.wraps(function)(made)
+    return traced
 
 
 def _override(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -65,7 +65,8 @@ class JaxEngine(Engine):
     def __init__(self) -> None:
         super().__init__()
         _keep_compiled()
-        self.native = frozenset({*type(self).native, np.ndarray, *_array_types()})
+        self.arrays = frozenset(_array_types())
+        self.native = frozenset({*type(self).native, np.ndarray, *self.arrays})
 
     # ---------------------------------------------------------------- tensor
 

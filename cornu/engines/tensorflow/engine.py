@@ -147,8 +147,9 @@ class TensorFlowEngine(Engine):
 
     def __init__(self) -> None:
         super().__init__()
-        tensors = {_EAGER, type(tf.Variable(0)), _graph_tensor_type()}
-        self.native = frozenset({*type(self).native, np.ndarray, *tensors})
+        self.arrays = frozenset({_EAGER, _graph_tensor_type()})
+        variable = type(tf.Variable(0))
+        self.native = frozenset({*type(self).native, np.ndarray, variable, *self.arrays})
 
     # ---------------------------------------------------------------- tensor
 

@@ -132,8 +132,8 @@ class TorchEngine(Engine):
     def __init__(self) -> None:
         super().__init__()
         self._default_device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        tensors = {torch.Tensor, torch.nn.Parameter, Group, np.ndarray}
-        self.native = frozenset({*type(self).native, *tensors})
+        self.arrays = frozenset({torch.Tensor, torch.nn.Parameter})
+        self.native = frozenset({*type(self).native, *self.arrays, Group, np.ndarray})
 
     # ---------------------------------------------------------------- tensor
 

@@ -158,10 +158,7 @@ class _Conv(_Convolution, AdaptableKernel):
         )
         self.bias = self._add_bias(self.filters)
 
-    @property
-    def kernel(self) -> Any:
-        """The kernel that the layer computes with."""
-        return self._read_kernel()
+    kernel = AdaptableKernel._adapted
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """The convolution alone; users may override it."""

@@ -97,10 +97,7 @@ class Dense(AdaptableKernel):
         )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
 
-    @property
-    def kernel(self) -> Any:
-        """The kernel (features, units) that the layer computes with."""
-        return self._read_kernel()
+    kernel = AdaptableKernel._adapted
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """`activation(inputs @ kernel + bias)`."""
@@ -191,10 +188,7 @@ class EinsumDense(AdaptableKernel):
             else None
         )
 
-    @property
-    def kernel(self) -> Any:
-        """The kernel that the layer computes with."""
-        return self._read_kernel()
+    kernel = AdaptableKernel._adapted
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """`activation(einsum(equation, inputs, kernel) + bias)`."""
@@ -333,10 +327,7 @@ class Embedding(AdaptableKernel):
             constraint=self.embeddings_constraint,
         )
 
-    @property
-    def embeddings(self) -> Any:
-        """The table that the layer reads."""
-        return self._read_kernel()
+    embeddings = AdaptableKernel._adapted
 
     def call(self, inputs: Any) -> Any:
         """The table's rows at the inputs."""

@@ -98,11 +98,10 @@ class Layer(Operation):
             )
         self._path: str | None = None
         self._trainable = bool(trainable)
-        self._dtype_policy = dtype_policies.get(dtype)
-        self._cast_dtype: str = self._dtype_policy.compute_dtype
+        self.dtype_policy = dtype
         self.autocast = autocast
         self._input_spec: Any = None
-        #: Shape and dtype of the last input that passed the check.
+        #: Shape and dtype of the last input that was taken as it is, and what it was checked against.
         self._accepted: Any = None
         self._supports_masking = False
         self._losses: list[Any] = []
@@ -312,7 +311,9 @@ class Layer(Operation):
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
         self._dtype_policy = dtype_policies.get(value)
-        self._cast_dtype = self._dtype_policy.compute_dtype
+        # What every call asks for.
+        self._cast_dtype: str = self._dtype_policy.compute_dtype
+        self._variable_dtype: str = self._dtype_policy.variable_dtype
 
     @property
     def dtype(self) -> str:
@@ -466,11 +467,11 @@ class Layer(Operation):
         """Run the layer on tensors; build it first where that has not happened."""
         try:
             engine = current()
-            if len(args) == 1 and self.built and self._is_plain_call(kwargs):
+            if len(args) == 1 and self.built and (not kwargs or self._is_plain_call(kwargs)):
                 x = args[0]
-                if type(x) is np.ndarray:
+                if x.__class__ is np.ndarray:
                     x = engine.convert_to_tensor(x)
-                if engine.is_tensor(x):
+                if x.__class__ in engine.arrays or engine.is_tensor(x):
                     return self._call_on_tensor(engine, x, kwargs.get("training"))
             return self._call_on_arguments(engine, args, kwargs)
         except Exception as error:
@@ -479,19 +480,18 @@ class Layer(Operation):
 
     def _is_plain_call(self, kwargs: dict[str, Any]) -> bool:
         """Whether a call has no arguments by name besides `training`."""
-        if not kwargs:
-            return True
         return len(kwargs) == 1 and "training" in kwargs and not self._call_signature.takes_any
 
     def _call_on_tensor(self, engine: Engine, x: Any, training: bool | None) -> Any:
         """The fast path: a built layer on one tensor."""
-        dtype = engine.dtype_of(x)
-        if dtype != self._cast_dtype and self.autocast and is_float(dtype):
-            x = self._cast_input(engine, x)
-        if self._input_spec is not None:
-            seen = (x.shape, dtype)
-            if seen != self._accepted:
+        seen = (x.shape, x.dtype, self._cast_dtype, self.autocast)
+        if seen != self._accepted:
+            dtype = engine.dtype_of(x)
+            cast = dtype != self._cast_dtype and self.autocast and is_float(dtype)
+            x = self._cast_input(engine, x) if cast else x
+            if self._input_spec is not None:
                 self._check_inputs(engine, x)
+            if not cast:
                 object.__setattr__(self, "_accepted", seen)
         mask = get_keras_mask(x)
         signature = self._call_signature
@@ -593,16 +593,18 @@ class Layer(Operation):
         fills in (training, masks) stands in files for a call on a tensor alone, as in Keras's.
         """
         outer = (context.training, context.autocast, context.calling)
-        if not context.calling:
+        if Layer._any_losses and not context.calling:
             self._clear_losses()
         if training is not None:
             context.training = training
         context.calling = True
-        context.autocast = self._autocast_dtype(outer[1])
+        if outer[1] is not None or self._cast_dtype != self._variable_dtype:
+            casts = self.autocast and is_float(self._cast_dtype)
+            context.autocast = self._cast_dtype if casts else None
         try:
             if recorded is not None:
                 outputs = self._record(args, recorded, self.compute_output_spec(*args, **kwargs))
-            elif self._layers or not self.built:
+            elif self._tracker.owned["layers"] or not self.built:
                 with naming.NameScope(self.name, caller=self):
                     outputs = self.call(*args, **kwargs)
             else:
@@ -617,12 +619,6 @@ class Layer(Operation):
         if previous_mask is not None or self._makes_masks:
             self._mask_outputs(first, outputs, previous_mask)
         return outputs
-
-    def _autocast_dtype(self, outer: str | None) -> str | None:
-        policy = self._dtype_policy
-        if outer is None and policy.compute_dtype == policy.variable_dtype:
-            return None
-        return policy.compute_dtype if self.autocast and is_float(policy.compute_dtype) else None
 
     def _convert_input(self, engine: Engine, x: Any) -> Any:
         kind = type(x)
@@ -758,8 +754,6 @@ class Layer(Operation):
             self._losses.append(value)
 
     def _clear_losses(self) -> None:
-        if not Layer._any_losses:
-            return
         for layer in self._flatten_layers():
             if layer._losses:
                 layer._losses.clear()

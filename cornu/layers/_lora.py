@@ -32,7 +32,8 @@ class AdaptableKernel(Layer):
         if self.lora_rank:
             self.enable_lora(self.lora_rank, lora_alpha=self.lora_alpha)
 
-    def _read_kernel(self) -> Any:
+    @property
+    def _adapted(self) -> Any:
         """The kernel that the layer computes with."""
         weight: Variable = getattr(self, f"_{self._kernel_name}")
         if not self.lora_enabled:
@@ -93,7 +94,7 @@ class AdaptableKernel(Layer):
             return
         weight = getattr(self, f"_{self._kernel_name}")
         for index, variable in enumerate(self._plain_weights()):
-            merged = self._read_kernel() if variable is weight else variable
+            merged = self._adapted if variable is weight else variable
             store[str(index)] = ops.convert_to_numpy(merged)
 
     def load_own_variables(self, store: Any) -> None:

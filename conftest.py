@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from cornu import random
-from cornu.core import naming, seeding
+from cornu.core import config, naming, seeding
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def start_again() -> None:
     """Automatic names, seeds and global settings as in a fresh process, for Keras too."""
     naming.reset()
+    config.disable_traceback_filtering()  # a test that fails shows where
     seeding.set_random_seed(0)
     random.forget_global_seed_generator()
     keras = sys.modules.get("keras")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from ..engines import loaded, settings_file
+from ..engines import Engine, loaded, settings_file
 
 _FLOATS = ("bfloat16", "float16", "float32", "float64")
 _LAYOUTS = ("channels_last", "channels_first")
@@ -71,26 +71,23 @@ def standardize_data_format(data_format: str | None) -> str:
 class _Limits:
     """What holds for the whole process and changes no op's default body."""
 
-    flash_attention: bool | None = None
     max_epochs: int | None = None
     max_steps_per_epoch: int | None = None
 
 
 def is_flash_attention_enabled() -> bool | None:
     """Whether attention uses a fused kernel: True, False, or None for where the engine has one."""
-    return _Limits.flash_attention
+    return Engine.flash_attention
 
 
 def enable_flash_attention() -> None:
     """Use a fused kernel for attention."""
-    _Limits.flash_attention = True
-    _forget_bodies()
+    Engine.flash_attention = True
 
 
 def disable_flash_attention() -> None:
     """Use no fused kernel for attention."""
-    _Limits.flash_attention = False
-    _forget_bodies()
+    Engine.flash_attention = False
 
 
 def max_epochs() -> int | None:

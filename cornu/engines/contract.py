@@ -91,6 +91,8 @@ class Engine(ABC):
     whole_calls: ClassVar[int] = 0
     #: Whether one call of several short steps, in a loop (`scan`), is faster than as many calls.
     repeats_steps: ClassVar[bool] = False
+    #: Whether attention uses a fused kernel where a call doesn't say; None for where there is one. Of the process.
+    flash_attention: ClassVar[bool | None] = None
     #: Whether ops may use the engine's own bodies instead of their default ones.
     overrides: ClassVar[bool] = True
     #: The ops and primitives that the engine can't do, by name, each with the reason.

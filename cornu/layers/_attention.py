@@ -270,7 +270,7 @@ class MultiHeadAttention(_Projected):
         output_shape: The output's features, the query's where it is left out.
         attention_axes: The axes of the queries that are attended over, 1 where it is left out.
         sliding_window: How near a key must be.
-        flash_attention: Kept for compatibility: the engine chooses its fastest kernel.
+        flash_attention: Whether to use a fused kernel; as `cornu.config` says where it is left out.
         kernel_initializer, bias_initializer: Draw the weights.
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
         kernel_constraint, bias_constraint: Projections after each update.
@@ -473,7 +473,7 @@ class GroupedQueryAttention(_Projected):
         dropout: The share of scores that is dropped in training.
         use_bias: Whether projections have a bias.
         sliding_window: How near a key must be.
-        flash_attention: Kept for compatibility: the engine chooses its fastest kernel.
+        flash_attention: Whether to use a fused kernel; as `cornu.config` says where it is left out.
         kernel_initializer, bias_initializer: Draw the weights.
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
         kernel_constraint, bias_constraint: Projections after each update.

@@ -18,6 +18,7 @@ from ..core.keras_tensor import KerasTensor
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Operation, any_symbolic
 from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, context
+from ..core.tracebacks import shorten
 from ..core.variable import Variable
 from ..engines import Engine, active, current
 from ._call import BuildSignature, CallSignature, shapes_of
@@ -656,6 +657,7 @@ class Layer(Operation):
 
     def _locate(self, error: Exception) -> None:
         """Add to an error in which layer it came up; the innermost layer says so."""
+        shorten(error)
         if getattr(error, "_cornu_located", False):
             return
         try:

@@ -42,7 +42,8 @@ def dot_product_attention(
         mask: False where a key is left out; broadcasts to (batch, heads, queries, keys).
         scale: Factor of the scores; 1 / sqrt(size) where it is left out.
         is_causal: Whether a query sees no later key.
-        flash_attention: Whether a fused kernel must be used; engines without one ignore it.
+        flash_attention: Whether to use a fused kernel; as `cornu.config` says where it is left out. Engines without
+            one ignore it.
         attn_logits_soft_cap: The scores are limited to (-cap, cap) by cap tanh(scores / cap).
 
     Returns:

@@ -20,10 +20,12 @@ from .. import metrics as metrics_module
 from .. import optimizers as optimizers_module
 from .. import random
 from ..core import seeding, tree
+from ..core.config import max_epochs, max_steps_per_epoch
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import StatelessScope, SymbolicScope, context
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.state import CompiledStep, value_and_grad
+from ..core.tracebacks import shorten
 from ..core.variable import Variable
 from ..engines import current, use
 from ..layers._tracking import Tracker
@@ -43,14 +45,18 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def at_home(method: Method) -> Method:
-    """The method of a model, run on the engine that the model was moved to."""
+    """The method of a model, run on the engine that the model was moved to; its errors show the user's frames."""
 
     @functools.wraps(method)
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.home is None:
-            return method(self, *args, **kwargs)
-        with use(self.home):
-            return method(self, *args, **kwargs)
+        try:
+            if self.home is None:
+                return method(self, *args, **kwargs)
+            with use(self.home):
+                return method(self, *args, **kwargs)
+        except Exception as error:
+            shorten(error)
+            raise
 
     return run  # type: ignore[return-value]
 
@@ -367,6 +373,9 @@ class Trainer(_Base):
 
     def _batches(self, source: Any, steps: int | None) -> Batches:
         counted = isinstance(self.steps_per_execution, int)
+        most, known = max_steps_per_epoch(), steps or source.num_batches
+        if most and (known is None or most < known):
+            steps = most
         return Batches(source, steps, self.steps_per_execution if counted else 1)
 
     def _set_pace(
@@ -497,6 +506,7 @@ class Trainer(_Base):
             A `History`: what the metrics were, epoch by epoch.
         """
         self._require_compiled("fit")
+        epochs = min(epochs, max_epochs() or epochs)
         self.stop_training = False
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = train_validation_split(

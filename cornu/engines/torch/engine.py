@@ -689,7 +689,8 @@ class TorchEngine(Engine):
         flash_attention: bool | None,
         attn_logits_soft_cap: float | None,
     ) -> Tensor:
-        if attn_logits_soft_cap is not None:
+        fused = self.flash_attention if flash_attention is None else flash_attention
+        if attn_logits_soft_cap is not None or fused is False:
             return NotImplemented
         causal, rest = is_causal, [x for x in (mask, bias) if x is not None]
         if rest or (causal and query.shape[1] != key.shape[1]):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any, Self
+from typing import Any
 
 from .. import ops
 from ..core.config import floatx
+from ..core.described import Described
 from ..core.dtypes import ALLOWED, is_float, standardize_dtype
 from ..core.keras_tensor import is_keras_tensor
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
@@ -22,7 +23,7 @@ MIXED = {
 QUANTIZED = ("int8", "int4", "float8", "gptq", "awq")
 
 
-class DTypePolicy:
+class DTypePolicy(Described):
     """The dtype that a layer computes in and the dtype of its weights.
 
     Args:
@@ -86,15 +87,6 @@ class DTypePolicy:
             return self.convert_input(ops.convert_to_tensor(x), autocast, dtype)
         return x
 
-    def get_config(self) -> dict[str, Any]:
-        """The name."""
-        return {"name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The policy that `get_config` described."""
-        return cls(**config)
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DTypePolicy) and self.name == other.name
 
@@ -126,6 +118,8 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
     ('float16', 'float32')
     """
 
+    _kept_as = {"default_policy": "_default_policy_arg", "policy_map": "_policy_map"}
+
     def __init__(
         self, default_policy: Any = None, policy_map: Mapping[str, Any] | None = None
     ) -> None:
@@ -134,7 +128,6 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
                 "`policy_map` must be a dict of policies by path. "
                 f"Received: policy_map={policy_map!r} of type {type(policy_map).__name__}."
             )
-        self._default_policy_arg = default_policy
         self._default_policy = get(default_policy)
         self._policy_map = dict(policy_map or {})
 
@@ -202,18 +195,13 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; without a default policy the names are left open too."""
-        policies = {key: serialize_keras_object(p) for key, p in self._policy_map.items()}
+        config = super().get_config()
         if self._default_policy_arg is None:
-            for described in policies.values():
+            for described in config["policy_map"].values():
                 for name in ("name", "source_name"):
                     if isinstance(described, dict) and name in described["config"]:
                         described["config"][name] = None
-        return {"default_policy": self._default_policy_arg, "policy_map": policies}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """The map that `get_config` described."""
-        return cls(**deserialize_keras_object(config, custom_objects))
+        return config
 
     def __eq__(self, other: object) -> bool:
         return (

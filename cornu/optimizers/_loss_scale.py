@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import ops
 from ..core import naming
-from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ..core.described import Described
+from ..core.serialization import deserialize_keras_object
 from ..core.variable import Variable
 from ._optimizer import Optimizer, Options, only_if
 
@@ -26,6 +27,8 @@ class LossScaleOptimizer(Optimizer):
         dynamic_growth_steps: After how many good steps the scale doubles.
     """
 
+    _unwritten_arguments = frozenset(Options.__annotations__) - {"name"}
+
     def __init__(
         self,
         inner_optimizer: Any,
@@ -40,9 +43,6 @@ class LossScaleOptimizer(Optimizer):
                 f"{sorted(refused)} for LossScaleOptimizer."
             )
         super().__init__(learning_rate=0.0, name=options.get("name"))
-        self.inner_optimizer: Optimizer = inner_optimizer
-        self.initial_scale = initial_scale
-        self.dynamic_growth_steps = dynamic_growth_steps
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Make the scale, and the inner optimizer's state."""
@@ -109,12 +109,7 @@ class LossScaleOptimizer(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as what a file can hold."""
-        return {
-            "name": self.name,
-            "inner_optimizer": serialize_keras_object(self.inner_optimizer),
-            "initial_scale": self.initial_scale,
-            "dynamic_growth_steps": self.dynamic_growth_steps,
-        }
+        return Described.get_config(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:

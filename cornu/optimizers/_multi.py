@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Any, Self
 
-from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ..core.described import Described
+from ..core.serialization import deserialize_keras_object
 from ..core.variable import Variable
 from ._optimizer import Optimizer
 
 
-class OptimizerMap(MutableMapping[str, Optimizer]):
+class OptimizerMap(Described, MutableMapping[str, Optimizer]):
     """Optimizers by patterns of variables' paths, and one for the rest.
 
     Args:
@@ -19,10 +20,12 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         optimizer_map: Optimizers by regular expression, which must match a whole path.
     """
 
+    _kept_as = {"optimizer_map": "_by_pattern"}
+
     def __init__(
         self, default_optimizer: Optimizer, optimizer_map: dict[str, Optimizer] | None = None
     ) -> None:
-        self.default_optimizer = default_optimizer
+        super().__init__()
         self._by_pattern = dict(optimizer_map or {})
 
     def __call__(self, variable: Variable) -> Optimizer:
@@ -53,22 +56,6 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     def __len__(self) -> int:
         return len(self._by_pattern)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as what a file can hold."""
-        return {
-            "default_optimizer": serialize_keras_object(self.default_optimizer),
-            "optimizer_map": {k: serialize_keras_object(v) for k, v in self._by_pattern.items()},
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The map that `get_config` described."""
-        by_pattern = config.get("optimizer_map") or {}
-        return cls(
-            deserialize_keras_object(config["default_optimizer"]),
-            {key: deserialize_keras_object(value) for key, value in by_pattern.items()},
-        )
-
 
 class MultiOptimizer(Optimizer):
     """Several optimizers, each for the variables that a map or a function gives it.
@@ -86,7 +73,6 @@ class MultiOptimizer(Optimizer):
         name: str | None = None,
     ) -> None:
         super().__init__(loss_scale_factor=loss_scale_factor, name=name)
-        self.optimizer_map = optimizer_map
         self.optimizers: list[Optimizer] = []
         self._of: dict[int, Optimizer] = {}
 
@@ -131,11 +117,7 @@ class MultiOptimizer(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as what a file can hold."""
-        return {
-            "optimizer_map": serialize_keras_object(self.optimizer_map),
-            "loss_scale_factor": self.loss_scale_factor,
-            "name": self.name,
-        }
+        return Described.get_config(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:

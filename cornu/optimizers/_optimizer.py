@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Self, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 
 from .. import initializers, ops
 from ..core import naming
-from ..core.described import parameters
+from ..core.described import Described
 from ..core.scopes import StatelessScope
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
@@ -46,7 +46,7 @@ class Options(TypedDict, total=False):
     name: str | None
 
 
-class Optimizer:
+class Optimizer(Described):
     """How gradients change variables.
 
     An optimizer of Cornu says what it keeps for each variable (`slots`, zeros at first) and gives a
@@ -65,6 +65,9 @@ class Optimizer:
     late_slots: ClassVar[tuple[str, ...]] = ()
     #: Whether the rule treats each element of a weight alone, so that weights may be updated together.
     elementwise: ClassVar[bool] = True
+    _describes_users = True
+    _kept_as = {"learning_rate": "_learning_rate"}
+    _unwritten_arguments = frozenset({"learning_rate"})
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class Optimizer:
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        super().__init__()
         if kwargs:
             raise ValueError(
                 f"{type(self).__name__} has no such arguments. Received: {sorted(kwargs)}."
@@ -98,15 +102,6 @@ class Optimizer:
                 f"gradient_accumulation_steps={gradient_accumulation_steps}."
             )
         self.name = name or naming.auto_name(type(self).__name__)
-        self.weight_decay = weight_decay
-        self.clipnorm = clipnorm
-        self.clipvalue = clipvalue
-        self.global_clipnorm = global_clipnorm
-        self.use_ema = use_ema
-        self.ema_momentum = ema_momentum
-        self.ema_overwrite_frequency = ema_overwrite_frequency
-        self.loss_scale_factor = loss_scale_factor
-        self.gradient_accumulation_steps = gradient_accumulation_steps
         self.built = False
         self._variables: list[Variable] = []
         self._trainable_variables: list[Variable] = []
@@ -121,7 +116,7 @@ class Optimizer:
             )
         if isinstance(learning_rate, dict):
             learning_rate = deserialize_keras_object(learning_rate)
-        self._learning_rate: Any = learning_rate
+            self._learning_rate = learning_rate
         if not callable(learning_rate):
             if not isinstance(learning_rate, (int, float, np.floating)) and not hasattr(
                 learning_rate, "shape"
@@ -542,29 +537,7 @@ class Optimizer:
         """The constructor's arguments, as what a file can hold."""
         rate = self._learning_rate
         rate = float(rate.numpy()) if isinstance(rate, Variable) else serialize_keras_object(rate)
-        config: dict[str, Any] = {"name": self.name, "learning_rate": rate}
-        for key in Options.__annotations__:
-            config.setdefault(key, getattr(self, key))
-        for owner in reversed(type(self).__mro__):
-            if (
-                issubclass(owner, Optimizer)
-                and owner is not Optimizer
-                and "__init__" in vars(owner)
-            ):
-                for name, parameter in parameters(vars(owner)["__init__"]).items():
-                    if parameter.kind is not parameter.VAR_KEYWORD and hasattr(self, name):
-                        config.setdefault(name, getattr(self, name))
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """The optimizer that `get_config` described."""
-        config = dict(config)
-        if isinstance(config.get("learning_rate"), dict):
-            config["learning_rate"] = deserialize_keras_object(
-                config["learning_rate"], custom_objects=custom_objects
-            )
-        return cls(**config)
+        return {"learning_rate": rate, **super().get_config()}
 
 
 def only_if(condition: Any, update: Callable[[], None]) -> None:

@@ -38,8 +38,6 @@ class SGD(Optimizer):
         super().__init__(learning_rate, **options)
         if not isinstance(momentum, float) or not 0 <= momentum <= 1:
             raise ValueError(f"`momentum` must be a float in [0, 1]. Received: {momentum!r}.")
-        self.momentum = momentum
-        self.nesterov = nesterov
 
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """The last step, where there is momentum."""
@@ -82,10 +80,6 @@ class Adam(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.amsgrad = amsgrad
 
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """Means of gradients and squares, and the largest of the latter for amsgrad."""
@@ -160,9 +154,6 @@ class Nadam(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def build(self, variables: Any) -> None:
         """Also keep the product of the momenta so far."""
@@ -210,9 +201,6 @@ class Adamax(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def rule(
         self, g: Any, w: Any, rate: Any, momentum: Any = None, norm: Any = None
@@ -247,10 +235,6 @@ class RMSprop(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.rho = rho
-        self.momentum = momentum
-        self.epsilon = epsilon
-        self.centered = centered
 
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """The mean of squares; the last step and the mean gradient where they are used."""
@@ -293,8 +277,6 @@ class Adagrad(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.initial_accumulator_value = initial_accumulator_value
-        self.epsilon = epsilon
 
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """The sum of squares."""
@@ -326,8 +308,6 @@ class Adadelta(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.rho = rho
-        self.epsilon = epsilon
 
     def rule(
         self,
@@ -374,12 +354,6 @@ class Ftrl(Optimizer):
                 "`initial_accumulator_value` must not be negative, `learning_rate_power` not "
                 f"positive. Received: {initial_accumulator_value}, {learning_rate_power}."
             )
-        self.learning_rate_power = learning_rate_power
-        self.initial_accumulator_value = initial_accumulator_value
-        self.l1_regularization_strength = l1_regularization_strength
-        self.l2_regularization_strength = l2_regularization_strength
-        self.l2_shrinkage_regularization_strength = l2_shrinkage_regularization_strength
-        self.beta = beta
 
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """The sum of squares and the linear term."""
@@ -423,8 +397,6 @@ class Lion(Optimizer):
         super().__init__(learning_rate, **options)
         if not 0 < beta_1 <= 1:
             raise ValueError(f"`beta_1` must lie in (0, 1]. Received: beta_1={beta_1}.")
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
 
     def rule(self, g: Any, w: Any, rate: Any, momentum: Any = None) -> tuple[Any, ...]:
         """`w - rate sign(mixed gradient)`."""
@@ -452,9 +424,6 @@ class Lamb(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def rule(
         self, g: Any, w: Any, rate: Any, momentum: Any = None, velocity: Any = None
@@ -499,11 +468,6 @@ class Adafactor(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        self.beta_2_decay = beta_2_decay
-        self.epsilon_1 = epsilon_1
-        self.epsilon_2 = epsilon_2
-        self.clip_threshold = clip_threshold
-        self.relative_step = relative_step
 
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """Means over columns and rows, and the squares where a weight has one axis only."""
@@ -591,20 +555,7 @@ class Muon(Optimizer):
     ) -> None:
         options["weight_decay"] = weight_decay
         super().__init__(learning_rate, **options)
-        self.adam_beta_1 = adam_beta_1
-        self.adam_beta_2 = adam_beta_2
-        self.adam_weight_decay = adam_weight_decay
-        self.epsilon = epsilon
         self.exclude_layers = list(exclude_layers or [])
-        self.exclude_embeddings = exclude_embeddings
-        self.muon_a = muon_a
-        self.muon_b = muon_b
-        self.muon_c = muon_c
-        self.adam_lr_ratio = adam_lr_ratio
-        self.momentum = momentum
-        self.ns_steps = ns_steps
-        self.nesterov = nesterov
-        self.rms_rate = rms_rate
 
     def _takes_adam(self, variable: Variable) -> bool:
         if len(variable.shape) != 2:

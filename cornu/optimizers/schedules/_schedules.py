@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 from ... import ops
-from ...core.described import parameters
+from ...core.described import Described
 from ...core.serialization import deserialize_keras_object, serialize_keras_object
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Described):
     """A learning rate for each step; subclasses define `__call__(step)` and `get_config`."""
+
+    _describes_users = True
+
+    def __init__(self) -> None:
+        """Check the steps of a decay, which every schedule that has them must be given."""
+        for name in ("decay_steps", "first_decay_steps"):
+            if getattr(self, name, 1) <= 0:
+                raise ValueError(
+                    f"`{name}` must be positive. Received: {name}={getattr(self, name)}."
+                )
 
     def __call__(self, step: Any) -> Any:
         """The learning rate at a step, counted from 0."""
         raise NotImplementedError(
             f"The schedule {type(self).__name__} must have `__call__(self, step)`."
         )
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        names = parameters(type(self).__init__)
-        return {name: getattr(self, name) for name in names}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The schedule that `get_config` described."""
-        return cls(**config)
 
 
 class ExponentialDecay(LearningRateSchedule):
@@ -52,11 +52,7 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive("decay_steps", decay_steps)
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
+        super().__init__()
 
     def __call__(self, step: Any) -> Any:
         """The learning rate at a step."""
@@ -84,9 +80,6 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                 f"boundaries={boundaries} (length {len(boundaries)}), values={values} "
                 f"(length {len(values)})."
             )
-        self.boundaries = boundaries
-        self.values = values
-        self.name = name
 
     def __call__(self, step: Any) -> Any:
         """The learning rate at a step."""
@@ -117,12 +110,7 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive("decay_steps", decay_steps)
-        self.end_learning_rate = end_learning_rate
-        self.power = power
-        self.cycle = cycle
-        self.name = name
+        super().__init__()
 
     def __call__(self, step: Any) -> Any:
         """The learning rate at a step."""
@@ -154,11 +142,7 @@ class InverseTimeDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "InverseTimeDecay",
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive("decay_steps", decay_steps)
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
+        super().__init__()
 
     def __call__(self, step: Any) -> Any:
         """The learning rate at a step."""
@@ -186,12 +170,7 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: int = 0,
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = _positive("decay_steps", decay_steps)
-        self.alpha = alpha
-        self.name = name
-        self.warmup_target = warmup_target
-        self.warmup_steps = warmup_steps
+        super().__init__()
 
     def _decayed(self, step: Any, highest: float) -> Any:
         share = ops.minimum(step, float(self.decay_steps)) / self.decay_steps
@@ -220,6 +199,8 @@ class CosineDecayRestarts(LearningRateSchedule):
         alpha: The last rate, as a share of the highest.
     """
 
+    _kept_as = {"t_mul": "_t_mul", "m_mul": "_m_mul"}
+
     def __init__(
         self,
         initial_learning_rate: float,
@@ -229,12 +210,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         alpha: float = 0.0,
         name: str = "SGDRDecay",
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.first_decay_steps = _positive("first_decay_steps", first_decay_steps)
-        self._t_mul = t_mul
-        self._m_mul = m_mul
-        self.alpha = alpha
-        self.name = name
+        super().__init__()
 
     @property
     def t_mul(self) -> float:
@@ -274,9 +250,3 @@ def deserialize(config: Any, custom_objects: Any = None) -> Any:
 def _share(step: Any, steps: int, staircase: bool) -> Any:
     share = ops.cast(step, "float32") / steps
     return ops.floor(share) if staircase else share
-
-
-def _positive(name: str, value: int) -> int:
-    if value <= 0:
-        raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
-    return value

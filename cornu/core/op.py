@@ -13,20 +13,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 import numpy as np
 
 from ..engines import Engine, current
 from ..engines.contract import refusal
 from ..engines.generated import define
+from ..engines.sparse import SparseTensor, on_engine
 from . import naming, tree
 from .config import floatx
 from .dtypes import result_type, standardize_dtype
 from .keras_tensor import KerasTensor
 from .operation import Operation
-from .scopes import SymbolicScope
+from .scopes import SymbolicScope, context
 from .serialization import RESOLVERS
 from .variable import Variable
 
@@ -90,6 +93,22 @@ def floating(types: tuple[Any, ...]) -> str:
 
 
 # ------------------------------------------------------------------- mechanism
+
+
+class SparseRule(NamedTuple):
+    """What an op does with sparse tensors.
+
+    Attributes:
+        run: Takes the op's arguments and gives its result, or `NotImplemented` where dense ones are needed.
+        keeps: Whether the result is sparse, by which of the operands are.
+    """
+
+    run: Callable[..., Any]
+    keeps: Callable[[list[bool]], bool]
+
+
+#: What ops do with sparse tensors, by name; those without a rule get dense ones.
+SPARSE: dict[str, SparseRule] = {}
 
 
 class Op:
@@ -246,6 +265,22 @@ class Op:
                 symbolic |= isinstance(values[i], KerasTensor)
         if symbolic and engine.computes:
             return self._symbolic_call(args)
+        if any(isinstance(x, SparseTensor) for x in self._operands(values)):
+            return self._on_sparse(engine, values)
+        return (engine.bodies.get(self) or self.resolve(engine))(*values)
+
+    def _operands(self, values: Sequence[Any]) -> list[Any]:
+        """The operands among the arguments."""
+        return tree.flatten([values[i] for i, _ in self.tensors])
+
+    def _on_sparse(self, engine: Engine, values: list[Any]) -> Any:
+        """Run on operands some of which are sparse: by the op's rule, or on dense ones."""
+        rule = SPARSE.get(self.slot)
+        result = rule.run(*values) if rule is not None else NotImplemented
+        if result is not NotImplemented:
+            return result
+        for i, _ in self.tensors:
+            values[i] = tree.map_structure(functools.partial(_dense, self), values[i])
         return (engine.bodies.get(self) or self.resolve(engine))(*values)
 
     def explained(self, engine: Engine, args: Sequence[Any], error: Exception) -> Exception | None:
@@ -292,7 +327,12 @@ class Op:
                 )
             else:
                 constructed[parameter.name] = value
-        return self.operation_class(**constructed).symbolic_call(*called)
+        outputs = self.operation_class(**constructed).symbolic_call(*called)
+        rule = SPARSE.get(self.slot)
+        if rule is not None:
+            given = [getattr(x, "sparse", False) for x in self._operands(args) if x is not None]
+            outputs.sparse = any(given) and rule.keeps(given)
+        return outputs
 
     @functools.cached_property
     def operation_class(self) -> type[Operation]:
@@ -490,7 +530,30 @@ def _admit(engine: Engine, x: Any, convert: bool = True) -> Any:
         return x
     if isinstance(x, Variable):
         return x.value
+    sparse = on_engine(engine, x)
+    if sparse is not None:
+        return sparse
     return engine.convert_to_tensor(x) if convert else x
+
+
+#: From how many elements on a sparse tensor is not made dense without a word.
+LARGE = 2**22
+
+
+def _dense(op: Op, x: Any) -> Any:
+    """An operand as a dense tensor; a warning says where that takes much memory."""
+    if not isinstance(x, SparseTensor):
+        return x
+    if math.prod(x.shape) >= LARGE:
+        layer = context.calling
+        where = f"in the layer {layer.path!r}" if layer is not None else "outside of layers"
+        warnings.warn(
+            f"`{op.name}` takes dense tensors: a sparse one was made dense. Received: a tensor of "
+            f"shape {x.shape}, of {math.prod(x.shape):,} elements, {where}. Put layers that take "
+            "sparse tensors, such as Dense, in front, or give dense data.",
+            stacklevel=2,
+        )
+    return OPS["scatter"].wrapper(x.indices, x.values, x.shape)
 
 
 def _listed(op: Op, position: int, value: Any) -> Sequence[Any]:

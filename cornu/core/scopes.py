@@ -20,7 +20,8 @@ class _Context(threading.local):
     autocast: str | None = None
     computing: Engine | None = None
     training: bool | None = None
-    calling: bool = False
+    #: The layer that is being called.
+    calling: Any = None
 
 
 context = _Context()

@@ -147,6 +147,11 @@ class Engine(ABC):
     def view(self, x: Tensor, dtype: str) -> Tensor:
         """The same bytes read as another dtype."""
 
+    def sparse_parts(self, x: Any) -> tuple[Tensor, Tensor, tuple[int, ...]] | None:
+        """The places `(elements, axes)`, the values and the shape of a sparse tensor of the library; each
+        place occurs once. None for anything else."""
+        return None
+
     def weak_type(self, x: Any) -> Any:
         """What promotion should take `x` for: `int` or `float` for Python numbers, else a dtype."""
         return type(x) if type(x) in (int, float, bool) else self.dtype_of(x)

@@ -8,11 +8,12 @@ from typing import Any
 import optree
 
 from .contract import Engine, Tensor
+from .sparse import NAMESPACE
 
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
     """The leaves of a tree, and its structure."""
-    leaves, structure = optree.tree_flatten(tree)
+    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
     return leaves, structure
 
 

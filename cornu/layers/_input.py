@@ -18,6 +18,7 @@ class InputLayer(Layer):
         shape: The shape of one sample; `None` where a dimension is unknown.
         batch_size: The number of samples in a batch, where it is fixed.
         dtype: The dtype of the data; floatx where it is left out.
+        sparse: Whether the data is sparse; layers that can't keep it so make it dense.
         batch_shape: The shape with the batch, instead of `shape` and `batch_size`.
         input_tensor: An existing symbolic tensor to take as the input.
         optional: Whether None may be passed.
@@ -40,10 +41,10 @@ class InputLayer(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, dtype=dtype, **kwargs)
-        if sparse or ragged:
+        if ragged:
             raise ValueError(
-                "Inputs are dense tensors. Received: "
-                f"sparse={sparse}, ragged={ragged} for the input {self.name!r}."
+                "Inputs are dense or sparse tensors. Received: ragged=True for the input "
+                f"{self.name!r}. Pad the data, with a mask where padding must not count."
             )
         if shape is not None and batch_shape is not None:
             raise ValueError(
@@ -70,12 +71,12 @@ class InputLayer(Layer):
                 )
         self._dtype = standardize_dtype(dtype)
         self.optional = optional
-        self.sparse = self.ragged = False
+        self.sparse, self.ragged = bool(sparse), False
         self.supports_masking = True
         self.built = True
         output = input_tensor
         if output is None:
-            output = KerasTensor(self._batch_shape, self._dtype, name=self.name)
+            output = KerasTensor(self._batch_shape, self._dtype, self.sparse, name=self.name)
         Node(self, (), {}, output)
         self.input_spec = InputSpec(
             shape=self._batch_shape, dtype=None, name=self.name, optional=optional
@@ -100,7 +101,7 @@ class InputLayer(Layer):
         return {
             "batch_shape": self._batch_shape,
             "dtype": self._dtype,
-            "sparse": False,
+            "sparse": self.sparse,
             "ragged": False,
             "name": self.name,
             "optional": self.optional,
@@ -124,6 +125,7 @@ def Input(
         shape: The shape of one sample; `None` where a dimension is unknown.
         batch_size: The number of samples in a batch, where it is fixed.
         dtype: The dtype of the data; floatx where it is left out.
+        sparse: Whether the data is sparse; layers that can't keep it so make it dense.
         batch_shape: The shape with the batch, instead of `shape` and `batch_size`.
         name: The input's name.
         tensor: An existing symbolic tensor to take as the input.

@@ -21,9 +21,13 @@ from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, context
 from ..core.tracebacks import shorten
 from ..core.variable import Variable
 from ..engines import Engine, active, current
+from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
 from ._tracking import PLAIN, Tracker
+
+#: Tensors that say their own shape and dtype.
+_SYMBOLIC = (KerasTensor, SparseTensor)
 
 
 class Layer(Operation):
@@ -519,11 +523,7 @@ class Layer(Operation):
         if "training" in kwargs and not (signature.has_training or signature.takes_any):
             del kwargs["training"]
         for leaf in tree.flatten(args):
-            if (
-                leaf is not None
-                and not isinstance(leaf, KerasTensor)
-                and not engine.is_tensor(leaf)
-            ):
+            if leaf is not None and not isinstance(leaf, _SYMBOLIC) and not engine.is_tensor(leaf):
                 raise ValueError(
                     "Positional arguments of a layer must be tensors. Received: "
                     f"{leaf!r} (of {type(leaf).__name__}) for the layer {self.path!r}. "
@@ -594,11 +594,11 @@ class Layer(Operation):
         fills in (training, masks) stands in files for a call on a tensor alone, as in Keras's.
         """
         outer = (context.training, context.autocast, context.calling)
-        if Layer._any_losses and not context.calling:
+        if Layer._any_losses and context.calling is None:
             self._clear_losses()
         if training is not None:
             context.training = training
-        context.calling = True
+        context.calling = self
         if outer[1] is not None or self._cast_dtype != self._variable_dtype:
             casts = self.autocast and is_float(self._cast_dtype)
             context.autocast = self._cast_dtype if casts else None
@@ -628,6 +628,9 @@ class Layer(Operation):
         if isinstance(x, Variable):
             x = x.value
         elif not isinstance(x, KerasTensor) and not engine.is_tensor(x):
+            sparse = on_engine(engine, x)
+            if sparse is not None:
+                return sparse.map(functools.partial(self._convert_input, engine))
             if not hasattr(x, "__array__") and not hasattr(x, "__dlpack__"):
                 return x
             x = engine.convert_to_tensor(x)
@@ -652,7 +655,7 @@ class Layer(Operation):
             inputs,
             self.path,
             lambda x: tuple(x.shape),
-            lambda x: x.dtype if isinstance(x, KerasTensor) else engine.dtype_of(x),
+            lambda x: x.dtype if isinstance(x, _SYMBOLIC) else engine.dtype_of(x),
         )
 
     def _locate(self, error: Exception) -> None:

@@ -15,6 +15,7 @@ from ..core.serialization import (
     serialize_keras_object,
 )
 from ..engines import current
+from ..engines.sparse import SparseTensor
 from ..layers._input import Input, InputLayer
 from ..layers._input_spec import InputSpec
 from ..layers._layer import Layer
@@ -216,7 +217,7 @@ class Functional(Function, Model):
             return None
         engine = current()
         shape = x.shape
-        dtype = x.dtype if isinstance(x, KerasTensor) else engine.dtype_of(x)
+        dtype = x.dtype if isinstance(x, KerasTensor | SparseTensor) else engine.dtype_of(x)
         result = x
         if len(shape) == reference.ndim:
             if dtype == reference.dtype:

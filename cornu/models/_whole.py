@@ -43,7 +43,7 @@ class WholeCalls:
     def __call__(self, engine: Engine, x: Any) -> Any:
         """The model's outputs."""
         model = self.model
-        if not model.built or context.calling or context.stateless or any_symbolic(x):
+        if not model.built or context.calling is not None or context.stateless or any_symbolic(x):
             return Layer.__call__(model, x)
         if engine.whole_models:
             return model._fast_predict()([(tree.map_structure(engine.convert_to_tensor, x),)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import _operators as _operators
+from . import _sparse as _sparse
 from . import image as image
 from . import linalg as linalg
 from . import nn as nn

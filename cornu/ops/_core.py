@@ -31,7 +31,8 @@ def convert_to_tensor(
     Args:
         x: What to convert; a tensor stays as it is.
         dtype: The result's dtype; by default that of x, and int32 or floatx for Python's numbers.
-        sparse, ragged: Kept for compatibility; the result is dense.
+        sparse: Whether a sparse tensor stays one; it does unless this is False.
+        ragged: Kept for compatibility; the result is dense.
 
     >>> convert_to_tensor([1, 2]).tolist()
     [1, 2]

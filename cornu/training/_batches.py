@@ -116,7 +116,7 @@ class Batches:
         if self._open is None:
             self._open = iter(self.source)
         if isinstance(self._open, ArrayPass):
-            whole = self._open.whole
+            whole = self._open.whole if self._open.stacks else 0
             count = self.together(whole if left is None else min(whole, left))
             if count > 1:
                 return Stack(self._open.stacked(count), count)

@@ -21,6 +21,7 @@ from ..core.config import floatx
 from ..core.keras_tensor import KerasTensor
 from ..core.seeding import make_default_seed
 from ..engines import current, use
+from ..engines.sparse import SparseRows, SparseTensor, of_library, on_host
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -263,6 +264,11 @@ class ArrayPass(Iterator[Any]):
         """How many whole batches are left."""
         return max(0, self.source.size - self.start) // self.source.batch_size
 
+    @property
+    def stacks(self) -> bool:
+        """Whether several batches can be read as one array."""
+        return not any(isinstance(leaf, SparseRows) for leaf in tree.flatten(self.source.arrays))
+
     def peek(self) -> Any:
         """The next batch, which stays the next one.
 
@@ -292,6 +298,8 @@ def _reader(leaf: Any) -> Reader | None:
     """What reads rows, a slice or indices, of an array; floats as `floatx`."""
     if leaf is None:
         return None
+    if isinstance(leaf, SparseRows):
+        return leaf.__getitem__
     in_memory = isinstance(leaf, np.ndarray)
     wanted = dtypes.numpy_dtype(floatx())
     if not dtypes.is_float(dtypes.standardize_dtype(leaf.dtype)) or leaf.dtype == wanted:
@@ -315,7 +323,7 @@ def _rows(leaf: Any, rows: Any, in_memory: bool) -> np.ndarray[Any, Any]:
 def _is_array(leaf: Any) -> bool:
     if isinstance(leaf, (KerasTensor, str, bytes)):
         return False
-    if hasattr(leaf, "__array__") or hasattr(leaf, "to_numpy"):
+    if hasattr(leaf, "__array__") or hasattr(leaf, "to_numpy") or of_library(leaf) is not None:
         return True
     return all(hasattr(leaf, name) for name in ("shape", "dtype", "__getitem__"))
 
@@ -329,6 +337,9 @@ def _held(leaf: Any) -> Any:
     """An array as it is kept: in NumPy, or still in its file; a pandas column as `(samples, 1)`."""
     if leaf is None:
         return None
+    sparse = _sparse(leaf)
+    if sparse is not None:
+        return SparseRows(sparse)
     array = _to_numpy(leaf) if not hasattr(leaf, "chunks") else leaf
     _check_dtype(array.dtype)
     return array
@@ -344,6 +355,16 @@ def _to_numpy(leaf: Any) -> np.ndarray[Any, Any]:
         leaf = leaf.detach().cpu()
         leaf = leaf.float() if str(leaf.dtype) == "torch.bfloat16" else leaf
     return np.asarray(leaf)
+
+
+def _sparse(leaf: Any) -> SparseTensor | None:
+    """A sparse tensor of any library, on the host, floats as `floatx`; None for anything else."""
+    found = on_host(leaf)
+    if found is None:
+        return None
+    _check_dtype(found.dtype)
+    wanted = dtypes.numpy_dtype(floatx() if dtypes.is_float(found.dtype) else found.dtype)
+    return found.map(lambda values: values.astype(wanted, copy=False))
 
 
 def _check_dtype(dtype: Any) -> None:
@@ -615,6 +636,9 @@ def _as_arrays(batch: Any) -> Any:
 def _batch_array(leaf: Any) -> Any:
     if leaf is None or (type(leaf) is np.ndarray and leaf.dtype.kind in "fiub"):
         return leaf
+    sparse = _sparse(leaf)
+    if sparse is not None:
+        return sparse
     array = _to_numpy(leaf)
     _check_dtype(array.dtype)
     return array

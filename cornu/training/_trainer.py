@@ -759,7 +759,7 @@ class Trainer(_Base):
 
 
 def _one_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> list[Any]:
-    size = len(tree.flatten(x)[0])
+    size = int(tree.flatten(x)[0].shape[0])
     source = make_source(x, y, sample_weight, batch_size=size, class_weight=class_weight)
     return list(source)
 
@@ -774,7 +774,9 @@ def _spec(x: Any) -> Any:
 
 
 def _batch_size(x: Any) -> Any:
-    return current().shape_of(next(leaf for leaf in tree.flatten(x) if leaf is not None))[0]
+    from .. import ops
+
+    return ops.shape(next(leaf for leaf in tree.flatten(x) if leaf is not None))[0]
 
 
 def _flat_logs(logs: Any) -> dict[str, Any]:

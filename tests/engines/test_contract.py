@@ -97,7 +97,7 @@ def test_every_primitive_that_is_a_function_of_tensors_has_rows() -> None:
         "stand_in convert_to_tensor convert_to_numpy is_tensor dtype_of shape_of weak_type "
         "canonical_dtype name native trains computes in_place overrides refused from_dlpack received "
         "each module module_type protocols dtype_name patches spread slice_axis shape_alone "
-        "whole_models whole_calls repeats_steps"
+        "sparse_parts whole_models whole_calls repeats_steps"
     )
     assert not public(vars(Engine)) - set(ROWS) - checked - set(others.split())
 

@@ -370,7 +370,7 @@ class PyTensorEngine(Engine):
             if scope.current is not None:
                 return step(*args)
             given: Any = args
-            leaves, structure = optree.tree_flatten(given)
+            leaves, structure = loops.flatten(given)
             leaves = [leaf if _is_static(leaf) else self.convert_to_tensor(leaf) for leaf in leaves]
             key = (structure, *(_signature(leaf) for leaf in leaves))
             if key not in programs:
@@ -392,7 +392,7 @@ class PyTensorEngine(Engine):
                 result = step(*optree.tree_unflatten(structure, given))
                 after = collect()
         inputs = [x for x in given if isinstance(x, Array)] + changing + constant
-        found, result_structure = optree.tree_flatten(result)
+        found, result_structure = loops.flatten(result)
         unchanged = {id(x): i for i, x in enumerate(changing)}
         wanted = {
             id(x): x.variable

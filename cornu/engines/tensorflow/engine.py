@@ -168,6 +168,11 @@ class TensorFlowEngine(Engine):
             dtype = next(leaf.dtype.name for leaf in leaves if isinstance(leaf, _TENSORS))
         return tf.stack([self.convert_to_tensor(item, dtype) for item in items])
 
+    def sparse_parts(self, x: Any) -> tuple[Tensor, Tensor, tuple[int, ...]] | None:
+        if not isinstance(x, tf.SparseTensor):
+            return None
+        return x.indices, x.values, tuple(x.shape)
+
     def convert_to_numpy(self, x: Tensor) -> Any:
         if isinstance(x, _TENSORS):
             return tf.convert_to_tensor(x).numpy()

@@ -37,6 +37,7 @@ _DTYPES: dict[str, torch.dtype] = {
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _TENSORS = (torch.Tensor, Group)
+_DENSE = torch.strided
 #: Where PyTorch has no kernel for a dtype: the one to compute in.
 _WIDER = {
     torch.bool: torch.int32,
@@ -167,6 +168,12 @@ class TorchEngine(Engine):
             x = np.array(x)
         return torch.tensor(x, device=self._device)
 
+    def sparse_parts(self, x: Any) -> tuple[Tensor, Tensor, tuple[int, ...]] | None:
+        if not isinstance(x, torch.Tensor) or x.layout is torch.strided:
+            return None
+        x = (x if x.layout is torch.sparse_coo else x.to_sparse_coo()).coalesce()
+        return x.indices().T, x.values(), tuple(x.shape)
+
     def convert_to_numpy(self, x: Tensor) -> Any:
         if not isinstance(x, torch.Tensor):
             return _HOST.convert_to_tensor(x)
@@ -177,7 +184,7 @@ class TorchEngine(Engine):
         return x.numpy()
 
     def is_tensor(self, x: Any) -> bool:
-        return isinstance(x, _TENSORS)
+        return isinstance(x, _TENSORS) and getattr(x, "layout", _DENSE) is _DENSE
 
     def dtype_of(self, x: Tensor) -> str:
         return _NAMES[x.dtype] if isinstance(x, _TENSORS) else _HOST.dtype_of(x)

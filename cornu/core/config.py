@@ -6,7 +6,7 @@ hold at their first use, so a change drops the prepared ones.
 
 from __future__ import annotations
 
-import threading
+from contextvars import ContextVar
 from typing import Any
 
 from ..engines import Engine, loaded, settings_file
@@ -110,42 +110,41 @@ def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
     _Limits.max_steps_per_epoch = max_steps_per_epoch
 
 
-class _Flags(threading.local):
-    interactive_logging = True
-    traceback_filtering = True
+class _Flags:
+    """What each thread and asyncio task says for itself, as in Keras."""
 
-
-_flags = _Flags()
+    interactive_logging = ContextVar("interactive_logging", default=True)
+    traceback_filtering = ContextVar("traceback_filtering", default=True)
 
 
 def is_interactive_logging_enabled() -> bool:
     """Whether progress is drawn on the terminal (else written as log lines)."""
-    return _flags.interactive_logging
+    return _Flags.interactive_logging.get()
 
 
 def enable_interactive_logging() -> None:
     """Draw progress on the terminal."""
-    _flags.interactive_logging = True
+    _Flags.interactive_logging.set(True)
 
 
 def disable_interactive_logging() -> None:
     """Write progress as log lines."""
-    _flags.interactive_logging = False
+    _Flags.interactive_logging.set(False)
 
 
 def is_traceback_filtering_enabled() -> bool:
     """Whether errors are shown without the library's own frames."""
-    return _flags.traceback_filtering
+    return _Flags.traceback_filtering.get()
 
 
 def enable_traceback_filtering() -> None:
     """Show errors without the library's own frames."""
-    _flags.traceback_filtering = True
+    _Flags.traceback_filtering.set(True)
 
 
 def disable_traceback_filtering() -> None:
     """Show errors with every frame."""
-    _flags.traceback_filtering = False
+    _Flags.traceback_filtering.set(False)
 
 
 def _set(key: str, value: str, allowed: tuple[str, ...]) -> None:

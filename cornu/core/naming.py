@@ -7,37 +7,40 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 
-class _Names(threading.local):
+class _Counts(threading.local):
+    """How often each name was given: the tasks of a thread share it, since names must differ."""
+
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.scopes: list[NameScope] = []
+        self.of: Counter[str] = Counter()
 
 
-_names = _Names()
+_counts = _Counts()
+_open: ContextVar[tuple[NameScope, ...]] = ContextVar("open", default=())
 _LIBRARY = __name__.partition(".")[0]
 
 
 def auto_name(prefix: str) -> str:
     """`dense`, then `dense_1`, `dense_2`, ...: unique in this thread until `reset`."""
     prefix = to_snake_case(prefix)
-    count = _names.counts[prefix]
-    _names.counts[prefix] += 1
+    count = _counts.of[prefix]
+    _counts.of[prefix] += 1
     return f"{prefix}_{count}" if count else prefix
 
 
 def get_uid(prefix: str = "") -> int:
     """The next number of a prefix, counted from 1."""
-    _names.counts[prefix] += 1
-    return _names.counts[prefix]
+    _counts.of[prefix] += 1
+    return _counts.of[prefix]
 
 
 def reset() -> None:
     """Start all counts again."""
-    _names.counts.clear()
+    _counts.of.clear()
 
 
 def is_ours(target: Any) -> bool:
@@ -94,7 +97,7 @@ class NameScope:
         self._entered: list[bool] = []
 
     def __enter__(self) -> NameScope:
-        scopes = _names.scopes
+        scopes = _open.get()
         again = (
             self.deduplicate
             and self.caller is not None
@@ -102,7 +105,7 @@ class NameScope:
             and scopes[-1].caller is self.caller
         )
         if not again:
-            scopes.append(self)
+            _open.set((*scopes, self))
         self._entered.append(not again)
         return self
 
@@ -113,20 +116,20 @@ class NameScope:
         trace: TracebackType | None,
     ) -> None:
         if self._entered.pop():
-            _names.scopes.pop()
+            _open.set(_open.get()[:-1])
 
 
 def current_path() -> str:
     """The names of the open scopes, joined by `/`."""
-    return "/".join(scope.name for scope in _names.scopes)
+    return "/".join(scope.name for scope in _open.get())
 
 
 @contextmanager
 def at_path(path: str) -> Iterator[None]:
     """Within it, the open scopes are those of `path`, whatever was open before."""
-    previous = _names.scopes
-    _names.scopes = [NameScope(name) for name in path.split("/") if name]
+    previous = _open.get()
+    _open.set(tuple(NameScope(name) for name in path.split("/") if name))
     try:
         yield
     finally:
-        _names.scopes = previous
+        _open.set(previous)

@@ -29,7 +29,7 @@ from .config import floatx
 from .dtypes import result_type, standardize_dtype
 from .keras_tensor import KerasTensor
 from .operation import Operation
-from .scopes import SymbolicScope, context
+from .scopes import SymbolicScope, here
 from .serialization import RESOLVERS
 from .variable import Variable
 
@@ -545,7 +545,7 @@ def _dense(op: Op, x: Any) -> Any:
     if not isinstance(x, SparseTensor):
         return x
     if math.prod(x.shape) >= LARGE:
-        layer = context.calling
+        layer = here.calling.get()
         where = f"in the layer {layer.path!r}" if layer is not None else "outside of layers"
         warnings.warn(
             f"`{op.name}` takes dense tensors: a sparse one was made dense. Received: a tensor of "

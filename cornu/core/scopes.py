@@ -1,4 +1,4 @@
-"""What holds within a block of code, per thread: where state is read and written, autocasting.
+"""What holds within a block of code: where state is read and written, autocasting.
 
 Within a `StatelessScope` variables are not changed: reads give the scope's values, writes are
 collected. That is how a step written with objects becomes a pure function.
@@ -6,25 +6,37 @@ collected. That is how a step written with objects becomes a pure function.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 from ..engines import Engine, computing, current, current_name, get, use
 
 
-class _Context(threading.local):
-    stateless: StatelessScope | None = None
-    autocast: str | None = None
-    computing: Engine | None = None
-    training: bool | None = None
+class here:
+    """What holds in this thread or asyncio task, which starts with what holds for who started it."""
+
+    stateless: ContextVar[StatelessScope | None] = ContextVar("stateless", default=None)
+    #: The dtype that float variables read as, where that is not their own.
+    autocast: ContextVar[str | None] = ContextVar("autocast", default=None)
+    #: The engine that computes, while shapes are being inferred.
+    computing: ContextVar[Engine | None] = ContextVar("computing", default=None)
+    training: ContextVar[bool | None] = ContextVar("training", default=None)
     #: The layer that is being called.
-    calling: Any = None
+    calling: ContextVar[Any] = ContextVar("calling", default=None)
 
 
-context = _Context()
+@contextmanager
+def within(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    """A block in which a variable of `here` has a value."""
+    before = variable.get()
+    variable.set(value)
+    try:
+        yield
+    finally:
+        variable.set(before)  # by value: the end of an async generator may run in another task
 
 
 class StatelessScope:
@@ -52,7 +64,8 @@ class StatelessScope:
         self._outer: StatelessScope | None = None
 
     def __enter__(self) -> StatelessScope:
-        self._outer, context.stateless = context.stateless, self
+        self._outer = here.stateless.get()
+        here.stateless.set(self)
         return self
 
     def __exit__(
@@ -61,7 +74,8 @@ class StatelessScope:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        context.stateless, self._outer = self._outer, None
+        here.stateless.set(self._outer)
+        self._outer = None
 
     def get_current_value(self, variable: Any) -> Any:
         """The variable's value in this scope or one around it; None where no scope has one."""
@@ -90,12 +104,12 @@ class StatelessScope:
 
 def in_stateless_scope() -> bool:
     """Whether writes to variables are being collected."""
-    return context.stateless is not None
+    return here.stateless.get() is not None
 
 
 def get_stateless_scope() -> StatelessScope | None:
     """The innermost stateless scope."""
-    return context.stateless
+    return here.stateless.get()
 
 
 class SymbolicScope(StatelessScope):
@@ -103,8 +117,9 @@ class SymbolicScope(StatelessScope):
 
     def __enter__(self) -> SymbolicScope:
         super().__enter__()
+        self._computed_on = here.computing.get()
         if current().computes:
-            context.computing = current()
+            here.computing.set(current())
         self._engine = use(get("spec"))
         self._engine.__enter__()
         return self
@@ -116,22 +131,19 @@ class SymbolicScope(StatelessScope):
         trace: TracebackType | None,
     ) -> None:
         self._engine.__exit__(kind, error, trace)
+        here.computing.set(self._computed_on)
         super().__exit__(kind, error, trace)
 
 
 @contextmanager
 def concrete_scope() -> Iterator[None]:
     """A block in which ops compute and state changes, also while shapes are being inferred."""
-    if computing() or context.computing is None:
+    engine = here.computing.get()
+    if computing() or engine is None:
         yield
         return
-    stateless, context.stateless = context.stateless, None
-    cast, context.autocast = context.autocast, None
-    try:
-        with use(context.computing):
-            yield
-    finally:
-        context.stateless, context.autocast = stateless, cast
+    with within(here.stateless, None), within(here.autocast, None), use(engine):
+        yield
 
 
 def computing_engine_name() -> str:
@@ -140,9 +152,8 @@ def computing_engine_name() -> str:
     Found without loading the engine.
     """
     name = current_name()
-    if name == "spec" and context.computing is not None:
-        return context.computing.name
-    return name
+    engine = here.computing.get()
+    return engine.name if name == "spec" and engine is not None else name
 
 
 def in_symbolic_scope() -> bool:
@@ -150,11 +161,6 @@ def in_symbolic_scope() -> bool:
     return not current().computes
 
 
-@contextmanager
-def autocast(dtype: str | None) -> Iterator[None]:
+def autocast(dtype: str | None) -> AbstractContextManager[None]:
     """Within it, float variables that allow it read as `dtype`."""
-    previous, context.autocast = context.autocast, dtype
-    try:
-        yield
-    finally:
-        context.autocast = previous
+    return within(here.autocast, dtype)

@@ -12,10 +12,10 @@ and in the public packages listed here, and what is found nowhere is an error.
 from __future__ import annotations
 
 import importlib
-import threading
 import types
 import warnings
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -82,14 +82,13 @@ _registered: dict[str, Any] = {}
 _registered_names: dict[Any, str] = {}
 
 
-class _Thread(threading.local):
-    def __init__(self) -> None:
-        self.custom_objects: dict[str, Any] = {}
-        self.written: dict[int, dict[str, Any]] | None = None
-        self.revived: dict[int, Any] | None = None
-
-
-_thread = _Thread()
+_custom_objects: ContextVar[Mapping[str, Any]] = ContextVar(
+    "custom_objects", default=types.MappingProxyType({})
+)
+#: The configs that were written, and the objects that were revived, within an `ObjectSharingScope`.
+_shared: ContextVar[tuple[dict[int, Any], dict[int, Any]] | None] = ContextVar(
+    "shared", default=None
+)
 
 
 # ------------------------------------------------------------ registered names
@@ -146,15 +145,16 @@ class CustomObjectScope:
 
     def __init__(self, custom_objects: Mapping[str, Any] | None) -> None:
         self.custom_objects = dict(custom_objects or {})
-        self._previous: list[dict[str, Any]] = []
+        self._previous: list[Mapping[str, Any]] = []
 
     def __enter__(self) -> CustomObjectScope:
-        self._previous.append(_thread.custom_objects)
-        _thread.custom_objects = {**_thread.custom_objects, **self.custom_objects}
+        outer = _custom_objects.get()
+        self._previous.append(outer)
+        _custom_objects.set({**outer, **self.custom_objects})
         return self
 
     def __exit__(self, *_: object) -> None:
-        _thread.custom_objects = self._previous.pop()
+        _custom_objects.set(self._previous.pop())
 
 
 custom_object_scope = CustomObjectScope
@@ -179,7 +179,7 @@ def get_registered_object(
     Looked up in the open `CustomObjectScope`s, among the registered objects, in `custom_objects`
     and in `module_objects`, in this order.
     """
-    places = (_thread.custom_objects, _registered, custom_objects or {}, module_objects or {})
+    places = (_custom_objects.get(), _registered, custom_objects or {}, module_objects or {})
     return next((place[name] for place in places if name in place), None)
 
 
@@ -401,10 +401,10 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
 
 def _mark_shared(obj: Any, config: dict[str, Any]) -> None:
     """Give an object that is written more than once the same id at each place."""
-    written = _thread.written
-    if written is None:
+    shared = _shared.get()
+    if shared is None:
         return
-    first = written.setdefault(id(obj), config)
+    first = shared[0].setdefault(id(obj), config)
     if first is not config:
         first["shared_object_id"] = config["shared_object_id"] = id(obj)
 
@@ -413,12 +413,12 @@ class ObjectSharingScope:
     """A block in which an object that several others hold is written, and read, as one object."""
 
     def __enter__(self) -> ObjectSharingScope:
-        self._previous = _thread.written, _thread.revived
-        _thread.written, _thread.revived = {}, {}
+        self._previous = _shared.get()
+        _shared.set(({}, {}))
         return self
 
     def __exit__(self, *_: object) -> None:
-        _thread.written, _thread.revived = self._previous
+        _shared.set(self._previous)
 
 
 # ------------------------------------------------------------------- reading
@@ -491,7 +491,8 @@ def _revive_instance(config: dict[str, Any], module_objects: Mapping[str, Any] |
             f"The config of a class must be a dict. Received: {inner!r} for {name!r}, in {config}."
         )
     shared = config.get("shared_object_id")
-    revived = _thread.revived
+    sharing = _shared.get()
+    revived = sharing[1] if sharing is not None else None
     if revived is not None and shared is not None and shared in revived:
         return revived[shared]
     kind = resolve_class(config.get("module"), name, config.get("registered_name"))

@@ -15,7 +15,7 @@ import numpy as np
 from ..engines import Engine, active, current
 from . import naming
 from .dtypes import is_float, numpy_dtype, standardize_dtype
-from .scopes import context
+from .scopes import here
 
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
@@ -84,7 +84,7 @@ class Variable:
     @property
     def value(self) -> Any:
         """The value, as a tensor of the current engine."""
-        scope = context.stateless
+        scope = here.stateless.get()
         value = scope.get_current_value(self) if scope is not None else None
         if value is None:
             engine = current()
@@ -93,12 +93,12 @@ class Variable:
                     return self._cast(engine, engine.stand_in(self))
                 self.move_to(engine)
             value = engine.read(self._container)
-        if context.autocast is not None and self._casts:
+        if here.autocast.get() is not None and self._casts:
             return self._cast(current(), value)
         return value
 
     def _cast(self, engine: Engine, value: Any) -> Any:
-        dtype = context.autocast
+        dtype = here.autocast.get()
         return (
             value
             if dtype is None or not self._casts or dtype == self._dtype
@@ -137,7 +137,7 @@ class Variable:
                 "The shape of a variable can't change. Received: "
                 f"value.shape={shape} for the variable {self._path!r} of shape {self._shape}."
             )
-        scope = context.stateless
+        scope = here.stateless.get()
         if scope is not None:
             scope.add_update((self, value))
         else:
@@ -160,7 +160,7 @@ class Variable:
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The value as a NumPy array."""
-        if context.stateless is not None or (context.autocast is not None and self._casts):
+        if here.stateless.get() is not None or (here.autocast.get() is not None and self._casts):
             return np.asarray(current().convert_to_numpy(self.value))
         return self.held()
 
@@ -212,7 +212,7 @@ class Variable:
     @property
     def dtype(self) -> str:
         """The dtype that it reads as."""
-        cast = context.autocast
+        cast = here.autocast.get()
         return cast if cast is not None and self._casts else self._dtype
 
     @property
@@ -274,7 +274,7 @@ class Variable:
     def __repr__(self) -> str:
         return (
             f"<Variable path={self._path}, shape={self._shape}, dtype={self._dtype}, "
-            f"value={self.numpy() if context.stateless is None else '?'}>"
+            f"value={self.numpy() if here.stateless.get() is None else '?'}>"
         )
 
     __hash__ = object.__hash__

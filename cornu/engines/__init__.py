@@ -1,7 +1,8 @@
 """Engines: the array libraries that run Cornu, and the one that is current.
 
 An engine loads when it is first used: nothing here imports an array library. The current engine is
-per thread: `use` changes it within a block, `set_default` for every thread that is in no such block.
+that of a thread or asyncio task: `use` changes it within a block, `set_default` wherever there is no
+such block.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,19 +45,16 @@ BUILTIN = {
 FALLBACK = "jax"
 
 
-class _Thread(threading.local):
-    engine: Engine | None = None
-
-
-_thread = _Thread()
+#: The engine of the innermost `use`. Asked for by every op: a bare variable takes 30 ns.
+_current: ContextVar[Engine | None] = ContextVar("engine", default=None)
 _loaded: dict[tuple[str, bool], Engine] = {}
 _lock = threading.RLock()
 _default: Engine | None = None
 
 
 def current() -> Engine:
-    """The engine that this thread's tensors belong to."""
-    engine = _thread.engine
+    """The engine that tensors belong to here."""
+    engine = _current.get()
     if engine is None:
         engine = _default
         if engine is None:
@@ -65,13 +64,14 @@ def current() -> Engine:
 
 @contextmanager
 def use(engine: str | Engine) -> Iterator[Engine]:
-    """Make an engine current in this thread within a `with` block."""
-    previous = _thread.engine
-    _thread.engine = get(engine) if isinstance(engine, str) else engine
+    """Make an engine current within a `with` block, for this thread or asyncio task alone."""
+    engine = get(engine) if isinstance(engine, str) else engine
+    previous = _current.get()
+    _current.set(engine)
     try:
-        yield _thread.engine
+        yield engine
     finally:
-        _thread.engine = previous
+        _current.set(previous)  # by value: the end of an async generator may run in another task
 
 
 def set_default(name: str) -> Engine:
@@ -89,7 +89,7 @@ def current_name() -> str:
 
 def active() -> Engine | None:
     """The current engine, if it is loaded: asking loads none."""
-    return _thread.engine or _default
+    return _current.get() or _default
 
 
 def get(name: str, overrides: bool = True) -> Engine:
@@ -133,7 +133,8 @@ def configured_name() -> str:
 
 def computing() -> bool:
     """Whether the current engine computes values; known without loading it."""
-    return _thread.engine is None or _thread.engine.computes
+    engine = _current.get()
+    return engine is None or engine.computes
 
 
 def settings_file() -> dict[str, object]:

@@ -13,7 +13,7 @@ import numpy as np
 from .._version import __version__
 from ..core import tree
 from ..core.dtypes import numpy_dtype
-from ..core.scopes import StatelessScope, context
+from ..core.scopes import StatelessScope, here, within
 from ..engines import get, use
 from ..engines.spec import Dimension
 from ..layers._layer import Layer
@@ -138,11 +138,8 @@ def _engine(opset: int, half: bool) -> OnnxEngine:
 
 def run(model: Any, inputs: Any) -> Any:
     """A model's outputs on the current engine, wherever the model is at home."""
-    previous, context.training = context.training, False
-    try:
+    with within(here.training, False):
         return Layer.__call__(model, inputs)
-    finally:
-        context.training = previous
 
 
 def _refuse_state(model: Any, scope: StatelessScope) -> None:

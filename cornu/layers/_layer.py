@@ -17,7 +17,7 @@ from ..core.dtypes import is_float
 from ..core.keras_tensor import KerasTensor
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Operation, any_symbolic
-from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, context
+from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, here
 from ..core.tracebacks import shorten
 from ..core.variable import Variable
 from ..engines import Engine, active, current
@@ -504,7 +504,7 @@ class Layer(Operation):
         if mask is not None and signature.has_mask:
             kwargs["mask"] = mask
         if training is None:
-            training = context.training
+            training = here.training.get()
         if signature.has_training:
             if training is None:
                 training = signature.default_training
@@ -540,7 +540,7 @@ class Layer(Operation):
         if signature.has_training:
             training = arguments.get("training")
             if training is None:
-                training = context.training
+                training = here.training.get()
             if training is None:
                 training = signature.default_training
             if training is not None and not _given_by_position(signature, args, "training"):
@@ -593,15 +593,15 @@ class Layer(Operation):
         On symbolic tensors the call becomes a node; `recorded` is what it has by name. What Cornu
         fills in (training, masks) stands in files for a call on a tensor alone, as in Keras's.
         """
-        outer = (context.training, context.autocast, context.calling)
-        if Layer._any_losses and context.calling is None:
+        outer = (here.training.get(), here.autocast.get(), here.calling.get())
+        if Layer._any_losses and here.calling.get() is None:
             self._clear_losses()
         if training is not None:
-            context.training = training
-        context.calling = self
+            here.training.set(training)
+        here.calling.set(self)
         if outer[1] is not None or self._cast_dtype != self._variable_dtype:
             casts = self.autocast and is_float(self._cast_dtype)
-            context.autocast = self._cast_dtype if casts else None
+            here.autocast.set(self._cast_dtype if casts else None)
         try:
             if recorded is not None:
                 outputs = self._record(args, recorded, self.compute_output_spec(*args, **kwargs))
@@ -616,7 +616,9 @@ class Layer(Operation):
                         batch = ops.cast(ops.shape(output)[0], self.compute_dtype)
                         self.add_loss(self.activity_regularizer(output) / batch)
         finally:
-            context.training, context.autocast, context.calling = outer
+            here.training.set(outer[0])
+            here.autocast.set(outer[1])
+            here.calling.set(outer[2])
         if previous_mask is not None or self._makes_masks:
             self._mask_outputs(first, outputs, previous_mask)
         return outputs
@@ -754,8 +756,9 @@ class Layer(Operation):
         """Add a scalar, or a list of them, to what training minimizes; call it within `call`."""
         Layer._any_losses = True
         for value in tree.flatten(loss):
-            if context.stateless is not None and context.stateless.collect_losses:
-                context.stateless.add_loss((self, value))
+            scope = here.stateless.get()
+            if scope is not None and scope.collect_losses:
+                scope.add_loss((self, value))
             self._losses.append(value)
 
     def _clear_losses(self) -> None:

@@ -8,7 +8,7 @@ from ..core import tree
 from ..core.keras_tensor import KerasTensor, made_by
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Node, Operation
-from ..core.scopes import context
+from ..core.scopes import here
 from ..core.serialization import (
     deserialize_keras_object,
     get_registered_name,
@@ -145,11 +145,11 @@ class Functional(Function, Model):
                 if one is not None:
                     set_keras_mask(x, one)
         if training is None:
-            training = context.training
+            training = here.training.get()
 
         def run(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if "training" in kwargs and training is not None:
-                if len(kwargs) == 1 and context.training == training:
+                if len(kwargs) == 1 and here.training.get() == training:
                     return operation(*args)
                 kwargs["training"] = training
             return operation(*args, **kwargs)

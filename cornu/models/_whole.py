@@ -11,7 +11,7 @@ from .. import random
 from ..core import naming, seeding, tree
 from ..core.masks import get_keras_mask
 from ..core.operation import any_symbolic
-from ..core.scopes import context
+from ..core.scopes import here
 from ..core.state import CompiledStep
 from ..engines import Engine
 from ..layers._core import Lambda
@@ -43,7 +43,12 @@ class WholeCalls:
     def __call__(self, engine: Engine, x: Any) -> Any:
         """The model's outputs."""
         model = self.model
-        if not model.built or context.calling is not None or context.stateless or any_symbolic(x):
+        if (
+            not model.built
+            or here.calling.get() is not None
+            or here.stateless.get()
+            or any_symbolic(x)
+        ):
             return Layer.__call__(model, x)
         if engine.whole_models:
             return model._fast_predict()([(tree.map_structure(engine.convert_to_tensor, x),)])
@@ -54,7 +59,7 @@ class WholeCalls:
             self._step = CompiledStep(lambda x: Layer.__call__(model, x), [], state)
             self._is_plain = all(map(_is_plain, model._flatten_layers()))
         is_array = engine.is_tensor(x) or type(x) is np.ndarray
-        if not self._is_plain or context.training or not is_array:
+        if not self._is_plain or here.training.get() or not is_array:
             return Layer.__call__(model, x)
         key = (engine, x.shape, x.dtype)
         count = self._counts.get(key, 0) + 1

@@ -22,7 +22,7 @@ from .. import random
 from ..core import seeding, tree
 from ..core.config import max_epochs, max_steps_per_epoch
 from ..core.keras_tensor import KerasTensor
-from ..core.scopes import StatelessScope, SymbolicScope, context
+from ..core.scopes import StatelessScope, SymbolicScope, here, within
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.state import CompiledStep, value_and_grad
 from ..core.tracebacks import shorten
@@ -311,11 +311,8 @@ class Trainer(_Base):
     def _predicted(self, x: Any, training: bool) -> Any:
         if self._call_signature.has_training:
             return self(x, training=training)
-        previous, context.training = context.training, training
-        try:
+        with within(here.training, training):
             return self(x)
-        finally:
-            context.training = previous
 
     # ------------------------------------------------------- compiled functions
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ import pytest
 
 import cornu
 from cornu import backend, layers, ops, random
+from cornu.core import naming, scopes
 from cornu.engines import get
+from cornu.engines.torch import engine as torch_engine
 from tests.engines_tested import ENGINES
 from tests.training import models_for_fit as m
 
@@ -203,6 +207,46 @@ def test_two_engines_in_two_threads() -> None:
     for engine in models:
         assert found[engine + " engine"] == engine
         np.testing.assert_allclose(found[engine], found[TRAINING[0]], 1e-3)
+
+
+#: A block, what holds within it, and what holds where there is none.
+BLOCKS: list[tuple[Callable[[], Any], Callable[[], Any], Any]] = [
+    (lambda: backend.use("numpy"), cornu.config.backend, "jax"),
+    (lambda: scopes.autocast("float16"), scopes.here.autocast.get, None),
+    (scopes.StatelessScope, scopes.in_stateless_scope, False),
+    (scopes.SymbolicScope, scopes.in_symbolic_scope, False),
+    (lambda: cornu.name_scope("inner"), naming.current_path, ""),
+    (
+        lambda: cornu.utils.custom_object_scope({"f": len}),
+        lambda: cornu.utils.get_registered_object("f"),
+        None,
+    ),
+    (lambda: torch_engine._placed("meta"), lambda: str(get("torch")._device), "cpu"),
+]
+
+
+@pytest.mark.parametrize("block, found, outside", BLOCKS)
+def test_what_holds_in_a_block_holds_for_its_task_and_thread_alone(
+    block: Callable[[], Any], found: Callable[[], Any], outside: Any
+) -> None:
+    async def inside() -> Any:
+        with block():
+            before = found()
+            await asyncio.sleep(0)  # the others run while the block is open
+            inherited = await asyncio.to_thread(found)
+            return before, inherited, found()
+
+    async def beside() -> Any:
+        return [found(), await asyncio.sleep(0, found())]
+
+    async def run() -> Any:
+        return await asyncio.gather(inside(), beside(), inside(), beside())
+
+    first, one, second, two = asyncio.run(run())
+    assert first == second and len(set(first)) == 1 and first[0] != outside
+    assert one == two == [outside, outside]
+    with block(), ThreadPoolExecutor() as pool:
+        assert pool.submit(found).result() == outside
 
 
 # ------------------------------------------------------------------ a user's own steps

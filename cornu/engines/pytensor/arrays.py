@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -59,25 +60,26 @@ def dtype_for(name: str) -> str:
 # ----------------------------------------------------------------------- arrays
 
 
-class _Scope(threading.local):
-    #: The transform that this thread is in, outermost; arrays made in it keep their variables.
-    current: object | None = None
+class scope:
+    """What goes on in this thread or asyncio task."""
+
+    #: The transform, outermost; arrays made in it keep their variables.
+    current: ContextVar[object | None] = ContextVar("current", default=None)
     #: Whether arrays without values may appear: within a compiled step.
-    tracing = False
-
-
-scope = _Scope()
+    tracing: ContextVar[bool] = ContextVar("tracing", default=False)
 
 
 @contextmanager
 def within(tracing: bool = False) -> Iterator[None]:
     """A transform: within it, arrays keep the variables that they come from."""
-    before = scope.current, scope.tracing
-    scope.current, scope.tracing = before[0] or object(), before[1] or tracing
+    current, traced = scope.current.get(), scope.tracing.get()
+    scope.current.set(current or object())
+    scope.tracing.set(traced or tracing)
     try:
         yield
     finally:
-        scope.current, scope.tracing = before
+        scope.current.set(current)
+        scope.tracing.set(traced)
 
 
 class Array:
@@ -93,14 +95,14 @@ class Array:
     def __init__(self, value: Any, variable: Variable = None) -> None:
         self.value = value
         self._variable = variable
-        self._scope = scope.current
+        self._scope = scope.current.get()
 
     @property
     def tracked(self) -> bool:
         """Whether the variable says where the value came from, in a transform that goes on."""
         if self.value is None:
             return True
-        return self._variable is not None and self._scope is scope.current is not None
+        return self._variable is not None and self._scope is scope.current.get() is not None
 
     @property
     def variable(self) -> Variable:

@@ -160,7 +160,7 @@ class PyTensorEngine(Engine):
     def while_loop(
         self, cond: Callable[..., Tensor], body: Callable[..., Any], state: tuple[Any, ...]
     ) -> Any:
-        if not scope.tracing:
+        if not scope.tracing.get():
             return loops.while_loop(self._tensors, cond, body, state)
         leaves, structure = self._flat(tuple(state))
         inner = [Array(None, x.variable.type()) for x in leaves]
@@ -184,7 +184,7 @@ class PyTensorEngine(Engine):
         reverse: bool,
     ) -> tuple[Any, Any]:
         steps = self._flat(xs)[0][0].shape[0] if length is None else length
-        if not scope.tracing or (isinstance(steps, int) and steps <= _UNROLLED):
+        if not scope.tracing.get() or (isinstance(steps, int) and steps <= _UNROLLED):
             return loops.scan(self, f, init, xs, length, reverse)
         return self._scanned(f, init, xs, steps, reverse)
 
@@ -240,7 +240,7 @@ class PyTensorEngine(Engine):
     ) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             result, backward = f(*args, **kwargs)
-            if scope.current is None:
+            if scope.current.get() is None:
                 return result
             return self._with_gradient(result, args, backward)
 
@@ -355,7 +355,7 @@ class PyTensorEngine(Engine):
 
     def _settled(self, result: Any) -> Any:
         """A transform's result, without the graph it came from if nothing needs that any more."""
-        if scope.current is not None:
+        if scope.current.get() is not None:
             return result
         return optree.tree_map(
             lambda x: Array(x.value) if isinstance(x, Array) and x.value is not None else x, result
@@ -367,7 +367,7 @@ class PyTensorEngine(Engine):
         programs: dict[Any, Callable[..., Any]] = {}
 
         def run(*args: Any) -> Any:
-            if scope.current is not None:
+            if scope.current.get() is not None:
                 return step(*args)
             given: Any = args
             leaves, structure = loops.flatten(given)

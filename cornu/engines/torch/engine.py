@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
@@ -56,14 +56,10 @@ _BARE = frozenset(
 _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod"}
 
 
-class _Thread(threading.local):
-    #: Where this thread makes tensors; None for the engine's default.
-    device: torch.device | None = None
-    #: How many differentiations are going on, one inside of the other.
-    depth = 0
-
-
-_thread = _Thread()
+#: Where tensors are made; None for the engine's default.
+_chosen: ContextVar[torch.device | None] = ContextVar("device", default=None)
+#: How many differentiations are going on, one inside of the other.
+_depth: ContextVar[int] = ContextVar("depth", default=0)
 
 
 # ---------------------------------------------------------------- wider dtypes
@@ -140,11 +136,11 @@ class TorchEngine(Engine):
 
     @property
     def _device(self) -> torch.device:
-        return _thread.device or self._default_device
+        return _chosen.get() or self._default_device
 
     def convert_to_tensor(self, x: Any, dtype: str | None = None) -> Tensor:
         if isinstance(x, torch.Tensor):
-            x = x if x.device == self._device or _thread.device is None else x.to(self._device)
+            x = x if x.device == self._device or _chosen.get() is None else x.to(self._device)
             return x if dtype is None or x.dtype == _DTYPES[dtype] else self.cast(x, dtype)
         if isinstance(x, (list, tuple)) and any(map(_holds_tensors, x)):
             items = [x if type(x) in _PYTHON else self.convert_to_tensor(x) for x in x]
@@ -362,7 +358,7 @@ class TorchEngine(Engine):
         return CompiledStep(self, step, state)
 
     def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:
-        if len(rows) < 2 or _thread.depth:
+        if len(rows) < 2 or _depth.get():
             return super().each(f, rows)
         with torch.no_grad():
             return together(f, rows)
@@ -850,12 +846,13 @@ def _holds_tensors(x: Any) -> bool:
 
 @contextmanager
 def _placed(device: torch.device) -> Iterator[None]:
-    """New tensors of this thread lie on a device."""
-    before, _thread.device = _thread.device, device
+    """New tensors lie on a device."""
+    before = _chosen.get()
+    _chosen.set(device)
     try:
         yield
     finally:
-        _thread.device = before
+        _chosen.set(before)
 
 
 def _devices() -> list[str]:
@@ -868,12 +865,13 @@ def _devices() -> list[str]:
 @contextmanager
 def _differentiating() -> Iterator[bool]:
     """Within it gradients are recorded; gives whether another differentiation is around it."""
-    _thread.depth += 1
+    depth = _depth.get()
+    _depth.set(depth + 1)
     try:
         with torch.enable_grad():
-            yield _thread.depth > 1
+            yield depth > 0
     finally:
-        _thread.depth -= 1
+        _depth.set(depth)
 
 
 def _leaf(x: Tensor, nested: bool) -> Tensor:

@@ -26,7 +26,7 @@ ENGINES: dict[str, Any] = {
 }
 
 #: What engines have besides the contract, for a floor above.
-EXTRAS = {"spec": {"tensor", "shared_dtype"}}
+EXTRAS = {"spec": {"tensor"}}
 
 
 def public(names: Any) -> set[str]:
@@ -42,7 +42,7 @@ def test_engine_implements_the_contract_and_no_more(name: str) -> None:
     known = public([*bases, *Engine.__annotations__]) | ops | EXTRAS.get(name, set())
     assert not type(engine).__abstractmethods__
     assert public(vars(type(engine))) <= known
-    assert public(vars(engine)) <= {"bodies", "native"}
+    assert public(vars(engine)) <= {"bodies", *Engine.__annotations__}
 
 
 # The models of the suite are part of `test_switching.py`, with more steps.

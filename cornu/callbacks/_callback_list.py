@@ -17,7 +17,7 @@ def _event(name: str) -> Callable[..., None]:
 
     def tell(self: CallbackList, logs: Any = None) -> None:
         for method in self._listeners(name):
-            method(logs)
+            method({} if logs is None else logs)
 
     return _described(tell, name)
 
@@ -28,6 +28,7 @@ def _numbered_event(name: str, lazy: bool = False) -> Callable[..., None]:
     def tell(self: CallbackList, number: int, logs: Any = None) -> None:
         methods = self._listeners(name)
         if methods:
+            logs = {} if logs is None else logs
             if lazy and logs and not isinstance(logs, LazyLogs):
                 logs = LazyLogs(logs)
             for method in methods:

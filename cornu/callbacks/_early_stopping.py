@@ -6,11 +6,11 @@ import warnings
 from typing import Any
 
 from ..training._progress import say
-from ._callback import Callback, Logs
-from ._monitor import Monitor
+from ._callback import Logs
+from ._monitor import Monitor, Watching
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(Watching):
     """Stop training when a metric has not improved for some epochs.
 
     Args:
@@ -57,6 +57,7 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Forget an earlier training."""
+        super().on_train_begin(logs)
         self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

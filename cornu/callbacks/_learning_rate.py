@@ -12,16 +12,27 @@ import numpy as np
 from ..training._progress import say
 from ._callback import Callback, Logs
 from ._logs import as_number
-from ._monitor import Monitor
+from ._monitor import Monitor, Watching
 
 
-def _read_rate(model: Any) -> float:
-    optimizer = model.optimizer
-    if not hasattr(optimizer, "learning_rate"):
+def _optimizers(model: Any) -> dict[str, Any]:
+    """The optimizers whose rate is set, by its name in the logs: several of a `MultiOptimizer`."""
+    found = getattr(model.optimizer, "optimizers", None)
+    if found is not None:
+        return {f"learning_rate_{one.name}": one for one in found}
+    if not hasattr(model.optimizer, "learning_rate"):
         raise ValueError(
             "The optimizer must have a `learning_rate` that can be set. "
-            f"Received: {type(optimizer).__name__}."
+            f"Received: {type(model.optimizer).__name__}."
         )
+    return {"learning_rate": model.optimizer}
+
+
+def _rates(model: Any) -> dict[str, float]:
+    return {name: _rate(one) for name, one in _optimizers(model).items()}
+
+
+def _rate(optimizer: Any) -> float:
     return float(as_number(optimizer.learning_rate))
 
 
@@ -47,21 +58,25 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Set the learning rate."""
-        rate = _read_rate(self.model)
+        for name, optimizer in _optimizers(self.model).items():
+            optimizer.learning_rate = rate = self._scheduled(epoch, _rate(optimizer))
+            if self.verbose > 0:
+                say(f"Epoch {epoch + 1}: {name.replace('_', ' ', 1)} set to {rate:.6g}")
+
+    def _scheduled(self, epoch: int, rate: float) -> float:
+        """The epoch's rate, in place of that of now."""
         rate = self.schedule(epoch, rate) if self._takes_rate else self.schedule(epoch)
         if not isinstance(rate, (float, np.floating)):
             raise ValueError(
                 f"A schedule must give a float. Received: {rate!r} for epoch {epoch}. Return "
                 "`float(...)` of it."
             )
-        self.model.optimizer.learning_rate = float(rate)
-        if self.verbose > 0:
-            say(f"Epoch {epoch + 1}: learning rate set to {rate:.6g}")
+        return float(rate)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Add `learning_rate` to the logs."""
         if logs is not None:
-            logs["learning_rate"] = _read_rate(self.model)
+            logs.update(_rates(self.model))
 
 
 def _takes_two(schedule: Callable[..., Any]) -> bool:
@@ -74,7 +89,7 @@ def _takes_two(schedule: Callable[..., Any]) -> bool:
     return True
 
 
-class ReduceLROnPlateau(Callback):
+class ReduceLROnPlateau(Watching):
     """Reduce the learning rate when a metric has not improved for some epochs.
 
     Args:
@@ -124,6 +139,7 @@ class ReduceLROnPlateau(Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Forget an earlier training."""
+        super().on_train_begin(logs)
         self._reset()
 
     def in_cooldown(self) -> bool:
@@ -134,7 +150,7 @@ class ReduceLROnPlateau(Callback):
         """Compare the metric with its best value, and add `learning_rate` to the logs."""
         self.watched.resolve(self.model)
         logs = {} if logs is None else logs
-        rate = logs["learning_rate"] = _read_rate(self.model)
+        logs.update(_rates(self.model))
         current = self.watched.value(logs)
         if current is None:
             warnings.warn(
@@ -151,13 +167,16 @@ class ReduceLROnPlateau(Callback):
             self.wait = 0
         elif not self.in_cooldown():
             self.wait += 1
-            if self.wait >= self.patience and rate > np.float32(self.min_lr):
-                self._reduce(epoch, rate)
+            if self.wait >= self.patience:
+                for name, optimizer in _optimizers(self.model).items():
+                    self._reduce(epoch, name, optimizer)
 
-    def _reduce(self, epoch: int, rate: float) -> None:
-        reduced = max(rate * self.factor, self.min_lr)
-        self.model.optimizer.learning_rate = reduced
+    def _reduce(self, epoch: int, name: str, optimizer: Any) -> None:
+        rate = _rate(optimizer)
+        if rate <= np.float32(self.min_lr):
+            return
+        optimizer.learning_rate = reduced = max(rate * self.factor, self.min_lr)
         self.cooldown_counter = self.cooldown
         self.wait = 0
         if self.verbose > 0:
-            say(f"Epoch {epoch + 1}: learning rate reduced to {reduced:.6g}")
+            say(f"Epoch {epoch + 1}: {name.replace('_', ' ', 1)} reduced to {reduced:.6g}")

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..training._progress import say
-from ._callback import Callback, Logs
-from ._monitor import Monitor
+from ._callback import Logs
+from ._monitor import Monitor, Watching
 from ._saving import SaveFrequency
 
 
-class ModelCheckpoint(Callback):
+class ModelCheckpoint(Watching):
     """Save the model, or its weights, after epochs or batches.
 
     Args:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ._callback import Callback, Logs
+
 
 class Monitor:
     """The watched metric: its name, which way is better, and by how much it must change.
@@ -33,23 +35,27 @@ class Monitor:
         self.mode = mode
         self.min_delta = abs(min_delta)
 
-    def resolve(self, model: Any) -> None:
-        """Find which way is better, if the mode is `auto`.
-
-        Raises:
-            ValueError: If the name and the metrics of the model don't tell.
-        """
+    def find(self, model: Any) -> None:
+        """Find which way is better, if the mode is `auto` and the name and the metrics of the model tell."""
         if self.mode != "auto":
             return
         name = self.monitor.removeprefix("val_")
         direction = "down" if name == "loss" or name.endswith("_loss") else _direction(model, name)
-        if direction is None:
+        self.mode = {"up": "max", "down": "min"}.get(direction or "", self.mode)
+
+    def resolve(self, model: Any) -> None:
+        """Find which way is better.
+
+        Raises:
+            ValueError: If the mode is `auto`, and the name and the metrics of the model don't tell.
+        """
+        self.find(model)
+        if self.mode == "auto":
             raise ValueError(
                 f"{self.callback} must know whether a larger or a smaller value of its metric is "
                 f"better. Received: monitor={self.monitor!r}, mode='auto', and no metric of that "
                 "name that says so. Pass mode='max' or mode='min'."
             )
-        self.mode = "max" if direction == "up" else "min"
 
     def value(self, logs: dict[str, Any]) -> Any:
         """The metric's value, a number; `None` where the logs have none."""
@@ -68,6 +74,21 @@ class Monitor:
         if self.mode == "max":
             return bool(value - self.min_delta > reference)
         return bool(value + self.min_delta < reference)
+
+
+class Watching(Callback):
+    """A callback that watches a metric."""
+
+    watched: Monitor
+
+    @property
+    def monitor_op(self) -> Any:
+        """What tells whether a value is better than another: `np.less`, `np.greater`, None while that is unknown."""
+        return {"min": np.less, "max": np.greater}.get(self.watched.mode)
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Find which way is better, if the model's metrics tell already."""
+        self.watched.find(self.model)
 
 
 def _direction(model: Any, name: str) -> str | None:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..core import tree
 from ._data import ArrayPass, make_source
 
@@ -65,26 +63,25 @@ class Batches:
                 ) from None
         return self._peeked[0]
 
-    def __iter__(self) -> Iterator[tuple[int, list[Any] | Stack]]:
-        """The batches of each execution, a list or a `Stack`, and the number of its first step."""
+    def __iter__(self) -> Iterator[tuple[int, int, list[Any] | Stack]]:
+        """The batches of each execution, a list or a `Stack`, and the numbers of its first and last step.
+
+        The last execution of an epoch is numbered as if it were whole, as in Keras.
+        """
         self.source.on_epoch_begin()
         step = 0
         group: list[Any] = []
         for data in self._epoch():
-            whole = isinstance(data, Stack)
-            if group and (whole or not _same_shapes(group[0], data)):
-                yield step, group
-                step, group = step + len(group), []
-            if whole:
-                yield step, data
+            if isinstance(data, Stack):
+                yield step, step + len(data) - 1, data
                 step += len(data)
                 continue
             group.append(data)
             if len(group) == self.per_execution:
-                yield step, group
+                yield step, step + len(group) - 1, group
                 step, group = step + len(group), []
         if group:
-            yield step, group
+            yield step, step + self.per_execution - 1, group
         self.source.on_epoch_end()
 
     def _epoch(self) -> Iterator[Any]:
@@ -152,7 +149,3 @@ class Kept:
             for batch in self._source:
                 self._batches.append(batch)
                 yield batch
-
-
-def _same_shapes(a: Any, b: Any) -> bool:
-    return [np.shape(x) for x in tree.flatten(a)] == [np.shape(x) for x in tree.flatten(b)]

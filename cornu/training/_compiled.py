@@ -6,7 +6,7 @@ targets, sample weights, losses, metrics. Matching happens once, when the shapes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,10 +45,8 @@ class Outputs:
     def label(self, index: int) -> str:
         """What errors call an output."""
         path = self.paths[index]
-        if path and isinstance(path[-1], str):
-            return "/".join(map(str, path))
-        if self.names is not None:
-            return self.names[index]
+        if self.names is not None and not (path and isinstance(path[-1], str)):
+            path = (*path[:-1], self.names[index])
         return "/".join(map(str, path)) or "output"
 
     def part(self, what: str, value: Any, shared: bool = False) -> list[Any]:
@@ -77,6 +75,13 @@ class Outputs:
                 return list(value)
             raise self._mismatch(what, value)
         return list(self._walk(what, self.structure, value, value))
+
+    def targets(self, y: Any, wanted: Iterable[int]) -> list[Any]:
+        """The target of each output; a single array is that of the only output of which one is wanted."""
+        only = set(wanted)
+        if self.count > 1 and len(only) == 1 and y is not None and not _is_container(y):
+            return [y if i in only else None for i in range(self.count)]
+        return self.part("y", y)
 
     def _is_by_name(self, value: Any) -> bool:
         if not isinstance(value, dict) or self.names is None:
@@ -219,7 +224,8 @@ class CompiledLoss:
     def _pairs(self, y: Any, y_pred: Any) -> Iterator[tuple[int, Loss, Any, Any]]:
         """Index, loss, targets and predictions of each output that has a loss."""
         assert self.outputs is not None
-        targets = self.outputs.part("y", y)
+        wanted = (i for i, loss in enumerate(self._losses) if loss is not None)
+        targets = self.outputs.targets(y, wanted)
         predictions = tree.flatten(y_pred)
         for index, loss in enumerate(self._losses):
             if loss is None:
@@ -355,6 +361,8 @@ class CompiledMetrics:
         self.outputs: Outputs | None = None
         #: Index of the output, whether sample weights count, and the metric, in the logs' order.
         self._entries: list[tuple[int, bool, Metric]] = []
+        #: The outputs that have metrics.
+        self._wanted: set[int] = set()
 
     @property
     def metrics(self) -> list[Metric]:
@@ -370,10 +378,12 @@ class CompiledMetrics:
             output_names: The names of the outputs.
         """
         outputs = self.outputs = Outputs(y_pred, output_names)
-        targets, predictions = outputs.part("y", y), tree.flatten(y_pred)
+        found = {key: self._per_output(outputs, key, given) for key, given in self.given.items()}
+        self._wanted = {i for parts in found.values() for i, part in enumerate(parts) if part}
+        targets, predictions = outputs.targets(y, self._wanted), tree.flatten(y_pred)
         names: list[str] = []
-        for key, given in self.given.items():
-            for index, identifiers in enumerate(self._per_output(outputs, key, given)):
+        for key, parts in found.items():
+            for index, identifiers in enumerate(parts):
                 for identifier in identifiers:
                     metric = _resolve_metric(identifier, targets[index], predictions[index])
                     name = self._log_name(outputs, index, metric.name, key, names)
@@ -432,7 +442,7 @@ class CompiledMetrics:
         if not self.built:
             self.build(y, y_pred)
         assert self.outputs is not None
-        targets, predictions = self.outputs.part("y", y), tree.flatten(y_pred)
+        targets, predictions = self.outputs.targets(y, self._wanted), tree.flatten(y_pred)
         weights = self.outputs.part("sample_weight", sample_weight, shared=True)
         for index, weighted, metric in self._entries:
             arguments = targets[index], predictions[index]
@@ -476,13 +486,20 @@ def _resolve_metric(identifier: Any, y: Any, y_pred: Any) -> Metric:
     """The metric that an identifier means for targets and predictions of these shapes."""
     if isinstance(identifier, str) and identifier.lower() in _ACCURACY + _CROSSENTROPY:
         functions = _by_kind(identifier.lower() in _ACCURACY)
-        return MeanMetricWrapper(functions[_kind_of_target(y, y_pred)], name=identifier)
+        return _mean_of(functions[_kind_of_target(y, y_pred)], identifier)
     metric = metrics_module.get(identifier)
     if isinstance(metric, Metric):
         if isinstance(identifier, str):
             metric.name = identifier
         return metric
-    return MeanMetricWrapper(metric, name=_name_of(metric))
+    return _mean_of(metric, _name_of(metric))
+
+
+def _mean_of(function: Callable[..., Any], name: str) -> Metric:
+    metric = MeanMetricWrapper(function, name=name)
+    if metric._direction is None and naming.is_ours(function):
+        metric._direction = "up"  # the losses among the functions are known already
+    return metric
 
 
 def _by_kind(accuracy: bool) -> dict[str, Callable[..., Any]]:

@@ -487,10 +487,11 @@ class DatasetSource(Source):
 
     def _raw_batches(self) -> Iterator[Any]:
         workers = int(getattr(self.dataset, "workers", 1) or 0)
-        if workers <= 0:
+        processes = workers > 0 and getattr(self.dataset, "use_multiprocessing", False)
+        if workers <= 1 and not processes:  # the caller's thread may hold a connection, say
             return map(self.dataset.__getitem__, self._indices())
         ahead = max(workers, int(getattr(self.dataset, "max_queue_size", 10)))
-        if getattr(self.dataset, "use_multiprocessing", False):
+        if processes:
             return _read_ahead(
                 _process_pool(workers, self.dataset), _get_in_process, self._indices(), ahead
             )

@@ -198,6 +198,7 @@ class Progbar:
             finalize = self.target is not None and current >= self.target
         steps = max(current - self._seen_so_far, 1)
         for name, value in values or ():
+            value = np.asarray(value) if isinstance(value, (list, tuple)) else value
             if finalize or not self._averages(name):
                 self._sums[name] = (value, 1)
             else:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
+_EMPTY = inspect.Parameter.empty
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -252,6 +254,13 @@ class Trainer(_Base):
             total = total + part
         return total
 
+    def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
+        """`compute_loss`, which a user's class may define without `training`."""
+        parts = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+        if "training" in inspect.signature(self.compute_loss).parameters:
+            parts["training"] = training
+        return self.compute_loss(**parts)
+
     def stateless_compute_loss(
         self,
         trainable_variables: Sequence[Any],
@@ -272,7 +281,7 @@ class Trainer(_Base):
             for pair in zip(variables, values, strict=True)
         ]
         with StatelessScope(pairs) as scope:
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training=training)
+            loss = self._loss_of(x, y, y_pred, sample_weight, training=training)
         after = [[scope.get_current_value(variable) for variable in group] for group in groups]
         return loss, (after[0], after[1], after[2])
 
@@ -287,7 +296,7 @@ class Trainer(_Base):
 
         def loss_for() -> tuple[Any, Any]:
             y_pred = self._predicted(x, training=True)
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
             self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
             return self.optimizer.scale_loss(loss), y_pred
 
@@ -299,7 +308,7 @@ class Trainer(_Base):
         """One step of evaluation on a batch `(x, y, sample_weight)`."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self._predicted(x, training=False)
-        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+        loss = self._loss_of(x, y, y_pred, sample_weight, training=False)
         self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
@@ -355,7 +364,7 @@ class Trainer(_Base):
         def execution(batches: Sequence[Any]) -> Any:
             """Run the step on each batch of one execution."""
             results = [step(data) for data in batches]
-            return _joined(results) if which == "predict" else _flat_logs(results[-1])
+            return _joined(results) if which == "predict" else self._logs_of(results[-1])
 
         function: Callable[..., Any] = execution
         jit = None if self.jit_compile == "auto" else self.jit_compile
@@ -363,7 +372,7 @@ class Trainer(_Base):
             function = (
                 CompiledStep(execution, changing, constant, jit)
                 if which == "predict"
-                else Steps(lambda data: _flat_logs(step(data)), changing, constant, jit)
+                else Steps(lambda data: self._logs_of(step(data)), changing, constant, jit)
             )
         self._functions[which] = (key, function)  # type: ignore[assignment]
         return function
@@ -384,7 +393,7 @@ class Trainer(_Base):
         if not isinstance(function, Steps) or not current().repeats_steps:
             return
         if count not in (1, "auto"):
-            batches.together = lambda left: min(count, left)
+            batches.together = lambda left: count if left >= count else 1
         elif count == "auto" or not seen:
             leaves = [x for x in tree.flatten(batches.first()) if x is not None]
             size = sum(getattr(x, "nbytes", 0) for x in leaves)
@@ -402,10 +411,7 @@ class Trainer(_Base):
 
     def _step(self, which: str) -> Callable[..., Any]:
         step = getattr(self, f"{which}_step")
-        parameters = [
-            p for p in inspect.signature(step).parameters.values() if p.default is p.empty
-        ]
-        if len(parameters) == 2:
+        if self._takes_state(f"{which}_step"):
             return self._stateful(step, which)
 
         def cleared(data: Any) -> Any:
@@ -414,6 +420,25 @@ class Trainer(_Base):
             return result
 
         return cleared
+
+    def _takes_state(self, name: str) -> bool:
+        """Whether a step is a `step(state, data)`. One of `*args` is what it passes them on to."""
+        above = (getattr(super(cls, self), name, None) for cls in type(self).__mro__)
+        for step in (getattr(self, name), *above):
+            parameters = inspect.signature(step).parameters.values() if step else ()
+            if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+                return [p.default for p in parameters if p.kind in _POSITIONAL].count(_EMPTY) == 2
+        return False
+
+    def _logs_of(self, result: Any) -> dict[str, Any]:
+        """What a step gave as values by name: the first of a tuple, or a bare value, is the loss."""
+        if result is None or isinstance(result, dict):
+            return _flat_logs(result)
+        values = result if isinstance(result, (tuple, list)) else [result]
+        names = ["loss", *(f"value_{i}" for i in range(1, len(values)))]
+        if len(values) == len(self.metrics_names):
+            names = self.metrics_names
+        return _flat_logs(dict(zip(names, values, strict=True)))
 
     def _stateful(self, step: Callable[..., Any], which: str) -> Callable[..., Any]:
         """A `step(state, data)`, which takes and gives all values, as a step over the variables."""
@@ -425,7 +450,10 @@ class Trainer(_Base):
             if which != "predict":
                 groups.append(self.metrics_variables)
             state = tuple([variable.value for variable in group] for group in groups)
-            result, state = step(state, data)
+            found = step(state, data)
+            if found is None:
+                return None
+            result, state = found if len(found) == 2 else (None, found)
             if which == "predict":  # only what the model itself changes comes back
                 groups, state = groups[1:], (state,)
             for group, values in zip(groups, state, strict=True):
@@ -438,14 +466,15 @@ class Trainer(_Base):
     def _prepare(self, data: Any, training: bool) -> None:
         """Make every variable that a step needs, from the shapes of a first batch."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
-        if not self.built:
+        has_call = self._call_signature.first is not None  # a model of models may have steps alone
+        if has_call and not self.built:
             specs = tree.map_structure(_spec, x)
             with SymbolicScope():
                 self(specs)
         if self.optimizer is not None and training and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         containers = [c for c in (self._compile_loss, self._compile_metrics) if c is not None]
-        if y is not None and any(not container.built for container in containers):
+        if has_call and y is not None and any(not container.built for container in containers):
             y_spec = tree.map_structure(_spec, y)
             with SymbolicScope():
                 y_pred = self._predicted(tree.map_structure(_spec, x), training=False)
@@ -563,10 +592,10 @@ class Trainer(_Base):
     ) -> dict[str, float]:
         """Train on every batch once; the metrics at the end."""
         results: Any = {}
-        for step, execution in batches:
-            events.on_train_batch_begin(step)
+        for first, last, execution in batches:
+            events.on_train_batch_begin(first)
             results = function(execution)
-            events.on_train_batch_end(step + len(execution) - 1, results)
+            events.on_train_batch_end(last, results)
             if self.stop_training:
                 break
         return _numbers(results)
@@ -631,10 +660,10 @@ class Trainer(_Base):
         events.on_test_begin()
         results: Any = {}
         try:
-            for step, execution in batches:
-                events.on_test_batch_begin(step)
+            for first, last, execution in batches:
+                events.on_test_batch_begin(first)
                 results = function(execution)
-                events.on_test_batch_end(step + len(execution) - 1, results)
+                events.on_test_batch_end(last, results)
         finally:
             batches.close()
             if events is not callbacks:
@@ -681,11 +710,11 @@ class Trainer(_Base):
         events.on_predict_begin()
         collected: list[Any] = []
         try:
-            for step, execution in batches:
-                events.on_predict_batch_begin(step)
+            for first, last, execution in batches:
+                events.on_predict_batch_begin(first)
                 outputs = function([(unpack_x_y_sample_weight(data)[0],) for data in execution])
                 collected.append(outputs)
-                events.on_predict_batch_end(step + len(execution) - 1, {"outputs": outputs})
+                events.on_predict_batch_end(last, {"outputs": outputs})
         finally:
             batches.close()
             if events is not callbacks:
@@ -780,13 +809,19 @@ def _flat_logs(logs: Any) -> dict[str, Any]:
     """The values of a step by name, in the order of the names; dictionaries within are opened."""
     flat: dict[str, Any] = {}
     for name, value in dict(logs or {}).items():
-        flat.update(_flat_logs(value) if isinstance(value, dict) else {name: value})
+        flat.update(_flat_logs(value) if isinstance(value, dict) else {name: _value(value)})
     return dict(sorted(flat.items()))
+
+
+def _value(x: Any) -> Any:
+    """What a step gives is no variable: those are bound to traced values while it runs."""
+    return x.value if isinstance(x, Variable) else x
 
 
 def _joined(results: list[Any]) -> Any:
     from .. import ops
 
+    results = [tree.map_structure(_value, result) for result in results]
     if len(results) == 1:
         return results[0]
     return tree.map_structure(lambda *parts: ops.concatenate(parts, axis=0), *results)

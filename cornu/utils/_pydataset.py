@@ -14,7 +14,8 @@ class PyDataset:
     training, several at once; since each has an index, none is given twice.
 
     Args:
-        workers: How many threads or processes compute batches; 0 for the caller's thread.
+        workers: How many threads or processes compute batches; with 0, or 1 that is no process, the
+            caller's thread does.
         use_multiprocessing: Whether they are processes. The dataset must then be picklable.
         max_queue_size: How many batches may wait to be used.
 

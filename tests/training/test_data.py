@@ -417,8 +417,22 @@ def test_a_first_batch_begins_the_epoch() -> None:
     assert source.dataset.events == ["begin", "end"]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("kwargs", [{}, {"workers": 0}])
+def test_a_dataset_stays_in_its_thread_unless_it_has_workers(kwargs: dict[str, Any]) -> None:
+    """A connection to a database may be bound to the thread that opened it."""
+    seen = []
+
+    class Bound(Ours):
+        def __getitem__(self, index: int) -> Any:
+            seen.append(threading.get_ident())
+            return super().__getitem__(index)
+
+    assert len(list(make_source(Bound(**kwargs)))) == 3
+    assert set(seen) == {threading.get_ident()}
+
+
 def test_threads_end_when_reading_is_broken_off() -> None:
-    endless = type("D", (Ours,), {"num_batches": None})()
+    endless = type("D", (Ours,), {"num_batches": None})(workers=2)
     batches = iter(make_source(endless, steps=4))
     assert [int(next(batches)[0][0, 0]) for _ in range(5)] == [0, 1, 2, 3, 4]
     assert not no_data_threads()

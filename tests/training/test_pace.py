@@ -277,7 +277,7 @@ def test_stacked_batches_are_those_that_come_one_by_one(shuffle: bool) -> None:
         batches = Batches(source, None, 1)
         batches.together = lambda left, together=together: min(together, left)
         assert batches.first()[0].shape == (16, 5)
-        executions = [execution for _, execution in [*batches, *batches]]
+        executions = [execution for *_, execution in [*batches, *batches]]
         found.append([batch for execution in executions for batch in execution])
         assert max(map(len, executions)) == together
     for ours, theirs in zip(*found, strict=True):

@@ -114,4 +114,4 @@ class MinMaxNorm(Constraint):
 
 
 def _norms(w: Any, axis: int | Sequence[int] | None) -> Any:
-    return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
+    return ops.norm(w, axis=axis, keepdims=True)

@@ -41,7 +41,7 @@ def convert_to_tensor(
 
 
 def convert_to_numpy(x: Any) -> np.ndarray[Any, Any]:
-    """A tensor's value as a NumPy array.
+    """A tensor's value as a NumPy array, which may be written into and is nobody else's.
 
     Raises:
         ValueError: If the tensor is symbolic.
@@ -56,7 +56,9 @@ def convert_to_numpy(x: Any) -> np.ndarray[Any, Any]:
         )
     if isinstance(x, Variable):
         return x.numpy()
-    return np.asarray(engine().convert_to_numpy(x) if engine().is_tensor(x) else x)
+    host = np.asarray(engine().convert_to_numpy(x) if engine().is_tensor(x) else x)
+    own = host.flags.owndata and host.flags.writeable and host is not x
+    return host if own else host.copy()
 
 
 def is_tensor(x: Any) -> bool:

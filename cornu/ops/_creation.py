@@ -133,7 +133,8 @@ def empty_like(x: Raw, dtype: DType = None) -> Tensor:
 
 def _size(name: str, value: Any) -> int:
     try:
-        return operator.index(value)
+        # Of any dtype, as long as the number is whole.
+        return int(value) if value % 1 == 0 else operator.index(value)
     except TypeError:
         raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}.") from None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.dtypes import is_complex, is_float, numpy_dtype
 from ..core.op import common, floating, namespace
-from ..core.types import Bool, Raw, Tensor
+from ..core.types import Bool, Index, Tensor
 from ..engines import current as engine
 from ._bodies import constant, in_float32, numeric
 
@@ -359,9 +359,11 @@ def hypot(x1: Tensor, x2: Tensor) -> Tensor:
     larger, smaller = engine().maximum(x1, x2), engine().minimum(x1, x2)
     at_zero = engine().equal(larger, zero)
     ratio = engine().divide(smaller, engine().where(at_zero, one, larger))
-    ratio = engine().where(engine().equal(larger, smaller), one, ratio)
     length = engine().multiply(larger, engine().sqrt(engine().add(one, square(ratio))))
-    return engine().where(at_zero, zero, length)
+    # An infinite side makes an infinite length, whatever the other is.
+    infinity = constant(math.inf, x1)
+    endless = engine().logical_or(engine().equal(x1, infinity), engine().equal(x2, infinity))
+    return engine().where(endless, infinity, engine().where(at_zero, zero, length))
 
 
 @op(promote=integers)
@@ -401,17 +403,12 @@ def lcm(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op(promote=floating)
-def ldexp(x1: Tensor, x2: Raw) -> Tensor:
-    """x1 * 2 ** x2, elementwise, for integers x2.
+def ldexp(x1: Tensor, x2: Index) -> Tensor:
+    """x1 * 2 ** x2, elementwise, for integers x2; floats are truncated.
 
     >>> ldexp([0.5, 3.0], [1, 2]).tolist()
     [1.0, 12.0]
     """
-    if "int" not in engine().dtype_of(x2):
-        raise TypeError(
-            f"`ldexp` takes integer exponents. Received: x2.dtype={engine().dtype_of(x2)}. "
-            "Cast them to an integer dtype."
-        )
     # In two steps, since 2 ** x2 may overflow where the result does not.
     half = engine().floor_divide(x2, constant(2, x2))
     for part in (half, engine().subtract(x2, half)):

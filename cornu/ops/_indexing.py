@@ -16,14 +16,6 @@ from ._shapes import ravel, static_shape
 op = namespace("numpy")
 
 
-def _refuse_floats(name: str, indices: Tensor, error: type[Exception]) -> None:
-    dtype = engine().dtype_of(indices)
-    if "int" not in dtype and dtype != "bool":
-        raise error(
-            f"`{name}` takes integer indices. Received: indices.dtype={dtype}. Cast them to int32."
-        )
-
-
 def _from_front(indices: Tensor, size: Any) -> Tensor:
     """Indices counted from the front, where negative ones count from the end."""
     dtype = engine().dtype_of(indices)
@@ -38,11 +30,11 @@ def _from_front(indices: Tensor, size: Any) -> Tensor:
 
 
 @op
-def take(x: Raw, indices: Raw, axis: int | None = None) -> Tensor:
+def take(x: Raw, indices: Index, axis: int | None = None) -> Tensor:
     """The slices of x at indices along an axis; of the elements as a vector by default.
 
     Args:
-        indices: Integers; negative ones count from the end.
+        indices: Integers; negative ones count from the end. Floats are truncated.
 
     Returns:
         A tensor of the shape of x, with the indices' shape in the place of the axis.
@@ -50,7 +42,6 @@ def take(x: Raw, indices: Raw, axis: int | None = None) -> Tensor:
     >>> take([5, 6, 7], [0, -1]).tolist()
     [5, 7]
     """
-    _refuse_floats("take", indices, ValueError)
     if axis is None:
         x, axis = ravel(x), 0
     axis = axis_from_front(axis, rank_of(x))
@@ -58,7 +49,7 @@ def take(x: Raw, indices: Raw, axis: int | None = None) -> Tensor:
 
 
 @op
-def take_along_axis(x: Raw, indices: Raw, axis: int | None = None) -> Tensor:
+def take_along_axis(x: Raw, indices: Index, axis: int | None = None) -> Tensor:
     """The elements of x at indices along an axis, one index for each result.
 
     Args:
@@ -68,7 +59,6 @@ def take_along_axis(x: Raw, indices: Raw, axis: int | None = None) -> Tensor:
     >>> take_along_axis([[5, 6], [7, 8]], [[1], [0]], axis=1).tolist()
     [[6], [7]]
     """
-    _refuse_floats("take_along_axis", indices, TypeError)
     if axis is None:
         x, axis = ravel(x), 0
     if rank_of(x) != rank_of(indices):
@@ -303,7 +293,7 @@ def argsort(x: Raw, axis: int | None = -1) -> Tensor:
     >>> argsort([3, 1, 2]).tolist()
     [1, 2, 0]
     """
-    if axis is None:
+    if axis is None or rank_of(x) == 0:
         x, axis = ravel(x), 0
     return engine().argsort(x, axis_from_front(axis, rank_of(x)))
 

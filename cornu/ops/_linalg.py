@@ -15,7 +15,7 @@ from ..core.dtypes import is_complex, numpy_dtype
 from ..core.op import floating, namespace
 from ..core.types import Axis, Nest, Tensor
 from ..engines import current as engine
-from ._bodies import axis_from_front, constant, expand, move_axis
+from ._bodies import axis_from_front, constant, expand, move_axis, root
 from ._core import _check_callable, _tensors
 from ._math import check_square, diagonal_of, single
 
@@ -341,7 +341,7 @@ def _norm_axes(ord: Any, axis: Axis, rank: int) -> tuple[int, ...]:
 
 def _root_of_squares(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     size = engine().abs(x) if is_complex(engine().dtype_of(x)) else x
-    return engine().sqrt(engine().sum(engine().multiply(size, size), axes, keepdims))
+    return root(engine().sum(engine().multiply(size, size), axes, keepdims), engine().sqrt)
 
 
 def _vector_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -362,7 +362,10 @@ def _vector_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> 
     if ord == 1:
         return engine().sum(size, axes, keepdims)
     total = engine().sum(engine().power(size, constant(ord, size)), axes, keepdims)
-    return engine().power(total, constant(1 / ord, size))
+    exponent = constant(1 / ord, size)
+    if ord < 0:
+        return engine().power(total, exponent)
+    return root(total, lambda total: engine().power(total, exponent))
 
 
 def _matrix_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Tensor:

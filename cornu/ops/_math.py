@@ -11,7 +11,7 @@ from ..core.dtypes import is_float, result_type
 from ..core.op import floating, namespace
 from ..core.types import Axis, Index, Nest, Raw, Tensor, Tensors
 from ..engines import current as engine
-from ._bodies import axes_from_front, constant, expand
+from ._bodies import axes_from_front, constant, expand, root
 
 op = namespace("math")
 
@@ -119,11 +119,7 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
     offsets = engine().subtract(rows, columns)
     last = len(engine().shape_of(offsets)) - 1
     squares = engine().sum(engine().multiply(offsets, offsets), (last,), False)
-    # The root's gradient at 0 is infinite; there it is taken to be 0.
-    zero, one = constant(0, squares), constant(1, squares)
-    apart = engine().greater(squares, zero)
-    roots = engine().sqrt(engine().where(apart, squares, one))
-    return engine().where(apart, roots, zero)
+    return root(squares, engine().sqrt)
 
 
 # -------------------------------------------------------------------- segments
@@ -248,13 +244,14 @@ def _neutral(dtype: str, reduction: str) -> Any:
 
 
 @op
-def top_k(x: Raw, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
+def top_k(x: Raw, k: int, sorted: bool = True, is_stable: bool = False) -> tuple[Tensor, Tensor]:
     """The k largest elements of the last axis, in descending order, and their indices.
 
     Args:
         x: A tensor.
         k: How many; at most the size of the axis.
-        sorted: Kept for compatibility: the elements are sorted in any case.
+        sorted, is_stable: Kept for compatibility: the elements are sorted in any case, and equal ones
+            stay in their order.
 
     Returns:
         Values and int32 indices, both of shape `(..., k)`.

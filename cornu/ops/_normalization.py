@@ -10,7 +10,7 @@ from ..core.config import epsilon as default_epsilon
 from ..core.op import floating, namespace
 from ..core.types import Axis, Raw, Tensor
 from ..engines import current as engine
-from ._bodies import axes_from_front, axis_from_front, constant, rank_of, same_shape
+from ._bodies import axes_from_front, axis_from_front, constant, rank_of, root, same_shape
 
 op = namespace("nn")
 
@@ -210,7 +210,8 @@ def normalize(x: Tensor, axis: Axis = -1, order: int = 2, epsilon: float | None 
         norm = engine().sum(norm, axes, True)
     else:
         power = engine().sum(engine().power(norm, constant(order, x)), axes, True)
-        norm = engine().power(power, constant(1 / order, x))
+        exponent = constant(1 / order, x)
+        norm = root(power, lambda power: engine().power(power, exponent))
     return x / engine().maximum(norm, constant(least, x))
 
 

@@ -18,6 +18,7 @@ from ._bodies import axis_from_front, constant, expand, move_axis, rank_of, size
 from ._core import vectorized_map
 from ._elementwise import conj, imag, numbers, real
 from ._indexing import diagonal
+from ._math import check_square
 from ._reductions import sum as sum_
 from ._shapes import broadcast_to, ravel, reshape, slice_axis, static_shape
 
@@ -268,6 +269,7 @@ def slogdet(x: Tensor) -> tuple[Tensor, Tensor]:
     >>> [float(part) for part in slogdet([[1.0, 0.0], [0.0, -1.0]])]
     [-1.0, 0.0]
     """
+    check_square("slogdet", x)
     if engine().dtype_of(x) in ("float16", "bfloat16"):
         raise ValueError(
             "`slogdet` takes floats of 32 or 64 bits. "

@@ -16,6 +16,7 @@ from ._bodies import (
     expand,
     in_float32,
     rank_of,
+    root,
 )
 from ._elementwise import isnan, numbers
 from ._shapes import ravel
@@ -114,7 +115,7 @@ def std(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> std([[1, 2], [3, 4]], axis=0).tolist()
     [1.0, 1.0]
     """
-    return engine().sqrt(var(x, axis, keepdims))
+    return root(var(x, axis, keepdims), engine().sqrt)
 
 
 @op(promote=floating)
@@ -361,7 +362,7 @@ def nanstd(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> float(nanstd([2.0, 4.0, float("nan")]))
     1.0
     """
-    return engine().sqrt(nanvar(x, axis, keepdims))
+    return root(nanvar(x, axis, keepdims), engine().sqrt)
 
 
 @op

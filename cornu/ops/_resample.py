@@ -479,6 +479,8 @@ def affine_transform(
 def _batched(name: str, x: Tensor, rank: int, images: Tensor) -> Tensor:
     """What belongs to each image, with a batch axis."""
     batched = rank_of(images) == 4
+    if rank_of(x) == rank + 1 and not batched and engine().shape_of(x)[0] == 1:
+        return x
     if rank_of(x) != rank + batched:
         raise ValueError(
             f"`{name}` must have rank {rank} for one image and {rank + 1} for a batch. Received: "

@@ -52,6 +52,14 @@ class Described:
         if "__init__" in vars(cls) and _keeps(cls):
             cls.__init__ = _keeping(cls)  # type: ignore[method-assign]
 
+    def _keep(self, owner: Any, given: dict[str, Any]) -> None:
+        """Keep what the constructor of one of the object's classes was given."""
+        cls: Any = type(self)
+        for name, attribute, convert in _kept(owner, cls):
+            if name in given:
+                value = given[name]
+                setattr(self, attribute, value if convert is None else convert(value))
+
     if TYPE_CHECKING:  # the attributes that the arguments become
 
         def __getattr__(self, name: str) -> Any: ...
@@ -90,11 +98,7 @@ def _keeping(owner: Any) -> Callable[..., None]:
 
     @functools.wraps(own)
     def constructor(self: Any, *args: Any, **kwargs: Any) -> None:
-        given = given_arguments(own, args, kwargs)
-        for name, attribute, convert in _kept(owner, self.__class__):
-            if name in given:
-                value = given[name]
-                setattr(self, attribute, value if convert is None else convert(value))
+        self._keep(owner, given_arguments(own, args, kwargs))
         own(self, *args, **kwargs)
 
     return constructor

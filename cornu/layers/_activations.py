@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import activations, constraints, initializers, ops, regularizers
+from .. import activations, ops
 from ..core.dtypes import standardize_dtype
 from ._input_spec import InputSpec
 from ._layer import Layer
@@ -23,6 +23,9 @@ class ReLU(Layer):
     [0.5, 1.0, 2.0]
     """
 
+    _supports_masking = True
+    _weightless = True
+
     def __init__(
         self,
         max_value: float | None = None,
@@ -40,11 +43,6 @@ class ReLU(Layer):
                 raise ValueError(
                     f"`{name}` of ReLU must not be negative. Received: {name}={value}."
                 )
-        self.max_value = max_value
-        self.negative_slope = negative_slope
-        self.threshold = threshold
-        self.supports_masking = True
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The activation of each element."""
@@ -67,6 +65,9 @@ class LeakyReLU(Layer):
     [-0.5, 1.0]
     """
 
+    _supports_masking = True
+    _weightless = True
+
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         alpha = kwargs.pop("alpha", None)
         super().__init__(**kwargs)
@@ -77,8 +78,6 @@ class LeakyReLU(Layer):
                 f"negative_slope={negative_slope}."
             )
         self.negative_slope = negative_slope
-        self.supports_masking = True
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The activation of each element."""
@@ -97,6 +96,8 @@ class PReLU(Layer):
     [[0.0, 1.0]]
     """
 
+    _supports_masking = True
+
     def __init__(
         self,
         alpha_initializer: Any = "Zeros",
@@ -106,13 +107,9 @@ class PReLU(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
         if shared_axes is not None and not isinstance(shared_axes, (list, tuple)):
             shared_axes = [shared_axes]
         self.shared_axes = None if shared_axes is None else list(shared_axes)
-        self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         """Make the shares, of the sample's shape."""
@@ -145,11 +142,11 @@ class ELU(Layer):
         alpha: The limit, far below 0.
     """
 
+    _supports_masking = True
+    _weightless = True
+
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = alpha
-        self.supports_masking = True
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The activation of each element."""
@@ -167,11 +164,11 @@ class Softmax(Layer):
     [[0.5, 0.5]]
     """
 
+    _supports_masking = True
+    _weightless = True
+
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
-        self.supports_masking = True
-        self.built = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """The shares; what the mask leaves out gets none."""

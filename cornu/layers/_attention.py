@@ -6,7 +6,7 @@ import math
 import string
 from typing import Any
 
-from .. import constraints, initializers, ops, random, regularizers
+from .. import ops, random
 from ..core.dtypes import standardize_dtype
 from ..core.masks import get_keras_mask
 from ._activations import Softmax
@@ -31,6 +31,8 @@ class Attention(Layer):
     (1, 2, 3)
     """
 
+    _supports_masking = True
+
     def __init__(
         self,
         use_scale: bool = False,
@@ -44,13 +46,8 @@ class Attention(Layer):
             raise ValueError(
                 f"`score_mode` must be 'dot' or 'concat'. Received: score_mode={score_mode!r}."
             )
-        self.use_scale = use_scale
-        self.score_mode = score_mode
-        self.dropout = dropout
-        self.seed = seed
         if dropout > 0:
             self.seed_generator = random.SeedGenerator(seed)
-        self.supports_masking = True
         self.scale: Any = None
         self.concat_score_weight: Any = None
 
@@ -156,31 +153,20 @@ def causal_mask(queries: Any, keys: Any) -> Any:
 class _Projected(Layer):
     """What attention over projected heads shares: masks, the inner computation, projections."""
 
+    _supports_masking = True
+
     _unwritten_arguments = frozenset({"flash_attention"})
 
-    dropout: float
     _scale: float
 
-    def _set_projections(self, arguments: dict[str, Any]) -> None:
-        for part in ("kernel", "bias"):
-            for kind, get in (
-                ("initializer", initializers.get),
-                ("regularizer", regularizers.get),
-                ("constraint", constraints.get),
-            ):
-                setattr(self, f"{part}_{kind}", get(arguments[f"{part}_{kind}"]))
-        window = arguments["sliding_window"]
-        if window is not None and (not isinstance(window, int) or window <= 0):
-            raise ValueError(
-                f"`sliding_window` must be a positive integer. Received: sliding_window={window!r}."
-            )
-        self.sliding_window = window
-        self.flash_attention = arguments["flash_attention"]
-        self.dropout = arguments["dropout"]
-        self.use_bias = arguments["use_bias"]
-        self.use_gate = arguments["use_gate"]
-        self.seed = arguments["seed"]
-        self.supports_masking = True
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name in ("num_heads", "key_dim", "sliding_window"):
+            value = getattr(self, name, None)
+            if value is not None and (not isinstance(value, int) or value <= 0):
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: {name}={value!r}."
+                )
 
     def _projection(
         self, equation: str, output: Any, bias_axes: str | None, name: str
@@ -283,6 +269,8 @@ class MultiHeadAttention(_Projected):
     (2, 5, 8)
     """
 
+    _kept_as = {"output_shape": "_output_shape", "attention_axes": "_attention_axes"}
+
     def __init__(
         self,
         num_heads: int,
@@ -305,22 +293,10 @@ class MultiHeadAttention(_Projected):
         seed: Any = None,
         **kwargs: Any,
     ) -> None:
-        arguments = dict(locals())
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        for name in ("num_heads", "key_dim"):
-            value = arguments[name]
-            if not isinstance(value, int) or value <= 0:
-                raise ValueError(
-                    f"`{name}` must be a positive integer. Received: {name}={value!r}."
-                )
-        self.num_heads = num_heads
-        self.key_dim = key_dim
         self.value_dim = value_dim or key_dim
-        self._set_projections(arguments)
         self._output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
-        if attention_axes is None:
-            self._attention_axes: tuple[int, ...] | None = None
-        else:
+        if attention_axes is not None:
             axes = (attention_axes,) if isinstance(attention_axes, int) else tuple(attention_axes)
             self._attention_axes = axes
         self._scale = 1.0 / math.sqrt(float(key_dim))
@@ -506,17 +482,12 @@ class GroupedQueryAttention(_Projected):
         seed: Any = None,
         **kwargs: Any,
     ) -> None:
-        arguments = dict(locals())
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if num_query_heads % num_key_value_heads:
             raise ValueError(
                 "`num_query_heads` must be a multiple of `num_key_value_heads`. Received: "
                 f"{num_query_heads}, {num_key_value_heads}."
             )
-        self.head_dim = head_dim
-        self.num_query_heads = num_query_heads
-        self.num_key_value_heads = num_key_value_heads
-        self._set_projections(arguments)
         self._scale = 1.0 / math.sqrt(float(head_dim))
 
     def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:

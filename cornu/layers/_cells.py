@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import activations, constraints, initializers, ops, random, regularizers
+from .. import activations, ops, random
 from ..core import tree
-from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..ops import _recurrent
 from ._layer import Layer
 
@@ -22,32 +21,15 @@ class _Cell(Layer):
     _gates: ClassVar[int] = 1
     _fused: ClassVar[Any]
 
-    units: int
-    use_bias: bool
     dropout: float
     recurrent_dropout: float
-    seed: Any
 
-    def _set_arguments(self, arguments: dict[str, Any]) -> None:
-        """Keep the constructor's arguments, each as what it stands for."""
-        units = arguments["units"]
-        if not isinstance(units, int) or units <= 0:
-            raise ValueError(f"`units` must be a positive integer. Received: units={units!r}.")
-        self.units = units
-        self.use_bias = arguments["use_bias"]
-        for which in ("activation", "recurrent_activation"):
-            if which in arguments:
-                setattr(self, which, activations.get(arguments[which]))
-        for part in ("kernel", "recurrent", "bias"):
-            for kind, get in (
-                ("initializer", initializers.get),
-                ("regularizer", regularizers.get),
-                ("constraint", constraints.get),
-            ):
-                setattr(self, f"{part}_{kind}", get(arguments[f"{part}_{kind}"]))
-        self.dropout = min(1.0, max(0.0, arguments["dropout"]))
-        self.recurrent_dropout = min(1.0, max(0.0, arguments["recurrent_dropout"]))
-        self.seed = arguments["seed"]
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(self.units, int) or self.units <= 0:
+            raise ValueError(f"`units` must be a positive integer. Received: units={self.units!r}.")
+        self.dropout = min(1.0, max(0.0, self.dropout))
+        self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
         self.seed_generator = random.SeedGenerator(self.seed)
         self._masks: dict[str, Any] = {}
 
@@ -194,9 +176,7 @@ class SimpleRNNCell(_Cell):
         seed: Any = None,
         **kwargs: Any,
     ) -> None:
-        arguments = dict(locals())
         super().__init__(**kwargs)
-        self._set_arguments(arguments)
 
     def call(self, sequence: Any, states: Any, training: bool = False) -> Any:
         """The output and the new states."""
@@ -249,10 +229,7 @@ class LSTMCell(_Cell):
         seed: Any = None,
         **kwargs: Any,
     ) -> None:
-        arguments = dict(locals())
         super().__init__(**kwargs)
-        self._set_arguments(arguments)
-        self.unit_forget_bias = unit_forget_bias
 
     @property
     def state_size(self) -> Any:
@@ -325,10 +302,7 @@ class GRUCell(_Cell):
         seed: Any = None,
         **kwargs: Any,
     ) -> None:
-        arguments = dict(locals())
         super().__init__(**kwargs)
-        self._set_arguments(arguments)
-        self.reset_after = reset_after
 
     def _bias_shape(self) -> tuple[int, ...]:
         width = 3 * self.units
@@ -432,20 +406,6 @@ class StackedRNNCells(Layer):
         for cell in self.cells:
             if isinstance(cell, _Cell):
                 cell.forget_dropout_masks()
-
-    def get_config(self) -> dict[str, Any]:
-        """The cells, as what a file can hold."""
-        config = super().get_config()
-        config["cells"] = [serialize_keras_object(cell) for cell in self.cells]
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """The layer that `get_config` described."""
-        config = dict(config)
-        cells = config.pop("cells")
-        revived = [deserialize_keras_object(cell, custom_objects=custom_objects) for cell in cells]
-        return cls(revived, **config)
 
 
 def initial_state(cell: Any, batch_size: Any) -> Any:

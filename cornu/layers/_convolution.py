@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .. import activations, constraints, initializers, ops, regularizers
-from ..core.config import standardize_data_format
+from .. import activations, ops
 from ._input_spec import InputSpec
 from ._layer import Layer
 from ._lora import AdaptableKernel
@@ -28,21 +27,20 @@ class _Convolution(Layer):
     """What all convolutions share: the window, the layout, bias and activation."""
 
     rank: ClassVar[int]
+    padding: str
     _paddings: ClassVar[tuple[str, ...]] = PADDINGS
 
-    def _set_window(
-        self,
-        kernel_size: Any,
-        strides: Any,
-        padding: str,
-        data_format: str | None,
-        dilation_rate: Any,
-    ) -> None:
-        self.kernel_size = per_axis(kernel_size, self.rank, "kernel_size")
-        self.strides = per_axis(strides, self.rank, "strides")
-        self.dilation_rate = per_axis(dilation_rate, self.rank, "dilation_rate")
-        self.data_format = standardize_data_format(data_format)
-        self.padding = str(padding).lower()
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name in ("filters", "groups", "depth_multiplier"):
+            value = getattr(self, name, 1)
+            if not isinstance(value, int) or value <= 0:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: {name}={value!r}."
+                )
+        for name in ("kernel_size", "strides", "dilation_rate"):
+            setattr(self, name, per_axis(getattr(self, name), self.rank, name))
+        padding, self.padding = self.padding, str(self.padding).lower()
         if self.padding not in self._paddings:
             raise ValueError(
                 f"`padding` of {type(self).__name__} must be one of {self._paddings}. "
@@ -54,15 +52,6 @@ class _Convolution(Layer):
                 f"strides={self.strides}, dilation_rate={self.dilation_rate}."
             )
         self.input_spec = InputSpec(min_ndim=self.rank + 2, max_ndim=self.rank + 2)
-
-    def _set_bias(
-        self, activation: Any, use_bias: bool, initializer: Any, regularizer: Any, constraint: Any
-    ) -> None:
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.bias_initializer = initializers.get(initializer)
-        self.bias_regularizer = regularizers.get(regularizer)
-        self.bias_constraint = constraints.get(constraint)
 
     @property
     def _channel_axis(self) -> int:
@@ -125,21 +114,12 @@ class _Conv(_Convolution, AdaptableKernel):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        lora = kwargs.pop("lora_rank", None), kwargs.pop("lora_alpha", None)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.filters = _positive("filters", filters)
-        self.groups = _positive("groups", groups)
         if filters % groups:
             raise ValueError(
                 "`filters` must be a multiple of `groups`. Received: "
                 f"filters={filters}, groups={groups}."
             )
-        self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
-        self._set_bias(activation, use_bias, bias_initializer, bias_regularizer, bias_constraint)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self._set_lora(*lora)
 
     def build(self, input_shape: Any) -> None:
         """Make the kernel (*window, channels / groups, filters) and the bias."""
@@ -264,17 +244,11 @@ class _ConvTranspose(_Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.filters = _positive("filters", filters)
-        self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
-        self._set_bias(activation, use_bias, bias_initializer, bias_regularizer, bias_constraint)
         self.output_padding = (
             None
             if output_padding is None
             else per_axis(output_padding, self.rank, "output_padding", minimum=0)
         )
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
 
     def build(self, input_shape: Any) -> None:
         """Make the kernel (*window, filters, channels) and the bias."""
@@ -356,12 +330,6 @@ class _DepthwiseConv(_Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.depth_multiplier = _positive("depth_multiplier", depth_multiplier)
-        self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
-        self._set_bias(activation, use_bias, bias_initializer, bias_regularizer, bias_constraint)
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.depthwise_constraint = constraints.get(depthwise_constraint)
 
     def build(self, input_shape: Any) -> None:
         """Make the kernel (*window, channels, multiplier) and the bias."""
@@ -440,16 +408,6 @@ class _SeparableConv(_Convolution):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.filters = _positive("filters", filters)
-        self.depth_multiplier = _positive("depth_multiplier", depth_multiplier)
-        self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
-        self._set_bias(activation, use_bias, bias_initializer, bias_regularizer, bias_constraint)
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
-        self.depthwise_constraint = constraints.get(depthwise_constraint)
-        self.pointwise_constraint = constraints.get(pointwise_constraint)
 
     def build(self, input_shape: Any) -> None:
         """Make the two kernels and the bias."""
@@ -521,9 +479,3 @@ def causal_pads(past: int, data_format: str) -> list[tuple[int, int]]:
     """Padding of the past of (batch, time, channels), or of (batch, channels, time)."""
     last = data_format == "channels_last"
     return [(0, 0), (past, 0), (0, 0)] if last else [(0, 0), (0, 0), (past, 0)]
-
-
-def _positive(name: str, value: Any) -> int:
-    if not isinstance(value, int) or value <= 0:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
-    return value

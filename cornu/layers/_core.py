@@ -6,7 +6,7 @@ import inspect
 import re
 from typing import Any
 
-from .. import activations, constraints, initializers, ops, regularizers
+from .. import activations, ops
 from ..core import tree
 from ..core.dtypes import is_integer, standardize_dtype
 from ..core.keras_tensor import KerasTensor
@@ -38,7 +38,9 @@ class Dense(AdaptableKernel):
     (2, 3)
     """
 
-    _optional_arguments = frozenset({"lora_rank", "lora_alpha", "activity_regularizer"})
+    _supports_masking = True
+
+    _optional_arguments = frozenset({"activity_regularizer"})
 
     def __init__(
         self,
@@ -59,20 +61,13 @@ class Dense(AdaptableKernel):
     ) -> None:
         if not isinstance(units, int) or units <= 0:
             raise ValueError(f"`units` must be a positive integer. Received: units={units!r}.")
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = units
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self._set_lora(lora_rank, lora_alpha)
-        self.quantization_config = quantization_config
+        super().__init__(
+            activity_regularizer=activity_regularizer,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            **kwargs,
+        )
         self.input_spec = InputSpec(min_ndim=2)
-        self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         """Make kernel (features, units) and bias (units,)."""
@@ -125,7 +120,7 @@ class EinsumDense(AdaptableKernel):
     (2, 3, 5)
     """
 
-    _optional_arguments = frozenset({"lora_rank", "lora_alpha", "gptq_unpacked_column_size"})
+    _optional_arguments = frozenset({"gptq_unpacked_column_size"})
 
     def __init__(
         self,
@@ -146,23 +141,16 @@ class EinsumDense(AdaptableKernel):
         quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.equation = equation
+        super().__init__(
+            activity_regularizer=activity_regularizer,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            **kwargs,
+        )
         self.partial_output_shape = (
             (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         )
         self.output_shape = self.partial_output_shape
-        self.bias_axes = bias_axes
-        self.activation = activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self._set_lora(lora_rank, lora_alpha)
-        self.gptq_unpacked_column_size = gptq_unpacked_column_size
-        self.quantization_config = quantization_config
 
     def build(self, input_shape: Any) -> None:
         """Make the kernel and bias that the equation asks for."""
@@ -283,7 +271,6 @@ class Embedding(AdaptableKernel):
     """
 
     _kernel_name = "embeddings"
-    _optional_arguments = frozenset({"lora_rank", "lora_alpha"})
     _unwritten_arguments = frozenset({"weights"})
 
     def __init__(
@@ -302,17 +289,14 @@ class Embedding(AdaptableKernel):
         **kwargs: Any,
     ) -> None:
         kwargs.pop("input_length", None)
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.input_dim = input_dim
-        self.output_dim = output_dim
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
-        self.mask_zero = mask_zero
+        super().__init__(
+            activity_regularizer=activity_regularizer,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            **kwargs,
+        )
         self.supports_masking = mask_zero
         self.autocast = False
-        self._set_lora(lora_rank, lora_alpha)
-        self.quantization_config = quantization_config
         if weights is not None:
             self.build()
             self.set_weights([weights] if hasattr(weights, "shape") else weights)
@@ -351,11 +335,11 @@ class Activation(Layer):
     [0.0, 2.0]
     """
 
+    _supports_masking = True
+    _weightless = True
+
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.supports_masking = True
-        self.activation = activations.get(activation)
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The function of the inputs."""
@@ -365,10 +349,11 @@ class Activation(Layer):
 class Identity(Layer):
     """The inputs as they are."""
 
+    _supports_masking = True
+    _weightless = True
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.supports_masking = True
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The inputs."""
@@ -395,6 +380,9 @@ class Lambda(Layer):
     [2.0, 2.0]
     """
 
+    _kept_as = {"output_shape": "_output_shape"}
+    _optional_arguments = frozenset({"output_shape", "mask"})
+
     def __init__(
         self,
         function: Any,
@@ -404,11 +392,8 @@ class Lambda(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.function = function
         self.arguments = arguments or {}
-        self.mask = mask
         self.supports_masking = mask is not None
-        self._output_shape = output_shape
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """The output's spec: what the caller said, else what the function does to specs."""
@@ -448,19 +433,7 @@ class Lambda(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; functions by their registered names."""
-        config = Layer.get_config(self)
-        config["function"] = serialize_keras_object(self.function)
-        if self._output_shape is not None:
-            shape = self._output_shape
-            config["output_shape"] = serialize_keras_object(shape) if callable(shape) else shape
-        else:
-            config.pop("output_shape", None)
-        if self.mask is not None:
-            config["mask"] = serialize_keras_object(self.mask)
-        else:
-            config.pop("mask", None)
-        config["arguments"] = serialize_keras_object(self.arguments)
-        return config
+        return {**super().get_config(), "function": serialize_keras_object(self.function)}
 
     @classmethod
     def from_config(
@@ -468,12 +441,11 @@ class Lambda(Layer):
     ) -> Any:
         """The layer that `get_config` described."""
         config = dict(config)
-        for key in ("function", "output_shape", "mask", "arguments"):
-            if isinstance(config.get(key), (dict, str)):
-                config[key] = deserialize_keras_object(config[key], custom_objects=custom_objects)
+        if isinstance(config["function"], str):
+            config["function"] = deserialize_keras_object(config["function"], custom_objects)
         if isinstance(config.get("output_shape"), list):
             config["output_shape"] = tuple(config["output_shape"])
-        return super().from_config(config)
+        return super().from_config(config, custom_objects)
 
 
 def _parameters(function: Any) -> set[str]:
@@ -496,13 +468,13 @@ class Masking(Layer):
     (1, 2, 2)
     """
 
+    _supports_masking = True
+    _weightless = True
+
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(mask_value, dict) and mask_value.get("config", None):
             mask_value = deserialize_keras_object(mask_value)
-        self.mask_value = mask_value
-        self.supports_masking = True
-        self.built = True
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """True at the steps that are kept: (batch, time)."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from .. import activations, dtype_policies, initializers, ops, regularizers
 from .. import constraints as constraint_functions
-from .. import dtype_policies, initializers, ops, regularizers
 from ..core import naming, tree
+from ..core.config import standardize_data_format
 from ..core.dtypes import is_float
 from ..core.keras_tensor import KerasTensor
 from ..core.masks import get_keras_mask, set_keras_mask
@@ -56,6 +57,16 @@ class Layer(Operation):
     _tracked_as: ClassVar[str] = "layers"
     _describes_itself = True
     _unwritten_arguments = frozenset({"name", "trainable", "dtype", "autocast"})
+    _converters = {
+        "activation": activations.get,
+        "constraint": constraint_functions.get,
+        "data_format": standardize_data_format,
+        "initializer": initializers.get,
+        "regularizer": regularizers.get,
+    }
+    _supports_masking = False
+    #: Whether there is nothing to build, unless a subclass has a `build` of its own.
+    _weightless: ClassVar[bool] = False
     _call_signature: ClassVar[CallSignature]
     _build_signature: ClassVar[BuildSignature]
     _built_by_calling: ClassVar[bool] = True
@@ -108,7 +119,8 @@ class Layer(Operation):
         self._input_spec: Any = None
         #: Shape and dtype of the last input that was taken as it is, and what it was checked against.
         self._accepted: Any = None
-        self._supports_masking = False
+        if self._weightless and self._built_by_calling:
+            self.built = True
         self._losses: list[Any] = []
         self._build_shapes: dict[str, Any] | None = None
 

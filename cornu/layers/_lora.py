@@ -20,12 +20,13 @@ class AdaptableKernel(Layer):
 
     _kernel_name = "kernel"
     lora_enabled = False
-    lora_rank: int | None
-    lora_alpha: float | None
+    _optional_arguments = frozenset({"lora_rank", "lora_alpha"})
 
-    def _set_lora(self, rank: int | None, alpha: float | None) -> None:
-        self.lora_rank = rank
-        self.lora_alpha = alpha if alpha is not None else rank
+    def __init__(
+        self, *, lora_rank: int | None = None, lora_alpha: float | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.lora_alpha = lora_rank if lora_alpha is None else lora_alpha
 
     def _post_build(self) -> None:
         super()._post_build()
@@ -85,7 +86,8 @@ class AdaptableKernel(Layer):
         weight.trainable = False
         tracker.frozen.add(id(weight))
         self.lora_enabled = True
-        self._set_lora(rank, lora_alpha)
+        self.lora_rank = rank
+        self.lora_alpha = rank if lora_alpha is None else lora_alpha
 
     def save_own_variables(self, store: Any) -> None:
         """Put the weights into a mapping, the adaptation added to the kernel."""

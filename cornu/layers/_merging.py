@@ -13,11 +13,12 @@ from ._layer import Layer
 class Merge(Layer):
     """Inputs of one shape, up to broadcasting, made into one, element by element."""
 
+    _supports_masking = True
+
     _least = 2
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         """Check that there are several inputs that go together."""
@@ -160,7 +161,6 @@ class Concatenate(Merge):
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
 
     def build(self, input_shape: Any) -> None:
         """Check that the inputs go together."""
@@ -217,8 +217,6 @@ class Dot(Merge):
             or not all(isinstance(axis, int) for axis in axes)
         ):
             raise ValueError(f"`axes` must be an integer or two. Received: axes={axes!r}.")
-        self.axes = axes
-        self.normalize = normalize
 
     def build(self, input_shape: Any) -> None:
         """Check that the two axes have one size."""

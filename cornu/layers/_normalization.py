@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .. import constraints, initializers, ops, regularizers
+from .. import initializers, ops
 from ..core.dtypes import standardize_dtype
-from ..core.serialization import deserialize_keras_object
 from ..ops._normalization import batch_normalized
 from ._input_spec import InputSpec
 from ._layer import Layer
@@ -18,23 +17,7 @@ _HALF = ("float16", "bfloat16")
 class _ScaleAndCenter(Layer):
     """What normalizations share: a learned scale gamma and offset beta."""
 
-    center: bool
-    scale: bool
-
-    def _set_weights(
-        self,
-        center: bool,
-        scale: bool,
-        initializer: tuple[Any, Any],
-        regularizer: tuple[Any, Any],
-        constraint: tuple[Any, Any],
-    ) -> None:
-        self.center = center
-        self.scale = scale
-        self.beta_initializer, self.gamma_initializer = map(initializers.get, initializer)
-        self.beta_regularizer, self.gamma_regularizer = map(regularizers.get, regularizer)
-        self.beta_constraint, self.gamma_constraint = map(constraints.get, constraint)
-        self.supports_masking = True
+    _supports_masking = True
 
     def _add_weights(self, shape: tuple[int, ...]) -> None:
         self.gamma = self.beta = None
@@ -118,16 +101,6 @@ class BatchNormalization(_ScaleAndCenter):
         self.axis = int(axis)
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
-        self._set_weights(
-            center,
-            scale,
-            (beta_initializer, gamma_initializer),
-            (beta_regularizer, gamma_regularizer),
-            (beta_constraint, gamma_constraint),
-        )
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.renorm = renorm
         self.renorm_clipping = dict(renorm_clipping or {}) if renorm else None
         unknown = set(self.renorm_clipping or ()) - {"rmin", "rmax", "dmax"}
         if unknown:
@@ -135,8 +108,6 @@ class BatchNormalization(_ScaleAndCenter):
                 "`renorm_clipping` has keys among 'rmin', 'rmax' and 'dmax'. Received: "
                 f"{sorted(unknown)}."
             )
-        self.renorm_momentum = renorm_momentum
-        self.synchronized = synchronized
 
     def build(self, input_shape: Any) -> None:
         """Make scale, offset and moving averages, of the channels' size."""
@@ -269,14 +240,6 @@ class LayerNormalization(_ScaleAndCenter):
         self._rms_scaling = bool(kwargs.pop("rms_scaling", False))
         super().__init__(**kwargs)
         self.axis = _axes(axis)
-        self.epsilon = epsilon
-        self._set_weights(
-            center,
-            scale,
-            (beta_initializer, gamma_initializer),
-            (beta_regularizer, gamma_regularizer),
-            (beta_constraint, gamma_constraint),
-        )
 
     def build(self, input_shape: Any) -> None:
         """Make scale and offset, of the axes' sizes."""
@@ -321,7 +284,6 @@ class RMSNormalization(Layer):
     def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = _axes(axis)
-        self.epsilon = epsilon
 
     def build(self, input_shape: Any) -> None:
         """Make the scale, of the axes' sizes."""
@@ -353,6 +315,8 @@ class GroupNormalization(_ScaleAndCenter):
     (1, 3, 4)
     """
 
+    groups: int
+
     def __init__(
         self,
         groups: int = 32,
@@ -369,16 +333,6 @@ class GroupNormalization(_ScaleAndCenter):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.groups = groups
-        self.axis = axis
-        self.epsilon = epsilon
-        self._set_weights(
-            center,
-            scale,
-            (beta_initializer, gamma_initializer),
-            (beta_regularizer, gamma_regularizer),
-            (beta_constraint, gamma_constraint),
-        )
 
     def build(self, input_shape: Any) -> None:
         """Make scale and offset, of the channels' size."""
@@ -429,6 +383,9 @@ class UnitNormalization(Layer):
     (1, 2)
     """
 
+    _supports_masking = True
+    _weightless = True
+
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
@@ -436,8 +393,6 @@ class UnitNormalization(Layer):
             raise TypeError(
                 f"`axis` must be an integer or a list of integers. Received: axis={axis!r}."
             )
-        self.supports_masking = True
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The inputs over their length."""
@@ -461,19 +416,11 @@ class Wrapper(Layer):
                 f"A wrapper needs a layer. Received: layer={layer!r} (of {type(layer).__name__})."
             )
         super().__init__(**kwargs)
-        self.layer = layer
 
     def build(self, input_shape: Any = None) -> None:
         """Build the inner layer for the same shape."""
         if not self.layer.built:
             self.layer.build(input_shape)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """The layer that `get_config` described."""
-        config = dict(config)
-        layer = deserialize_keras_object(config.pop("layer"), custom_objects=custom_objects)
-        return cls(layer, **config)
 
 
 class SpectralNormalization(Wrapper):
@@ -490,7 +437,6 @@ class SpectralNormalization(Wrapper):
         super().__init__(layer, **kwargs)
         if power_iterations <= 0:
             raise ValueError(f"`power_iterations` must be positive. Received: {power_iterations}.")
-        self.power_iterations = power_iterations
 
     def build(self, input_shape: Any = None) -> None:
         """Build the inner layer, and make the vector of the power method."""

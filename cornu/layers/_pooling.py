@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import ops
-from ..core.config import standardize_data_format
 from ._convolution import PADDINGS, per_axis
 from ._input_spec import InputSpec
 from ._layer import Layer
@@ -21,6 +20,8 @@ class _Pooling(Layer):
         padding: `valid` or `same`.
         data_format: `channels_last` or `channels_first`.
     """
+
+    _weightless = True
 
     rank: ClassVar[int]
     _reduce: ClassVar[Callable[..., Any]]
@@ -41,9 +42,7 @@ class _Pooling(Layer):
         self.padding = str(padding).lower()
         if self.padding not in PADDINGS:
             raise ValueError(f"`padding` must be one of {PADDINGS}. Received: padding={padding!r}.")
-        self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The reduction of each window."""
@@ -64,6 +63,8 @@ class _GlobalPooling(Layer):
         keepdims: Whether the spatial axes stay, with size 1.
     """
 
+    _weightless = True
+
     rank: ClassVar[int]
     _reduce: ClassVar[Callable[..., Any]]
 
@@ -71,10 +72,7 @@ class _GlobalPooling(Layer):
         self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.data_format = standardize_data_format(data_format)
-        self.keepdims = keepdims
         self.input_spec = InputSpec(ndim=self.rank + 2)
-        self.built = True
 
     @property
     def _space(self) -> tuple[int, ...]:
@@ -94,15 +92,15 @@ class _AdaptivePooling(Layer):
         data_format: `channels_last` or `channels_first`.
     """
 
+    _weightless = True
+
     rank: ClassVar[int]
     _reduce: ClassVar[Callable[..., Any]]
 
     def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.output_size = per_axis(output_size, self.rank, "output_size")
-        self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The reduction of the windows that make up the output."""
@@ -157,12 +155,13 @@ class GlobalAveragePooling1D(_GlobalPooling):
     (2, 3)
     """
 
+    _supports_masking = True
+
     rank = 1
     _reduce = staticmethod(ops.mean)
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
         super().__init__(data_format=data_format, keepdims=keepdims, **kwargs)
-        self.supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """The mean over time."""

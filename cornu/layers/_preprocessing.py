@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..core.config import standardize_data_format
 from ._layer import Layer
 
 
@@ -23,11 +22,10 @@ class Rescaling(Layer):
     [0.0, 1.0]
     """
 
+    _supports_masking = True
+
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.scale = scale
-        self.offset = offset
-        self.supports_masking = True
 
     def call(self, inputs: Any) -> Any:
         """The inputs, scaled and shifted."""
@@ -51,6 +49,10 @@ class Normalization(Layer):
     [[0.0], [2.0]]
     """
 
+    _supports_masking = True
+
+    _kept_as = {"mean": "input_mean", "variance": "input_variance"}
+
     def __init__(
         self,
         axis: Any = -1,
@@ -67,10 +69,6 @@ class Normalization(Layer):
             )
         axes = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
         self.axis = axes
-        self.input_mean = mean
-        self.input_variance = variance
-        self.invert = invert
-        self.supports_masking = True
         self.mean: Any = None
         self.variance: Any = None
 
@@ -191,6 +189,8 @@ class Resizing(Layer):
     (1, 4, 6, 3)
     """
 
+    _weightless = True
+
     def __init__(
         self,
         height: int,
@@ -205,16 +205,6 @@ class Resizing(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.height = height
-        self.width = width
-        self.interpolation = interpolation
-        self.crop_to_aspect_ratio = crop_to_aspect_ratio
-        self.pad_to_aspect_ratio = pad_to_aspect_ratio
-        self.fill_mode = fill_mode
-        self.fill_value = fill_value
-        self.antialias = antialias
-        self.data_format = standardize_data_format(data_format)
-        self.built = True
 
     def call(self, data: Any, training: bool = True) -> Any:
         """The resized images."""

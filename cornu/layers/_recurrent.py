@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import ops
-from ..core import tree
+from ..core import naming, tree
 from ..core.config import floatx
 from ..core.described import parameters
 from ..core.dtypes import numpy_dtype
-from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
 from ..ops import _recurrent
 from ._cells import (
@@ -26,6 +25,10 @@ from ._cells import (
 )
 from ._input_spec import InputSpec
 from ._layer import Layer
+
+
+def _one_cell(cell: Any) -> Any:
+    return StackedRNNCells(cell) if isinstance(cell, (list, tuple)) else cell
 
 
 class RNN(Layer):
@@ -46,6 +49,10 @@ class RNN(Layer):
     (2, 4)
     """
 
+    _supports_masking = True
+
+    _converters = {"cell": _one_cell}
+
     def __init__(
         self,
         cell: Any,
@@ -57,23 +64,13 @@ class RNN(Layer):
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
-        if isinstance(cell, (list, tuple)):
-            cell = StackedRNNCells(cell)
+        super().__init__(**kwargs)
         for name, what in (("call", "a method"), ("state_size", "an attribute")):
-            if not hasattr(cell, name):
+            if not hasattr(self.cell, name):
                 raise ValueError(
                     f"A cell must have {what} `{name}`. Received: cell={cell!r} (of "
                     f"{type(cell).__name__}) without it."
                 )
-        super().__init__(**kwargs)
-        self.cell = cell
-        self.return_sequences = return_sequences
-        self.return_state = return_state
-        self.go_backwards = go_backwards
-        self.stateful = stateful
-        self.unroll = unroll
-        self.zero_output_for_mask = zero_output_for_mask
-        self.supports_masking = True
         self.states: Any = None
 
     @property
@@ -193,21 +190,6 @@ class RNN(Layer):
             return [output, *(None for _ in tree.flatten(self.state_size))]
         return output
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as what a file can hold."""
-        config = super().get_config()
-        config["cell"] = serialize_keras_object(self.cell)
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """The layer that `get_config` described."""
-        config = dict(config)
-        if "cell" in config:
-            cell = deserialize_keras_object(config.pop("cell"), custom_objects=custom_objects)
-            return cls(cell, **config)
-        return super().from_config(config)
-
 
 class _Standard(RNN):
     """A layer of one of the standard cells: its arguments are the cell's and those of `RNN`."""
@@ -221,37 +203,31 @@ class _Standard(RNN):
             if name not in ("kwargs", "name"):
                 setattr(cls, name, property(operator.attrgetter(f"cell.{name}")))
 
-    def _start(self, arguments: dict[str, Any], kwargs: dict[str, Any]) -> None:
-        """Make the cell from the arguments that are the cell's, the layer from the others."""
-        of_cell = parameters(self._cell.__init__)
-        cell_arguments = {name: arguments[name] for name in of_cell if name in arguments}
-        cell_arguments.pop("kwargs", None)
-        of_layer = parameters(RNN.__init__)
-        own = {name: arguments[name] for name in of_layer if name in arguments}
-        own.pop("kwargs", None)
-        cell_name = {
-            "SimpleRNNCell": "simple_rnn_cell",
-            "LSTMCell": "lstm_cell",
-            "GRUCell": "gru_cell",
-        }
-        cell = self._cell(
-            **cell_arguments,
-            name=cell_name[self._cell.__name__],
-            dtype=kwargs.get("dtype"),
-            trainable=kwargs.get("trainable", True),
-        )
-        RNN.__init__(
-            self, cell, **own, activity_regularizer=arguments["activity_regularizer"], **kwargs
-        )
+    def _keep(self, owner: Any, given: dict[str, Any]) -> None:
+        if "_cell" not in vars(owner):
+            super()._keep(owner, given)
+        else:  # to be handed on: nothing of it is kept here
+            object.__setattr__(self, "_given", given)
+
+    def __init__(self, **kwargs: Any) -> None:
+        given = self.__dict__.pop("_given")
+
+        def taken(constructor: Any) -> dict[str, Any]:
+            return {name: given[name] for name in parameters(constructor) if name in given}
+
+        of_cell = taken(self._cell.__init__)
+        for name in ("dtype", "trainable"):
+            if name in kwargs:
+                of_cell[name] = kwargs[name]
+        cell = self._cell(**of_cell, name=naming.to_snake_case(self._cell.__name__))
+        penalty = given["activity_regularizer"]
+        own = {**taken(RNN.__init__), **kwargs, "activity_regularizer": penalty}
+        super().__init__(cell, **own)
         self.input_spec = [InputSpec(ndim=3)]
 
     def _check_inputs(self, engine: Any, inputs: Any) -> None:
         first = inputs[0] if isinstance(inputs, (list, tuple)) else inputs
         super()._check_inputs(engine, first)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; the cell follows from them."""
-        return Layer.get_config(self)
 
 
 class SimpleRNN(_Standard):
@@ -273,7 +249,7 @@ class SimpleRNN(_Standard):
     """
 
     _cell = SimpleRNNCell
-    _unwritten_arguments = frozenset({"cell", "use_cudnn", "seed"})
+    _unwritten_arguments = frozenset({"seed"})
 
     def __init__(
         self,
@@ -300,7 +276,7 @@ class SimpleRNN(_Standard):
         seed: Any = None,
         **kwargs: Any,
     ) -> None:
-        self._start(dict(locals()), kwargs)
+        super().__init__(**kwargs)
 
 
 class LSTM(_Standard):
@@ -352,7 +328,7 @@ class LSTM(_Standard):
         use_cudnn: Any = "auto",
         **kwargs: Any,
     ) -> None:
-        self._start(dict(locals()), kwargs)
+        super().__init__(**kwargs)
 
 
 class GRU(_Standard):
@@ -405,4 +381,4 @@ class GRU(_Standard):
         use_cudnn: Any = "auto",
         **kwargs: Any,
     ) -> None:
-        self._start(dict(locals()), kwargs)
+        super().__init__(**kwargs)

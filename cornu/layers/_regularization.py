@@ -6,7 +6,6 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops, random, regularizers
-from ..core.config import standardize_data_format
 from ._input_spec import InputSpec
 from ._layer import Layer
 
@@ -14,19 +13,22 @@ from ._layer import Layer
 class _Random(Layer):
     """A layer that draws numbers in training and gives its inputs otherwise."""
 
-    rate: float
-    stddev: float
+    _supports_masking = True
+    _weightless = True
+
+    #: The argument that says how strongly.
+    _strength: ClassVar[str] = "rate"
     seed_generator: random.SeedGenerator
 
-    def _set_rate(self, rate: float, seed: Any, name: str = "rate") -> None:
-        if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-            raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={rate!r}.")
-        setattr(self, name, rate)
-        self.seed = seed
-        if rate > 0:
-            self.seed_generator = random.SeedGenerator(seed)
-        self.supports_masking = True
-        self.built = True
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        strength = getattr(self, self._strength)
+        if not isinstance(strength, (int, float)) or not 0 <= strength <= 1:
+            raise ValueError(
+                f"`{self._strength}` must lie in [0, 1]. Received: {self._strength}={strength!r}."
+            )
+        if strength > 0:
+            self.seed_generator = random.SeedGenerator(self.seed)
 
 
 class Dropout(_Random):
@@ -46,7 +48,6 @@ class Dropout(_Random):
         self, rate: float, noise_shape: Any = None, seed: Any = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self._set_rate(rate, seed)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -129,7 +130,6 @@ class SpatialDropout2D(_SpatialDropout):
         dtype: Any = None,
     ) -> None:
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
-        self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
 
@@ -172,7 +172,6 @@ class GaussianDropout(_Random):
 
     def __init__(self, rate: float, seed: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._set_rate(rate, seed)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The inputs, in training times noise."""
@@ -194,9 +193,10 @@ class GaussianNoise(_Random):
         seed: What they are drawn from.
     """
 
+    _strength = "stddev"
+
     def __init__(self, stddev: float, seed: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._set_rate(stddev, seed, name="stddev")
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The inputs, in training with noise."""
@@ -216,12 +216,11 @@ class ActivityRegularization(Layer):
         l2: The weight of the sum of squares.
     """
 
+    _supports_masking = True
+    _weightless = True
+
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
-        self.l1 = l1
-        self.l2 = l2
-        self.supports_masking = True
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The inputs."""

@@ -6,7 +6,6 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops
-from ..core.config import standardize_data_format
 from ..core.keras_tensor import KerasTensor
 from ._convolution import per_axis
 from ._input_spec import InputSpec
@@ -26,7 +25,6 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(min_ndim=1)
 
     def call(self, inputs: Any) -> Any:
@@ -51,6 +49,8 @@ class Reshape(Layer):
     (3, 2, 4)
     """
 
+    _weightless = True
+
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         shape = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
@@ -59,7 +59,6 @@ class Reshape(Layer):
                 f"One dimension at most may be -1. Received: target_shape={target_shape}."
             )
         self.target_shape = shape
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The inputs, of shape (batch, *target_shape)."""
@@ -120,7 +119,6 @@ class RepeatVector(Layer):
         super().__init__(**kwargs)
         if not isinstance(n, int):
             raise TypeError(f"`n` must be an integer. Received: n={n!r} (of {type(n).__name__}).")
-        self.n = n
         self.input_spec = InputSpec(ndim=2)
 
     def call(self, inputs: Any) -> Any:
@@ -150,8 +148,8 @@ class _Spatial(Layer):
 
     rank: ClassVar[int]
 
-    def _set_space(self, data_format: str | None) -> None:
-        self.data_format = standardize_data_format(data_format)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def _with_space(self, per_axis: Any, other: Any) -> tuple[Any, ...]:
@@ -173,7 +171,6 @@ class _ZeroPadding(_Spatial):
         super().__init__(**kwargs)
         self._pairs = pairs_per_axis(padding, self.rank, "padding")
         self.padding: Any = self._pairs[0] if self.rank == 1 else self._pairs
-        self._set_space(data_format)
 
     def call(self, inputs: Any) -> Any:
         """The inputs with zeros around them."""
@@ -210,10 +207,13 @@ class ZeroPadding3D(_ZeroPadding):
 class _Cropping(_Spatial):
     """The edges of the space cut off."""
 
-    def _set_cropping(self, cropping: Any, data_format: str | None) -> None:
-        self._pairs = pairs_per_axis(cropping, self.rank, "cropping")
-        self.cropping: Any = self._pairs[0] if self.rank == 1 else self._pairs
-        self._set_space(data_format)
+    data_format = "channels_last"
+    cropping: Any
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._pairs = pairs_per_axis(self.cropping, self.rank, "cropping")
+        self.cropping = self._pairs[0] if self.rank == 1 else self._pairs
 
     def call(self, inputs: Any) -> Any:
         """The inputs without their edges."""
@@ -242,7 +242,6 @@ class Cropping1D(_Cropping):
 
     def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._set_cropping(cropping, "channels_last")
 
 
 class Cropping2D(_Cropping):
@@ -263,7 +262,6 @@ class Cropping2D(_Cropping):
         self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self._set_cropping(cropping, data_format)
 
 
 class Cropping3D(_Cropping):
@@ -278,7 +276,6 @@ class Cropping3D(_Cropping):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._set_cropping(cropping, data_format)
 
 
 class UpSampling1D(Layer):
@@ -328,7 +325,6 @@ class UpSampling2D(_Spatial):
             raise ValueError(
                 f"`interpolation` must be one of {known}. Received: {interpolation!r}."
             )
-        self._set_space(data_format)
 
     def call(self, inputs: Any) -> Any:
         """The enlarged images."""
@@ -363,7 +359,6 @@ class UpSampling3D(_Spatial):
     ) -> None:
         super().__init__(**kwargs)
         self.size = per_axis(size, 3, "size")
-        self._set_space(data_format)
 
     def call(self, inputs: Any) -> Any:
         """The enlarged volumes."""

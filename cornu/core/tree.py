@@ -28,14 +28,15 @@ class MAP_TO_NONE:
 
 def register_container(
     kind: type,
-    flatten_one_level: Callable[[Any], tuple[Iterable[Any], Any]],
+    flatten_one_level: Callable[[Any], tuple[Any, ...]],
     unflatten: Callable[[Any, Iterable[Any]], Any],
 ) -> None:
     """Make structures of the class `kind` be seen through.
 
     Args:
         kind: The class.
-        flatten_one_level: `container -> (children, metadata)`.
+        flatten_one_level: `container -> (children, metadata)`, or `(children, metadata, keys)` where
+            paths have keys in place of positions.
         unflatten: `(metadata, children) -> container`.
     """
     optree.register_pytree_node(kind, flatten_one_level, unflatten, namespace=NAMESPACE)

@@ -187,6 +187,10 @@ class Variable:
             return object.__getattribute__(self, name)  # which raises its own error
         return getattr(self._container, name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: the value, in no engine's container."""
+        return {**vars(self), "_engine": None, "_former": {}, "_container": self.held()}
+
     # --- what it is
 
     @property

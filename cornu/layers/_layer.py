@@ -20,12 +20,12 @@ from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Operation, any_symbolic
 from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, here
 from ..core.tracebacks import shorten
+from ..core.tracking import PLAIN, Family, Tracker
 from ..core.variable import Variable
 from ..engines import Engine, active, current
 from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
-from ._tracking import PLAIN, Tracker
 
 #: Tensors that say their own shape and dtype.
 _SYMBOLIC = (KerasTensor, SparseTensor)
@@ -70,8 +70,8 @@ class Layer(Operation):
     _call_signature: ClassVar[CallSignature]
     _build_signature: ClassVar[BuildSignature]
     _built_by_calling: ClassVar[bool] = True
-    #: Whether any layer of the process ever added a loss: most never do, and need no clearing.
-    _any_losses: ClassVar[bool] = False
+    #: Attributes that say nothing about what a call computes.
+    _beside: ClassVar[frozenset[str]] = frozenset()
 
     _tracker: Tracker
 
@@ -127,12 +127,14 @@ class Layer(Operation):
     # ------------------------------------------------------------------ parts
 
     def __setattr__(self, name: str, value: Any) -> None:
+        tracker, old = self._tracker, self.__dict__.get(name)
         if type(value) not in PLAIN:
-            value = self._tracker.track(value)
-        elif (old := self.__dict__.get(name)) is not None:
-            self._tracker.drop(old)
-        if not name.startswith("_") and self.__dict__.get(name) is not value:
-            Tracker.version += 1
+            value = tracker.track(value)
+        if old is not value:
+            if type(old) not in PLAIN:
+                tracker.drop(old)
+            if not name.startswith("_") and name not in self._beside:
+                tracker.version += 1
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -167,8 +169,7 @@ class Layer(Operation):
         return current().module(self.__call__, own, parts)
 
     def _owned(self, kind: str) -> list[Any]:
-        owned: list[Any] = self._tracker.owned[kind]
-        return owned
+        return self._tracker.parts(kind, self.__dict__)
 
     @property
     def _layers(self) -> list[Layer]:
@@ -182,10 +183,23 @@ class Layer(Operation):
                 found.extend(layer._flatten_layers(include_self=False))
         return list({id(layer): layer for layer in found}.values())
 
+    def _family(self) -> Family:
+        """This layer and all inside of it: another object once one of them has changed."""
+        family: Family | None = self.__dict__.get("_found")
+        if family is None or not family.is_current():
+            family = self.__dict__["_found"] = Family(self._flatten_layers())
+        return family
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: all but what it finds out again."""
+        return {k: x for k, x in vars(self).items() if k not in ("_found", "_accepted")} | {
+            "_accepted": None
+        }
+
     def _own_weights(self) -> list[Variable]:
         """Those made to be trained first: freezing them changes no order."""
         owned, untrained = self._owned("variables"), self._tracker.untrained
-        return sorted(owned, key=lambda variable: id(variable) in untrained)
+        return sorted(owned, key=lambda variable: variable in untrained)
 
     def _collect(self, own: Callable[[Layer], Sequence[Variable]]) -> list[Variable]:
         """Variables of this layer, then those of its sublayers, each once."""
@@ -249,9 +263,9 @@ class Layer(Operation):
     def trainable(self, value: bool) -> None:
         value = bool(value)
         self._trainable = value
-        Tracker.version += 1
+        self._tracker.version += 1
         for variable in self._owned("variables"):
-            if id(variable) not in self._tracker.frozen:
+            if variable not in self._tracker.frozen:
                 variable.trainable = value
         for layer in self._layers:
             layer.trainable = value
@@ -606,7 +620,7 @@ class Layer(Operation):
         fills in (training, masks) stands in files for a call on a tensor alone, as in Keras's.
         """
         outer = (here.training.get(), here.autocast.get(), here.calling.get())
-        if Layer._any_losses and here.calling.get() is None:
+        if outer[2] is None and (self._losses or self._tracker.owned["layers"]):
             self._clear_losses()
         if training is not None:
             here.training.set(training)
@@ -766,7 +780,6 @@ class Layer(Operation):
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar, or a list of them, to what training minimizes; call it within `call`."""
-        Layer._any_losses = True
         for value in tree.flatten(loss):
             scope = here.stateless.get()
             if scope is not None and scope.collect_losses:
@@ -774,7 +787,7 @@ class Layer(Operation):
             self._losses.append(value)
 
     def _clear_losses(self) -> None:
-        for layer in self._flatten_layers():
+        for layer in self._family().members:
             if layer._losses:
                 layer._losses.clear()
 

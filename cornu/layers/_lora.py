@@ -84,7 +84,7 @@ class AdaptableKernel(Layer):
         )
         tracker.locked = locked
         weight.trainable = False
-        tracker.frozen.add(id(weight))
+        tracker.frozen.add(weight)
         self.lora_enabled = True
         self.lora_rank = rank
         self.lora_alpha = rank if lora_alpha is None else lora_alpha

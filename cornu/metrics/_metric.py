@@ -13,8 +13,8 @@ from ..core.config import floatx
 from ..core.described import Described
 from ..core.dtypes import numpy_dtype
 from ..core.scopes import StatelessScope, concrete_scope
+from ..core.tracking import PLAIN, Tracker
 from ..core.variable import Variable
-from ..layers._tracking import PLAIN, Tracker
 
 
 class Metric(Described):
@@ -60,9 +60,10 @@ class Metric(Described):
         return tracker
 
     def __setattr__(self, name: str, value: Any) -> None:
+        old = self.__dict__.get(name)
         if type(value) not in PLAIN:
             value = self._tracker.track(value)
-        elif (old := self.__dict__.get(name)) is not None:
+        if old is not value and type(old) not in PLAIN:
             self._tracker.drop(old)
         super().__setattr__(name, value)
 
@@ -121,8 +122,8 @@ class Metric(Described):
     @property
     def variables(self) -> list[Variable]:
         """The state: the metric's own variables, then those of the metrics that it consists of."""
-        nested = (v for metric in self._tracker.owned["metrics"] for v in metric.variables)
-        return [*self._tracker.owned["variables"], *nested]
+        own, metrics = (self._tracker.parts(k, self.__dict__) for k in ("variables", "metrics"))
+        return [*own, *(v for metric in metrics for v in metric.variables)]
 
     def reset_state(self) -> None:
         """Start again: every variable becomes 0."""

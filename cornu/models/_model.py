@@ -49,12 +49,15 @@ class Model(Trainer, Layer):
         Trainer.__init__(self)
         Layer.__init__(self, *args, **kwargs)
 
+    #: What training holds is no part of a model, and what it changes is no change of it.
+    _beside = frozenset(vars(Trainer()))
+
     @functools.cached_property
     def _whole_calls(self) -> WholeCalls:
         return WholeCalls(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: x for k, x in Trainer.__getstate__(self).items() if k != "_whole_calls"}
+        return {k: x for k, x in super().__getstate__().items() if k != "_whole_calls"}
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """What the model computes; subclasses define it."""

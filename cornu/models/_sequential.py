@@ -85,8 +85,7 @@ class Sequential(Model):
         self._functional = None
         tracker = self._tracker
         tracker.locked = ""
-        tracker.owned["layers"] = list(self._stack)
-        tracker.ids |= {id(x) for x in self._stack}
+        tracker.replace("layers", self._stack)
         if rebuild:
             self._maybe_rebuild()
 
@@ -107,9 +106,6 @@ class Sequential(Model):
                 "which is empty. `add` layers to it."
             )
         if isinstance(self._stack[0], InputLayer):
-            given = self._stack[0].batch_shape
-            if input_shape is not None and tuple(input_shape) != given and self._functional is None:
-                pass
             x = self._stack[0].output
         else:
             shape = _as_shape(input_shape)
@@ -121,7 +117,7 @@ class Sequential(Model):
             x = Input(batch_shape=shape, dtype=dtype)
             self._stack.insert(0, made_by(x))
             self._seen_on_data = True
-            self._tracker.owned["layers"].insert(0, self._stack[0])
+            self._tracker.replace("layers", self._stack)
         inputs = x
         for layer in self._stack[1:]:
             x = layer(x)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from ..core.state import CompiledStep
 from ..engines import Engine
 from ..layers._core import Lambda
 from ..layers._layer import Layer
-from ..layers._tracking import Tracker
 
 if TYPE_CHECKING:
     from ._model import Model
@@ -52,12 +50,13 @@ class WholeCalls:
             return Layer.__call__(model, x)
         if engine.whole_models:
             return model._fast_predict()([(tree.map_structure(engine.convert_to_tensor, x),)])
-        version = (Tracker.version, seeding.generation())
+        family = model._family()
+        version = (family, seeding.generation())
         if version != self._version:
             self._version, self._counts = version, {}
             state = [*model.variables, random.global_seed_generator().state]
             self._step = CompiledStep(lambda x: Layer.__call__(model, x), [], state)
-            self._is_plain = all(map(_is_plain, model._flatten_layers()))
+            self._is_plain = all(map(_is_plain, family.members))
         is_array = engine.is_tensor(x) or type(x) is np.ndarray
         if not self._is_plain or here.training.get() or not is_array:
             return Layer.__call__(model, x)
@@ -73,10 +72,9 @@ class WholeCalls:
 
 def _is_plain(layer: Layer) -> bool:
     """Whether a layer's code is this library's, and gives nothing beside its outputs."""
-    functions = [x for x in vars(layer).values() if isinstance(x, types.FunctionType)]
-    parts = [*type(layer).__mro__[:-1], *functions]
+    kept = tree.flatten([x for name, x in vars(layer).items() if name not in layer._beside])
     return (
-        all(map(naming.is_ours, parts))
+        all(map(naming.is_ours, [*type(layer).__mro__[:-1], *filter(callable, kept)]))
         and not isinstance(layer, Lambda)
         and layer.activity_regularizer is None
     )

@@ -56,7 +56,7 @@ class LossScaleOptimizer(Optimizer):
         if not self.inner_optimizer.built:
             self.inner_optimizer.build(variables)
         self._trainable_variables = list(variables)
-        self._places = {id(v): i for i, v in enumerate(variables)}
+        self._places = {v: i for i, v in enumerate(variables)}
         self.built = True
 
     @property

@@ -89,7 +89,7 @@ class MultiOptimizer(Optimizer):
             if own and not optimizer.built:
                 optimizer.build(own)
         self._trainable_variables = list(variables)
-        self._places = {id(v): i for i, v in enumerate(variables)}
+        self._places = {v: i for i, v in enumerate(variables)}
         self.built = True
 
     @property

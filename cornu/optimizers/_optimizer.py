@@ -106,8 +106,8 @@ class Optimizer(Described):
         self._variables: list[Variable] = []
         self._trainable_variables: list[Variable] = []
         self._slots: dict[str, list[Variable | None]] = {}
-        self._places: dict[int, int] = {}
-        self._undecayed: set[int] = set()
+        self._places: dict[Variable, int] = {}
+        self._undecayed: set[Variable] = set()
         self._averages: list[Variable] = []
         self._accumulated: list[Variable] = []
         with naming.NameScope(self.name, caller=self):
@@ -197,7 +197,7 @@ class Optimizer(Described):
                 self.add_variable_from_reference(v, "gradient_accumulator") for v in variables
             ]
         self._trainable_variables = list(variables)
-        self._places = {id(v): i for i, v in enumerate(variables)}
+        self._places = {v: i for i, v in enumerate(variables)}
         self._slots = {name: [] for name in self.slots}
         if type(self).build is Optimizer.build or self.slots:
             for variable in variables:
@@ -261,7 +261,7 @@ class Optimizer(Described):
         return made[0] if isinstance(name, str) else tuple(made)
 
     def _get_variable_index(self, variable: Variable) -> int:
-        return self._places[id(variable)]
+        return self._places[variable]
 
     # ----------------------------------------------------------------- update
 
@@ -360,7 +360,7 @@ class Optimizer(Described):
         self._iterations.assign_add(1)
 
     def _check_known(self, variables: Sequence[Variable]) -> None:
-        unknown = [v.path for v in variables if id(v) not in self._places]
+        unknown = [v.path for v in variables if v not in self._places]
         if unknown:
             raise ValueError(
                 "An optimizer changes the variables that it was built for. Received: "
@@ -436,7 +436,7 @@ class Optimizer(Described):
         if self.weight_decay is None:
             return
         for variable in variables:
-            if id(variable) not in self._undecayed:
+            if variable not in self._undecayed:
                 step = ops.multiply(ops.cast(rate, variable._dtype), self.weight_decay)
                 variable.assign(ops.subtract(variable.value, ops.multiply(variable.value, step)))
 
@@ -447,13 +447,13 @@ class Optimizer(Described):
         if self.built:
             for variable in self._trainable_variables:
                 if any(re.search(pattern, variable.path) for pattern in var_names or ()):
-                    self._undecayed.add(id(variable))
+                    self._undecayed.add(variable)
         elif var_names:
             raise ValueError(
                 "Variables are left out of weight decay by name once the optimizer is built. "
                 f"Received: var_names={var_names} for {self.name!r}. Call `build` first."
             )
-        self._undecayed |= {id(variable) for variable in var_list or ()}
+        self._undecayed |= set(var_list or ())
 
     def _average(self) -> None:
         momentum = self.ema_momentum

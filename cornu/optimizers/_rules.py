@@ -574,7 +574,7 @@ class Muon(Optimizer):
     def _decay(self, variables: Any, rate: Any) -> None:
         for variable in variables:
             decay = self.adam_weight_decay if self._takes_adam(variable) else self.weight_decay
-            if decay and id(variable) not in self._undecayed:
+            if decay and variable not in self._undecayed:
                 step = ops.multiply(ops.cast(rate, variable._dtype), decay)
                 variable.assign(variable.value - variable.value * step)
 

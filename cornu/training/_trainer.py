@@ -28,7 +28,6 @@ from ..core.state import CompiledStep, value_and_grad
 from ..core.tracebacks import shorten
 from ..core.variable import Variable
 from ..engines import current, use
-from ..layers._tracking import Tracker
 from ._batches import Batches, Kept
 from ._compiled import CompiledLoss, CompiledMetrics
 from ._data import make_source, train_validation_split, unpack_x_y_sample_weight
@@ -88,7 +87,7 @@ class Trainer(_Base):
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy takes over: all but compiled functions, which hold the variables of this model."""
-        return {**vars(self), "_functions": {}, "_predicting": None}
+        return {**super().__getstate__(), "_functions": {}, "_predicting": None}
 
     # ---------------------------------------------------------------- compile
 
@@ -404,7 +403,7 @@ class Trainer(_Base):
 
     def _fast_predict(self) -> Callable[..., Any]:
         """`make_predict_function`, looked up again only if some layer's parts have changed."""
-        version = (Tracker.version, seeding.generation(), self.run_eagerly)
+        version = (self._family(), seeding.generation(), self.run_eagerly)
         if self._predicting is None or self._predicting[0] != version:
             self._predicting = (version, self.make_predict_function())
         return self._predicting[1]

@@ -120,10 +120,18 @@ def doubled(x: Any) -> Any:
     return x * 2
 
 
+class Doubled:
+    """An object that is called."""
+
+    def __call__(self, x: Any) -> Any:
+        return doubled(x)
+
+
 @pytest.mark.parametrize(
     "layer",
     [
         lambda: Counting(),
+        lambda: layers.Dense(2, activation=Doubled()),
         lambda: layers.Lambda(doubled),
         lambda: layers.Dense(2, activation=doubled),
         lambda: cornu.Sequential([Counting()]),

@@ -92,7 +92,7 @@ ROWS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("CategoricalCrossentropy", {}, ("one-hot", "certain")),
     ("CategoricalCrossentropy", {"from_logits": True}, ("one-hot logits",)),
     ("CategoricalCrossentropy", {"label_smoothing": 0.2}, ("one-hot",)),
-    ("CategoricalCrossentropy", {"axis": 1, "label_smoothing": 0.2}, ("one-hot axis 1",)),
+    ("CategoricalCrossentropy", {"axis": 1}, ("one-hot axis 1",)),
     ("CategoricalFocalCrossentropy", {}, ("one-hot", "certain")),
     (
         "CategoricalFocalCrossentropy",
@@ -114,7 +114,7 @@ ROWS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("Dice", {}, ("binary", "binary3", "row")),
     ("Dice", {"axis": (1, 2)}, ("binary3",)),
     ("Tversky", {}, ("binary", "binary3", "row")),
-    ("Tversky", {"alpha": 0.2, "beta": 0.9, "axis": -1}, ("binary3",)),
+    ("Tversky", {"axis": -1}, ("binary3",)),
 ]
 CASES = [(name, arguments, kind) for name, arguments, kinds in ROWS for kind in kinds]
 CLASSES_OF_LOSSES = sorted({name for name, _, _ in ROWS})
@@ -142,6 +142,21 @@ def test_values(name: str, arguments: dict[str, Any], kind: str) -> None:
     assert_same(values, theirs(y_true, y_pred))
     ours, theirs = both(name, arguments)
     assert_same(ours(y_true, y_pred), theirs(y_true, y_pred))
+
+
+@pytest.mark.parametrize("name", ["CategoricalCrossentropy", "CategoricalFocalCrossentropy"])
+def test_labels_are_smoothed_over_the_classes_of_any_axis(name: str) -> None:
+    last, first = (getattr(losses, name)(axis=axis, label_smoothing=0.3) for axis in (-1, 1))
+    y_true, y_pred = INPUTS["one-hot axis 1"]
+    moved = (np.moveaxis(y, 1, -1) for y in (y_true, y_pred))
+    np.testing.assert_allclose(first(y_true, y_pred), last(*moved), rtol=1e-6)
+
+
+def test_tversky_weighs_false_positives_by_alpha() -> None:
+    y_true = np.array([[1.0, 1.0, 1.0, 0.0]])
+    y_pred = np.array([[1.0, 0.0, 0.0, 1.0]])
+    loss = losses.Tversky(alpha=0.1, beta=0.9)(y_true, y_pred)
+    np.testing.assert_allclose(loss, 1 - 1 / (1 + 0.1 * 1 + 0.9 * 2), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name, arguments, kinds", ROWS, ids=case_name)
@@ -412,6 +427,16 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
         lambda: losses.MeanSquaredError()(*INPUTS["real3"], sample_weight=np.ones((2,))),
         ValueError,
         "Received: sample_weight.shape=(2,) for values of shape (2, 4). Give it axes of size 1",
+    ),
+    (
+        lambda: losses.Dice(axis=(0, 5))(*INPUTS["binary"]),
+        ValueError,
+        "An axis must lie in [-2, 2). Received: axis=5 for a tensor of rank 2.",
+    ),
+    (
+        lambda: losses.Tversky(axis=1.5)(*INPUTS["binary"]),
+        TypeError,
+        "An axis must be an integer. Received: axis=1.5.",
     ),
     (lambda: losses.Loss()(1.0, 2.0), NotImplementedError, "Define `call(self, y_true, y_pred)`."),
 ]

@@ -37,7 +37,7 @@ def binary_crossentropy(
     0.6931
     """
     y_true, y_pred = tensors(y_true, y_pred)
-    y_true = _smoothed(y_true, label_smoothing, 2)
+    y_true = _smoothed(y_true, label_smoothing)
     return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits=from_logits), axis=axis)
 
 
@@ -97,7 +97,7 @@ def binary_focal_crossentropy(
     0.1733
     """
     y_true, y_pred = tensors(y_true, y_pred)
-    y_true = _smoothed(y_true, label_smoothing, 2)
+    y_true = _smoothed(y_true, label_smoothing)
     if from_logits:
         y_pred = ops.sigmoid(y_pred)
     loss = ops.binary_crossentropy(y_true, y_pred)
@@ -165,7 +165,7 @@ def categorical_crossentropy(
     0.6931
     """
     y_true, y_pred = _classes("categorical_crossentropy", y_true, y_pred, axis)
-    y_true = _smoothed(y_true, label_smoothing, y_true.shape[-1])
+    y_true = _smoothed(y_true, label_smoothing, axis)
     return ops.categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
 
 
@@ -221,7 +221,7 @@ def categorical_focal_crossentropy(
     0.0433
     """
     y_true, y_pred = _classes("categorical_focal_crossentropy", y_true, y_pred, axis)
-    y_true = _smoothed(y_true, label_smoothing, y_true.shape[-1])
+    y_true = _smoothed(y_true, label_smoothing, axis)
     if from_logits:
         y_pred = ops.softmax(y_pred, axis=axis)
     y_pred = y_pred / ops.sum(y_pred, axis=axis, keepdims=True)
@@ -422,9 +422,12 @@ class CTC(NamedLoss, function=ctc):
 # --------------------------------------------------------------------- helpers
 
 
-def _smoothed(y_true: Any, smoothing: float, count: int) -> Any:
-    """Targets of which a share is spread over `count` classes."""
-    return y_true * (1.0 - smoothing) + smoothing / count if smoothing else y_true
+def _smoothed(y_true: Any, smoothing: float, axis: int | None = None) -> Any:
+    """Targets of which a share is spread over the classes along an axis; over two for None."""
+    if not smoothing:
+        return y_true
+    classes = 2 if axis is None else ops.shape(y_true)[axis]
+    return y_true * (1.0 - smoothing) + smoothing / classes
 
 
 def _classes(name: str, y_true: Any, y_pred: Any, axis: Any) -> tuple[Any, Any]:

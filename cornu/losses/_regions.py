@@ -55,13 +55,13 @@ class Dice(NamedLoss, function=dice):
 def tversky(
     y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
 ) -> Any:
-    """1 - shared / (shared + alpha missed + beta extra), after arXiv 1706.05721.
+    """1 - shared / (shared + alpha extra + beta missed), after arXiv 1706.05721.
 
     Args:
         y_true: Targets, 0 or 1.
         y_pred: Probabilities.
-        alpha: The weight of what is missed, sum(y_true (1 - y_pred)).
-        beta: The weight of what is extra, sum((1 - y_true) y_pred).
+        alpha: The weight of what is extra (false positives), sum((1 - y_true) y_pred).
+        beta: The weight of what is missed (false negatives), sum(y_true (1 - y_pred)).
         axis: The axes to sum over; all of them for None.
 
     Returns:
@@ -74,7 +74,7 @@ def tversky(
     shared = ops.sum(y_true * y_pred, axis=axis)
     missed = ops.sum(y_true * (1 - y_pred), axis=axis)
     extra = ops.sum((1 - y_true) * y_pred, axis=axis)
-    wrong = alpha * missed + beta * extra
+    wrong = alpha * extra + beta * missed
     return 1 - ops.divide(shared + epsilon(), shared + wrong + epsilon())
 
 
@@ -82,8 +82,8 @@ class Tversky(NamedLoss, function=tversky):
     """How far two regions fail to overlap, with weights of the two kinds of errors: see `tversky`.
 
     Args:
-        alpha: The weight of what is missed, sum(y_true (1 - y_pred)).
-        beta: The weight of what is extra, sum((1 - y_true) y_pred).
+        alpha: The weight of what is extra (false positives), sum((1 - y_true) y_pred).
+        beta: The weight of what is missed (false negatives), sum(y_true (1 - y_pred)).
         reduction, name: As in `Loss`.
         axis: The axes to sum over; all of them for None.
         dtype: As in `Loss`.

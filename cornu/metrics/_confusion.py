@@ -11,7 +11,7 @@ from .. import ops
 from ..core.config import floatx
 from ..core.variable import Variable
 from ..losses._reduction import check_broadcast, squeeze_or_expand_to_same_rank
-from ._metric import Metric
+from ._metric import Metric, accumulating, masked, with_rank
 
 COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 #: The threshold that every prediction left among the best k lies above.
@@ -35,7 +35,8 @@ def count_decisions(
 
     Args:
         y_true: Targets; those that are not 0 are positive.
-        y_pred: Predictions of the same shape, or with a last axis of size 1.
+        y_pred: Predictions of the same shape, or with a last axis of size 1. What their mask leaves
+            out doesn't count.
         thresholds: The thresholds.
         sample_weight: The weight of each sample, or of each prediction.
         top_k: Only the k largest predictions along the last axis may say yes.
@@ -43,9 +44,10 @@ def count_decisions(
         by_label: Whether the entries of the last axis are counted each for itself.
 
     Returns:
-        By the names in `COUNTS`: `(thresholds,)`, or `(thresholds, labels)`, of floatx.
+        By the names in `COUNTS`: `(thresholds,)`, or `(thresholds, labels)`.
     """
-    dtype = floatx()
+    dtype = accumulating(floatx())
+    sample_weight = masked(sample_weight, y_pred)
     y_pred = ops.cast(ops.convert_to_tensor(y_pred), dtype)
     y_true = ops.cast(ops.convert_to_tensor(y_true), dtype)
     y_pred, y_true = squeeze_or_expand_to_same_rank(y_pred, y_true)
@@ -83,11 +85,9 @@ def weights_like(y: Any, sample_weight: Any, dtype: str) -> Any:
     if sample_weight is None:
         return ones
     weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
-    rank = len(y.shape)
-    if len(weight.shape) > rank:
+    if len(weight.shape) > len(y.shape):
         weight = ops.squeeze(weight, -1)
-    shape = (*ops.shape(weight), *(1,) * (rank - len(weight.shape)))
-    weight = ops.reshape(weight, shape)
+    weight = with_rank(weight, len(y.shape))
     check_broadcast(tuple(y.shape), tuple(weight.shape), "sample_weight")
     return weight * ones
 
@@ -128,8 +128,9 @@ class Decisions(Metric):
     thresholds: Sequence[float]
 
     def _make_counts(self, shape: tuple[int, ...]) -> None:
+        dtype = accumulating(floatx())
         for name in self.kept:
-            setattr(self, name, self.add_variable(shape, "zeros", dtype=floatx(), name=name))
+            setattr(self, name, self.add_variable(shape, "zeros", dtype=dtype, name=name))
 
     def _count(self, y_true: Any, y_pred: Any, sample_weight: Any, **options: Any) -> None:
         counts = count_decisions(y_true, y_pred, self.thresholds, sample_weight, **options)
@@ -151,7 +152,7 @@ class _Count(Decisions):
         super().__init__(name=name, dtype=dtype)
         self.thresholds = checked_thresholds(thresholds, default=0.5)
         self.accumulator = self.add_variable(
-            (len(self.thresholds),), "zeros", dtype=floatx(), name="accumulator"
+            (len(self.thresholds),), "zeros", dtype=accumulating(floatx()), name="accumulator"
         )
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

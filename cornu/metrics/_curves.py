@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from .. import ops
 from ..core.config import epsilon, floatx
 from ._confusion import COUNTS, Decisions, weights_like
+from ._metric import masked
 
 Rate = Callable[[Decisions], Any]
 
@@ -258,6 +259,7 @@ class AUC(Decisions):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the decisions of a batch."""
+        sample_weight = masked(sample_weight, y_pred)
         y_pred = ops.convert_to_tensor(y_pred)
         if self._from_logits:
             y_pred = ops.sigmoid(ops.cast(y_pred, floatx()))

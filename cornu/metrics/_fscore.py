@@ -7,7 +7,7 @@ from typing import Any
 from .. import ops
 from ..core.config import epsilon
 from ._confusion import weights_like
-from ._metric import Metric
+from ._metric import Metric, masked
 from ._regression import check_matrix, never_updated
 
 _AVERAGES = (None, "micro", "macro", "weighted")
@@ -64,6 +64,7 @@ class FBetaScore(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the decisions of a batch `(batch, classes)`."""
+        sample_weight = masked(sample_weight, y_pred)
         y_true, y_pred = (ops.convert_to_tensor(y, self._dtype) for y in (y_true, y_pred))
         check_matrix(self, y_true, y_pred)
         if not self._built:

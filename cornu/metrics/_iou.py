@@ -9,7 +9,7 @@ from typing import Any
 from .. import ops
 from ..core.dtypes import is_float
 from ._confusion import weights_like
-from ._metric import Metric
+from ._metric import Metric, masked
 
 
 class _Confusion(Metric):
@@ -43,6 +43,7 @@ class _Confusion(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the classes of a batch."""
+        sample_weight = masked(sample_weight, y_pred)
         y_true = self._classes(y_true, self.sparse_y_true)
         y_pred = self._classes(y_pred, self.sparse_y_pred)
         self._add(y_true, y_pred, sample_weight)
@@ -56,11 +57,12 @@ class _Confusion(Metric):
             self._warn_of_fractions(sample_weight)
         weight = weights_like(y_true, sample_weight, self._dtype)
         y_true, y_pred, weight = (ops.reshape(x, (-1,)) for x in (y_true, y_pred, weight))
-        if self.ignore_class is not None:
-            valid = y_true != self.ignore_class
-            y_true, y_pred = (ops.where(valid, y, 0) for y in (y_true, y_pred))
-            weight = weight * ops.cast(valid, weight.dtype)
-        pairs = y_true * self.num_classes + y_pred
+        # Pairs with an id that is no class, or is to be ignored, belong to no entry of the matrix.
+        valid = y_true != (-1 if self.ignore_class is None else self.ignore_class)
+        for y in (y_true, y_pred):
+            valid = valid & (y >= 0) & (y < self.num_classes)
+        weight = ops.where(valid, weight, 0)
+        pairs = ops.where(valid, y_true * self.num_classes + y_pred, 0)
         counts = ops.segment_sum(weight, pairs, num_segments=self.num_classes**2)
         shape = (self.num_classes, self.num_classes)
         self.total_confusion_matrix.assign_add(ops.reshape(counts, shape))
@@ -86,6 +88,8 @@ class _Confusion(Metric):
 
 class IoU(_Confusion):
     """Intersection over union of some classes: tp / (tp + fp + fn), their mean.
+
+    Targets and predictions that are no class, 255 say, are left out, each with what it belongs to.
 
     Args:
         num_classes: The number of classes.
@@ -153,6 +157,7 @@ class BinaryIoU(IoU):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the classes of a batch."""
+        sample_weight = masked(sample_weight, y_pred)
         y_pred = ops.convert_to_tensor(y_pred)
         super().update_state(y_true, y_pred >= self.threshold, sample_weight)
 

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import dtype_policies, initializers
+from .. import dtype_policies, initializers, ops
 from ..core import naming
 from ..core.config import floatx
 from ..core.described import Described
 from ..core.dtypes import numpy_dtype
+from ..core.masks import get_keras_mask
 from ..core.scopes import StatelessScope, concrete_scope
 from ..core.tracking import PLAIN, Tracker
 from ..core.variable import Variable
@@ -25,6 +26,7 @@ class Metric(Described):
 
     Args:
         dtype: The dtype, or policy, of the computation and the state; floatx where it is left out.
+            Float32 stands in for floats of 16 bits, in which 2048 ones are as many as can be added.
         name: The name; made from the class name where it is left out.
 
     >>> class Largest(Metric):
@@ -51,7 +53,7 @@ class Metric(Described):
         super().__init__()
         self.name = name or naming.auto_name(type(self).__name__)
         self._dtype_policy = dtype_policies.get(dtype or floatx())
-        self._dtype = self._dtype_policy.compute_dtype
+        self._dtype = accumulating(self._dtype_policy.compute_dtype)
 
     @property
     def _tracker(self) -> Tracker:
@@ -69,8 +71,9 @@ class Metric(Described):
 
     @property
     def dtype(self) -> str:
-        """The dtype of the computation and the state."""
-        return self._dtype
+        """The dtype that the metric was given."""
+        dtype: str = self._dtype_policy.compute_dtype
+        return dtype
 
     # ------------------------------------------------------------------ state
 
@@ -194,3 +197,28 @@ class Metric(Described):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def accumulating(dtype: str) -> str:
+    """The dtype in which values of a dtype are summed: of at least 32 bits."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
+def masked(sample_weight: Any, y_pred: Any) -> Any:
+    """The weights of a batch, 0 where the predictions have a mask that is false.
+
+    Args:
+        sample_weight: Weights of samples, or of what samples consist of; None for 1.
+        y_pred: The predictions. Their mask is matched with the weights from the first axis on.
+    """
+    mask = get_keras_mask(y_pred)
+    if mask is None or sample_weight is None:
+        return sample_weight if mask is None else mask
+    mask, weight = ops.convert_to_tensor(mask), ops.convert_to_tensor(sample_weight)
+    rank = max(len(mask.shape), len(weight.shape))
+    return ops.where(with_rank(mask, rank), with_rank(weight, rank), 0)
+
+
+def with_rank(x: Any, rank: int) -> Any:
+    """x with axes of size 1 after its own."""
+    return ops.reshape(x, (*ops.shape(x), *(1,) * (rank - len(x.shape))))

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import ops
-from ..core.masks import get_keras_mask
+from ..core import naming
 from ..core.serialization import serialize_keras_object
 from ..losses._declared import Declared
 from ..losses._reduction import check_broadcast, squeeze_or_expand_to_same_rank
-from ._metric import Metric
+from ._metric import Metric, accumulating, masked
 
 
 def samplewise(
@@ -25,29 +25,18 @@ def samplewise(
         reduce: `ops.mean` or `ops.sum`.
         dtype: The dtype of both results.
     """
-    mask = get_keras_mask(values)
+    if sample_weight is not None:
+        sample_weight = ops.cast(masked(sample_weight, values), dtype)
     values = ops.cast(values, dtype)
     if sample_weight is not None:
-        weight = ops.cast(sample_weight, dtype)
-        if mask is not None:
-            weight = masked(weight, mask, dtype)
-        values, weight = squeeze_or_expand_to_same_rank(values, weight)
-        rank = len(weight.shape)
-        values = _reduced(values, reduce, rank)
+        values, weight = squeeze_or_expand_to_same_rank(values, sample_weight)
+        values = _reduced(values, reduce, max(len(weight.shape), 1))
         check_broadcast(tuple(values.shape), tuple(weight.shape), "sample_weight")
+        # A weight of several values counts as often as it is used.
+        weight = weight * ops.ones_like(values)
         values = values * weight
         sample_weight = _reduced(weight, reduce, 1)
     return _reduced(values, reduce, 1), sample_weight
-
-
-def masked(weight: Any, mask: Any, dtype: str) -> Any:
-    """Weights that are 0 where a mask is false; the mask alone where there are none."""
-    mask = ops.cast(mask, dtype)
-    if weight is None:
-        return mask
-    weight, mask = squeeze_or_expand_to_same_rank(ops.cast(weight, dtype), mask)
-    check_broadcast(tuple(weight.shape), tuple(mask.shape), "mask")
-    return weight * mask
 
 
 def _reduced(x: Any, reduce: Callable[..., Any], start: int) -> Any:
@@ -140,15 +129,22 @@ class MeanMetricWrapper(Mean):
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
         """Take a batch into account; values that the predictions' mask excludes don't count."""
-        mask = get_keras_mask(y_pred)
-        values = self._fn(y_true, y_pred, **self._fn_kwargs)
-        if mask is not None:
-            sample_weight = masked(sample_weight, mask, self._dtype)
-        super().update_state(values, sample_weight)
+        sample_weight = masked(sample_weight, y_pred)
+        y_true, y_pred = _wide(y_true), _wide(y_pred)
+        if not naming.is_ours(self._fn) and hasattr(y_true, "shape") and hasattr(y_pred, "shape"):
+            # A function that subtracts (batch, 1) from (batch,) would compare all pairs.
+            y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
+        super().update_state(self._fn(y_true, y_pred, **self._fn_kwargs), sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, as what a file can hold."""
         return {**super().get_config(), **serialize_keras_object(self._fn_kwargs)}
+
+
+def _wide(y: Any) -> Any:
+    """Floats of 16 bits as those in which they are summed; anything else as it is."""
+    dtype = ops.dtype(y) if hasattr(y, "dtype") else None
+    return y if dtype is None or accumulating(dtype) == dtype else ops.cast(y, accumulating(dtype))
 
 
 def _is_loss(function: Callable[..., Any]) -> bool:

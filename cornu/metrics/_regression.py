@@ -8,7 +8,7 @@ from .. import losses, ops
 from ..core.config import floatx
 from ..losses._operands import operands
 from ._confusion import weights_like
-from ._metric import Metric
+from ._metric import Metric, accumulating, masked
 from ._reduction import Mean, NamedMetric
 
 
@@ -57,6 +57,7 @@ class RootMeanSquaredError(Mean):
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
         """Take the errors of a batch into account."""
+        sample_weight = masked(sample_weight, y_pred)
         y_pred = ops.convert_to_tensor(y_pred, self._dtype)
         y_true, y_pred = operands(y_true, y_pred)
         super().update_state(ops.square(y_true - y_pred), sample_weight)
@@ -107,20 +108,21 @@ class R2Score(Metric):
                 "`num_regressors` must not be negative. "
                 f"Received: num_regressors={num_regressors!r}."
             )
-        self.num_samples = self.add_variable((), "zeros", dtype=floatx(), name="num_samples")
+        state = accumulating(floatx())
+        self.num_samples = self.add_variable((), "zeros", dtype=state, name="num_samples")
         self._built = False
 
     def _build(self, outputs: int) -> None:
-        self.squared_sum = self.add_variable(
-            (outputs,), "zeros", dtype=floatx(), name="squared_sum"
-        )
-        self.sum = self.add_variable((outputs,), "zeros", dtype=floatx(), name="sum")
-        self.total_mse = self.add_variable((outputs,), "zeros", dtype=floatx(), name="residual")
-        self.count = self.add_variable((outputs,), "zeros", dtype=floatx(), name="count")
+        state = accumulating(floatx())
+        self.squared_sum = self.add_variable((outputs,), "zeros", dtype=state, name="squared_sum")
+        self.sum = self.add_variable((outputs,), "zeros", dtype=state, name="sum")
+        self.total_mse = self.add_variable((outputs,), "zeros", dtype=state, name="residual")
+        self.count = self.add_variable((outputs,), "zeros", dtype=state, name="count")
         self._built = True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch `(batch, outputs)` into account."""
+        sample_weight = masked(sample_weight, y_pred)
         y_pred = ops.convert_to_tensor(y_pred, self._dtype)
         y_true, y_pred = operands(y_true, y_pred)
         check_matrix(self, y_true, y_pred)
@@ -132,7 +134,7 @@ class R2Score(Metric):
         self.squared_sum.assign_add(ops.sum(y_true * weighted, axis=0))
         self.total_mse.assign_add(ops.sum(ops.square(y_true - y_pred) * weight, axis=0))
         self.count.assign_add(ops.sum(weight, axis=0))
-        self.num_samples.assign_add(ops.sum(ops.ones_like(y_true)))
+        self.num_samples.assign_add(ops.sum(ops.cast(ops.any(weight != 0, axis=-1), "float32")))
 
     def result(self) -> Any:
         """The score."""

@@ -41,7 +41,10 @@ def rank_of(x: Tensor) -> int:
 
 def axis_from_front(axis: int, rank: int) -> int:
     """An axis counted from the front, of a tensor of that rank."""
-    axis = operator.index(axis)
+    try:
+        axis = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"An axis must be an integer. Received: axis={axis!r}.") from None
     if not -rank <= axis < rank:
         raise ValueError(
             f"An axis must lie in [-{rank}, {rank}). "

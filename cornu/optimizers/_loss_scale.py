@@ -91,6 +91,8 @@ class LossScaleOptimizer(Optimizer):
             self.build(trainable_variables or [])
         scale = self.dynamic_scale.value
         present = [g for g in grads if g is not None]
+        if not present:  # nothing to train, or an error: the inner optimizer says so
+            return self.inner_optimizer.apply(grads, trainable_variables)
         checks = [ops.all(ops.isfinite(g)) for g in present]
         finite = ops.all(ops.stack(checks))
         grads = [None if g is None else ops.divide(g, ops.cast(scale, g.dtype)) for g in grads]

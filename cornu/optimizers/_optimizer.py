@@ -110,6 +110,9 @@ class Optimizer(Described):
         self._undecayed: set[Variable] = set()
         self._averages: list[Variable] = []
         self._accumulated: list[Variable] = []
+        #: Whether accumulated gradients are due, where who runs the step counts; None to look at `iterations`.
+        self._due: bool | None = None
+        self._has_said = False
         with naming.NameScope(self.name, caller=self):
             self._iterations = self._own(
                 Variable(np.zeros((), "int32"), trainable=False, name="iteration")
@@ -346,6 +349,8 @@ class Optimizer(Described):
         if not self.built:
             self.build(trainable_variables)
         self._check_known(trainable_variables)
+        if not trainable_variables:
+            self._say_nothing_trains()
         pairs = self._with_gradient(grads, trainable_variables)
         if not pairs:
             return
@@ -358,6 +363,15 @@ class Optimizer(Described):
         if self.use_ema:
             self._average()
         self._iterations.assign_add(1)
+
+    def _say_nothing_trains(self) -> None:
+        if not self._has_said:
+            self._has_said = True
+            warnings.warn(
+                f"There is nothing to train. Received: no variables for {self.name!r}. Is the model "
+                "frozen, or without weights?",
+                stacklevel=5,
+            )
 
     def _check_known(self, variables: Sequence[Variable]) -> None:
         unknown = [v.path for v in variables if v not in self._places]
@@ -414,13 +428,19 @@ class Optimizer(Described):
     def _accumulate(self, pairs: list[tuple[Any, Variable]]) -> None:
         """Add gradients up; at every n-th step update with their mean and start again."""
         steps = self.gradient_accumulation_steps
-        due = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
         kept = [self._accumulated[self._get_variable_index(v)] for _, v in pairs]
         sums = [ops.add(g, a) for (g, _), a in zip(pairs, kept, strict=True)]
         means = [(ops.divide(s, steps), v) for s, (_, v) in zip(sums, pairs, strict=True)]
-        only_if(due, lambda: self._update(means))
+        due: Any = self._due
+        if due is None:
+            due = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
+            only_if(due, lambda: self._update(means))
+            sums = [ops.where(due, ops.zeros_like(total), total) for total in sums]
+        elif due:
+            self._update(means)
+            sums = [ops.zeros_like(total) for total in sums]
         for place, total in zip(kept, sums, strict=True):
-            place.assign(ops.where(due, ops.zeros_like(total), total))
+            place.assign(total)
 
     def _clipped(self, gradients: list[Any]) -> list[Any]:
         if self.clipnorm:

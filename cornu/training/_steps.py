@@ -74,6 +74,49 @@ class Steps:
         return [self.one([data]) for data in execution][-1]
 
 
+class AccumulatingSteps:
+    """A step whose optimizer accumulates gradients, as two programs: one adds to them, one applies them too.
+
+    Which one is next is counted here, from the optimizer's own count at the beginning of an epoch.
+
+    Args:
+        step: Takes a batch; it applies gradients once.
+        optimizer: The optimizer.
+        compiled: Makes a program of a step.
+    """
+
+    def __init__(
+        self, step: Callable[[Any], Any], optimizer: Any, compiled: Callable[[Any], Any]
+    ) -> None:
+        self.optimizer = optimizer
+        self.programs = [compiled(self._when(due, step)) for due in (False, True)]
+        self.count = 0
+
+    def _when(self, due: bool, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def run(data: Any) -> Any:
+            self.optimizer._due = due
+            try:
+                return step(data)
+            finally:
+                self.optimizer._due = None
+
+        return run
+
+    def begin(self) -> None:
+        """Count from where the optimizer is."""
+        self.count = int(self.optimizer._iterations.numpy())
+
+    def __call__(self, execution: Sequence[Any]) -> Any:
+        """The result of the last step of an execution, a list of batches."""
+        result = None
+        for data in execution:
+            self.count += 1
+            result = self.programs[self.count % self.optimizer.gradient_accumulation_steps == 0](
+                data
+            )
+        return result
+
+
 def _log(message: str) -> None:
     import logging  # takes 5 ms, which an import of this library need not
 

@@ -31,7 +31,7 @@ from ..engines import current, use
 from ._batches import Batches, Kept
 from ._compiled import CompiledLoss, CompiledMetrics
 from ._data import make_source, train_validation_split, unpack_x_y_sample_weight
-from ._steps import Steps
+from ._steps import AccumulatingSteps, Steps
 
 if TYPE_CHECKING:
     from ..layers._layer import Layer
@@ -365,9 +365,15 @@ class Trainer(_Base):
             results = [step(data) for data in batches]
             return _joined(results) if which == "predict" else self._logs_of(results[-1])
 
-        function: Callable[..., Any] = execution
         jit = None if self.jit_compile == "auto" else self.jit_compile
-        if not self.run_eagerly:
+        function: Callable[..., Any] = execution
+        if which == "train" and self._accumulates():
+            function = AccumulatingSteps(
+                lambda data: self._logs_of(step(data)),
+                self.optimizer,
+                lambda run: run if self.run_eagerly else CompiledStep(run, changing, constant, jit),
+            )
+        elif not self.run_eagerly:
             function = (
                 CompiledStep(execution, changing, constant, jit)
                 if which == "predict"
@@ -375,6 +381,11 @@ class Trainer(_Base):
             )
         self._functions[which] = (key, function)  # type: ignore[assignment]
         return function
+
+    def _accumulates(self) -> bool:
+        """Whether the optimizer accumulates gradients, which a step is known to give it once."""
+        own = type(self).train_step is Trainer.train_step and "train_step" not in vars(self)
+        return own and bool(getattr(self.optimizer, "gradient_accumulation_steps", None))
 
     def _batches(self, source: Any, steps: int | None) -> Batches:
         counted = isinstance(self.steps_per_execution, int)
@@ -591,6 +602,8 @@ class Trainer(_Base):
     ) -> dict[str, float]:
         """Train on every batch once; the metrics at the end."""
         results: Any = {}
+        if isinstance(function, AccumulatingSteps):
+            function.begin()
         for first, last, execution in batches:
             events.on_train_batch_begin(first)
             results = function(execution)
@@ -754,7 +767,10 @@ class Trainer(_Base):
         (data,) = _one_batch(x, y, sample_weight, class_weight)
         self._prepare(data, training=True)
         self.reset_metrics()
-        return self._on_batch(self.make_train_function()([data]), return_dict)
+        function = self.make_train_function()
+        if isinstance(function, AccumulatingSteps):
+            function.begin()
+        return self._on_batch(function([data]), return_dict)
 
     @at_home
     def test_on_batch(

@@ -283,3 +283,47 @@ def test_a_progress_bar_of_lists() -> None:
     for step, value in enumerate(([1.0, 2.0], [3.0, 4.0])):
         bar.update(step + 1, values=[("loss", value)], finalize=False)
     np.testing.assert_array_equal(bar._means()["loss"], [2.0, 3.0])
+
+
+# ------------------------------------------------------------------------ optimizers
+
+
+@pytest.mark.parametrize("engine", ["jax", "tensorflow", "torch", "numpy", "pytensor"])
+def test_accumulated_gradients_update_when_they_are_due(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By two programs, of which one has no update; a second `fit` goes on from where the first stopped."""
+    updates: list[int] = []
+    update = cornu.optimizers.Adam._update
+
+    def counted(self: Any, pairs: Any) -> None:
+        updates.append(len(pairs))
+        update(self, pairs)
+
+    monkeypatch.setattr(cornu.optimizers.Adam, "_update", counted)
+    ours, theirs = m.twins(lambda k: m.sequential(k, 1, "linear"), (cornu, keras), m.draw(12, 6))
+    with use(engine):
+        for k, model in ((cornu, ours), (keras, theirs)):
+            model.compile(k.optimizers.Adam(0.1, gradient_accumulation_steps=2), "mse")
+            for epochs in (1, 2):
+                model.fit(m.draw(12, 6), Y, epochs=epochs, **QUIET)
+            model.train_on_batch(m.draw(12, 6)[:4], Y[:4])
+        for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    compiles = engine not in ("numpy",)
+    assert len(updates) == (1 if compiles else 5)
+
+
+@ENGINES
+@pytest.mark.parametrize("scaled", [False, True])
+def test_nothing_to_train_is_said_once(engine: str, scaled: bool) -> None:
+    with use(engine):
+        model = cornu.Sequential([layers.Dense(1, trainable=False)])
+        optimizer = cornu.optimizers.SGD()
+        if scaled:
+            optimizer = cornu.optimizers.LossScaleOptimizer(optimizer)
+        model.compile(optimizer, "mse")
+        with pytest.warns(UserWarning, match="nothing to train") as said:
+            losses = model.fit(X, Y, epochs=2, **QUIET).history["loss"]
+    assert losses[0] == losses[1]
+    assert len([one for one in said if "nothing to train" in str(one.message)]) == 1

@@ -221,6 +221,7 @@ def test_an_output_that_was_frozen_learns_after_a_new_compile() -> None:
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.filterwarnings("ignore:There is nothing to train")
 def test_a_frozen_normalization_without_weights_keeps_its_averages() -> None:
     """`trainable` alone makes another step, also of a layer that has nothing to train."""
     models = [

@@ -46,13 +46,13 @@ class _Cell(Layer):
     def build(self, input_shape: Any) -> None:
         """Make kernel (features, gates * units), recurrent kernel and bias."""
         features, width = input_shape[-1], self._gates * self.units
-        self.kernel = self._weight("kernel", (features, width))
-        self.recurrent_kernel = self._weight(
+        self.kernel = self._described_weight("kernel", (features, width))
+        self.recurrent_kernel = self._described_weight(
             "recurrent_kernel", (self.units, width), part="recurrent"
         )
         self.bias = None
         if self.use_bias:
-            self.bias = self._weight(
+            self.bias = self._described_weight(
                 "bias", self._bias_shape(), initializer=self._bias_initializer()
             )
 
@@ -61,16 +61,6 @@ class _Cell(Layer):
 
     def _bias_initializer(self) -> Any:
         return self.bias_initializer
-
-    def _weight(self, name: str, shape: Any, part: str = "", initializer: Any = None) -> Any:
-        part = part or name
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            initializer=initializer or getattr(self, f"{part}_initializer"),
-            regularizer=getattr(self, f"{part}_regularizer"),
-            constraint=getattr(self, f"{part}_constraint"),
-        )
 
     # --- dropout: one choice for all steps of a sequence
 

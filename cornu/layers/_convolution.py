@@ -74,13 +74,7 @@ class _Convolution(Layer):
     def _add_bias(self, filters: int) -> Any:
         if not self.use_bias:
             return None
-        return self.add_weight(
-            name="bias",
-            shape=(filters,),
-            initializer=self.bias_initializer,
-            regularizer=self.bias_regularizer,
-            constraint=self.bias_constraint,
-        )
+        return self._described_weight("bias", (filters,))
 
     def _finished(self, outputs: Any, bias: Any) -> Any:
         """Bias and activation."""
@@ -129,12 +123,8 @@ class _Conv(_Convolution, AdaptableKernel):
                 "The number of channels must be a multiple of `groups`. Received: "
                 f"{channels} channels, groups={self.groups} for the layer {self.path!r}."
             )
-        self._kernel = self.add_weight(
-            name="kernel",
-            shape=(*self.kernel_size, channels // self.groups, self.filters),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
+        self._kernel = self._described_weight(
+            "kernel", (*self.kernel_size, channels // self.groups, self.filters)
         )
         self.bias = self._add_bias(self.filters)
 
@@ -253,13 +243,7 @@ class _ConvTranspose(_Convolution):
     def build(self, input_shape: Any) -> None:
         """Make the kernel (*window, filters, channels) and the bias."""
         channels = self._channels(input_shape)
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(*self.kernel_size, self.filters, channels),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self.kernel = self._described_weight("kernel", (*self.kernel_size, self.filters, channels))
         self.bias = self._add_bias(self.filters)
 
     def call(self, inputs: Any) -> Any:
@@ -334,12 +318,8 @@ class _DepthwiseConv(_Convolution):
     def build(self, input_shape: Any) -> None:
         """Make the kernel (*window, channels, multiplier) and the bias."""
         channels = self._channels(input_shape)
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(*self.kernel_size, channels, self.depth_multiplier),
-            initializer=self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
+        self.kernel = self._described_weight(
+            "kernel", (*self.kernel_size, channels, self.depth_multiplier), part="depthwise"
         )
         self.bias = self._add_bias(channels * self.depth_multiplier)
 
@@ -412,19 +392,15 @@ class _SeparableConv(_Convolution):
     def build(self, input_shape: Any) -> None:
         """Make the two kernels and the bias."""
         channels = self._channels(input_shape)
-        self.depthwise_kernel = self.add_weight(
-            name="depthwise_kernel",
-            shape=(*self.kernel_size, channels, self.depth_multiplier),
-            initializer=self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
+        self.depthwise_kernel = self._described_weight(
+            "depthwise_kernel",
+            (*self.kernel_size, channels, self.depth_multiplier),
+            part="depthwise",
         )
-        self.pointwise_kernel = self.add_weight(
-            name="pointwise_kernel",
-            shape=(*(1,) * self.rank, channels * self.depth_multiplier, self.filters),
-            initializer=self.pointwise_initializer,
-            regularizer=self.pointwise_regularizer,
-            constraint=self.pointwise_constraint,
+        self.pointwise_kernel = self._described_weight(
+            "pointwise_kernel",
+            (*(1,) * self.rank, channels * self.depth_multiplier, self.filters),
+            part="pointwise",
         )
         self.bias = self._add_bias(self.filters)
 

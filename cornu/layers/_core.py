@@ -29,7 +29,7 @@ class Dense(AdaptableKernel):
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
         kernel_constraint, bias_constraint: Projections after each update.
         lora_rank, lora_alpha: Low-rank adaptation of the kernel.
-        quantization_config: Kept in the config.
+        quantization_config: Kept for compatibility: None.
 
     Input shape: `(batch, ..., features)`. Output shape: `(batch, ..., units)`.
 
@@ -72,24 +72,8 @@ class Dense(AdaptableKernel):
     def build(self, input_shape: Any) -> None:
         """Make kernel (features, units) and bias (units,)."""
         features = input_shape[-1]
-        self._kernel = self.add_weight(
-            name="kernel",
-            shape=(features, self.units),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.bias = (
-            self.add_weight(
-                name="bias",
-                shape=(self.units,),
-                initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
-            if self.use_bias
-            else None
-        )
+        self._kernel = self._described_weight("kernel", (features, self.units))
+        self.bias = self._described_weight("bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
 
     kernel = AdaptableKernel._adapted
@@ -113,7 +97,7 @@ class EinsumDense(AdaptableKernel):
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
         kernel_constraint, bias_constraint: Projections after each update.
         lora_rank, lora_alpha: Low-rank adaptation of the kernel.
-        quantization_config: Kept in the config.
+        quantization_config: Kept for compatibility: None.
 
     >>> import numpy as np
     >>> EinsumDense("abc,cd->abd", output_shape=(None, 5), bias_axes="d")(np.ones((2, 3, 4))).shape
@@ -157,24 +141,8 @@ class EinsumDense(AdaptableKernel):
         kernel_shape, bias_shape, self.full_output_shape = einsum_shapes(
             self.equation, self.bias_axes, tuple(input_shape), self.partial_output_shape
         )
-        self._kernel = self.add_weight(
-            name="kernel",
-            shape=kernel_shape,
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.bias = (
-            self.add_weight(
-                name="bias",
-                shape=bias_shape,
-                initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
-            if bias_shape is not None
-            else None
-        )
+        self._kernel = self._described_weight("kernel", kernel_shape)
+        self.bias = self._described_weight("bias", bias_shape) if bias_shape is not None else None
 
     kernel = AdaptableKernel._adapted
 
@@ -261,7 +229,7 @@ class Embedding(AdaptableKernel):
         mask_zero: Whether 0 is padding, which a mask marks for the layers that follow.
         weights: A table to start from.
         lora_rank, lora_alpha: Low-rank adaptation of the table.
-        quantization_config: Kept in the config.
+        quantization_config: Kept for compatibility: None.
 
     Input shape: `(batch, ...)`, integers. Output shape: `(batch, ..., output_dim)`.
 
@@ -303,13 +271,7 @@ class Embedding(AdaptableKernel):
 
     def build(self, input_shape: Any = None) -> None:
         """Make the table (input_dim, output_dim)."""
-        self._embeddings = self.add_weight(
-            name="embeddings",
-            shape=(self.input_dim, self.output_dim),
-            initializer=self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-        )
+        self._embeddings = self._described_weight("embeddings", (self.input_dim, self.output_dim))
 
     embeddings = AdaptableKernel._adapted
 

@@ -332,6 +332,12 @@ class Layer(Operation):
 
     add_variable = add_weight
 
+    def _described_weight(self, name: str, shape: Any, part: str = "", **options: Any) -> Variable:
+        """Make a weight by the constructor's arguments named after it, or after `part`."""
+        kinds = ("initializer", "regularizer", "constraint")
+        given = {kind: getattr(self, f"{part or name}_{kind}") for kind in kinds}
+        return self.add_weight(name=name, shape=shape, **{**given, **options})
+
     # ------------------------------------------------------------------ dtype
 
     @property

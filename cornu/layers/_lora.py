@@ -27,6 +27,12 @@ class AdaptableKernel(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.lora_alpha = lora_rank if lora_alpha is None else lora_alpha
+        for name in ("quantization_config", "gptq_unpacked_column_size"):
+            if getattr(self, name, None) is not None:
+                raise ValueError(
+                    f"Kernels are not quantized. Received: {name}={getattr(self, name)!r} for the "
+                    f"layer {self.name!r}. Leave it out."
+                )
 
     def _post_build(self) -> None:
         super()._post_build()

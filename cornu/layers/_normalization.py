@@ -22,23 +22,9 @@ class _ScaleAndCenter(Layer):
     def _add_weights(self, shape: tuple[int, ...]) -> None:
         self.gamma = self.beta = None
         if self.scale:
-            self.gamma = self.add_weight(
-                name="gamma",
-                shape=shape,
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                autocast=False,
-            )
+            self.gamma = self._described_weight("gamma", shape, autocast=False)
         if self.center:
-            self.beta = self.add_weight(
-                name="beta",
-                shape=shape,
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                autocast=False,
-            )
+            self.beta = self._described_weight("beta", shape, autocast=False)
 
 
 def _known_size(layer: Layer, input_shape: Any, axis: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cornu
-from cornu import ops, utils
+from cornu import backend, ops, utils
 
 RAGGED = [[1], [2, 3], [], [4, 5, 6]]
 
@@ -141,6 +141,20 @@ def test_parts_train_a_model() -> None:
     left, _ = utils.split_dataset(ByIndex(), left_size=7)
     batches = [(x.shape, y.tolist()) for x, y in left.batch(3, drop_remainder=True)]
     assert batches == [((3, 2), [0, 1, 2]), ((3, 2), [3, 4, 5])]
+
+
+def test_parts_have_the_methods_of_a_dataset() -> None:
+    found = {}
+    for engine in ("jax", "tensorflow"):
+        with backend.use(engine):
+            _, part = utils.split_dataset([X, X * 2.0], left_size=4)
+            tripled = part.map(lambda x, y: (x, y * 3.0)).skip(1).take(3)
+            batches = [[np.asarray(x).tolist() for x in batch] for batch in tripled.batch(2)]
+            shuffled = sorted(int(x) for x, _ in part.shuffle(6, seed=1))
+            found[engine] = (len(part), len(tripled), batches, shuffled)
+    assert type(part).__module__.startswith("tensorflow.")
+    assert found["jax"] == found["tensorflow"]
+    assert found["jax"][2] == [[[5, 6], [30.0, 36.0]], [[7], [42.0]]]
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,10 @@ class Engine(ABC):
         """An op's body as one native call; `static` are the positions of hashable arguments."""
         return body
 
+    def dataset(self, arrays: Any) -> Any:
+        """Arrays with samples along their first axis as a data set of the library; None where it has none."""
+        return None
+
     def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:
         """`f(*row)` for each row, of an `f` that computes element by element: an optimizer's rule.
 

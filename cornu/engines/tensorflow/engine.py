@@ -427,6 +427,9 @@ class TensorFlowEngine(Engine):
     ) -> Callable[..., Any]:
         return CompiledStep(self, step, state, jit)
 
+    def dataset(self, arrays: Any) -> Any:
+        return tf.data.Dataset.from_tensor_slices(arrays)
+
     def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:
         leaves, structure = flatten([list(row) for row in rows])
         sizes = [x.shape.num_elements() or 0 for x in leaves]

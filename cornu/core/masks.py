@@ -28,3 +28,14 @@ def set_keras_mask(x: Any, mask: Any) -> None:
         _beside.pop(key, None)
         if mask is not None:
             _beside[key] = (weakref.ref(x, lambda _: _beside.pop(key, None)), mask)
+
+
+def check_mask(mask: Any, x: Any, path: str) -> None:
+    """Refuse a mask that is not of the first axes, (batch, time), of a layer's inputs."""
+    given, expected = tuple(mask.shape), tuple(x.shape)
+    pairs = zip(given[:2], expected, strict=False)
+    if len(given) < 2 or any(a != b for a, b in pairs if a is not None and b is not None):
+        raise ValueError(
+            "A mask must have the inputs' batch and time. Received: "
+            f"mask.shape={given} for inputs of shape {expected} in the layer {path!r}."
+        )

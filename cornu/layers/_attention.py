@@ -111,9 +111,9 @@ class Attention(Layer):
             allowed = past if allowed is None else ops.logical_and(allowed, past)
         return allowed
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the queries."""
-        return previous_mask[0] if isinstance(previous_mask, (list, tuple)) else None
+        return mask[0] if isinstance(mask, (list, tuple)) else None
 
 
 class AdditiveAttention(Attention):

@@ -380,11 +380,10 @@ class StackedRNNCells(Layer):
         """The last cell's output, and the new states cell by cell."""
         new_states = []
         for cell, own in zip(self.cells, states, strict=True):
-            given = list(own) if isinstance(own, (list, tuple)) else [own]
             extra = {"training": training} if takes_training(cell) else {}
-            inputs, new = cell(inputs, given, **extra)
-            new = new if isinstance(new, (list, tuple)) else [new]
-            new_states.append(list(new) if isinstance(own, (list, tuple)) else new[0])
+            inputs, new = cell(inputs, as_list(own), **extra)
+            new = as_list(new)
+            new_states.append(new if isinstance(own, (list, tuple)) else new[0])
         return inputs, new_states
 
     def draw_dropout_masks(self, x: Any, states: Any, training: Any) -> None:
@@ -410,7 +409,12 @@ def initial_state(cell: Any, batch_size: Any) -> Any:
         shape = (batch_size, *(size if isinstance(size, (tuple, list)) else (size,)))
         return ops.zeros(shape, dtype=dtype)
 
-    return [zeros(size) for size in (sizes if isinstance(sizes, (list, tuple)) else [sizes])]
+    return [zeros(size) for size in sizes] if isinstance(sizes, (list, tuple)) else zeros(sizes)
+
+
+def as_list(states: Any) -> list[Any]:
+    """States, or their sizes, as a list: a cell may have a single one alone."""
+    return list(states) if isinstance(states, (list, tuple)) else [states]
 
 
 def takes_training(cell: Any) -> bool:

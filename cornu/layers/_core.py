@@ -281,7 +281,7 @@ class Embedding(AdaptableKernel):
             inputs = ops.cast(inputs, "int32")
         return ops.cast(ops.take(self.embeddings, inputs, axis=0), self.compute_dtype)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """True where an input is not 0, if 0 is padding."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
@@ -321,9 +321,9 @@ class Identity(Layer):
         """The inputs."""
         return inputs
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the inputs."""
-        return previous_mask
+        return mask
 
 
 class Lambda(Layer):
@@ -438,7 +438,7 @@ class Masking(Layer):
         if isinstance(mask_value, dict) and mask_value.get("config", None):
             mask_value = deserialize_keras_object(mask_value)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """True at the steps that are kept: (batch, time)."""
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 

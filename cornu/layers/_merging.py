@@ -51,11 +51,11 @@ class Merge(Layer):
     def _merged(self, inputs: list[Any]) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define `_merged(inputs)`.")
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Kept where some input keeps; nothing is masked where an input has no mask."""
-        if not isinstance(previous_mask, (list, tuple)) or any(m is None for m in previous_mask):
+        if not isinstance(mask, (list, tuple)) or any(m is None for m in mask):
             return None
-        return functools.reduce(ops.logical_or, previous_mask)
+        return functools.reduce(ops.logical_or, mask)
 
 
 def _same_rank(inputs: list[Any]) -> list[Any]:
@@ -184,16 +184,15 @@ class Concatenate(Merge):
     def _merged(self, inputs: list[Any]) -> Any:
         return ops.concatenate(inputs, axis=self.axis)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The masks, joined as the inputs are."""
-        if not isinstance(previous_mask, (list, tuple)) or all(m is None for m in previous_mask):
+        if not isinstance(mask, (list, tuple)) or all(m is None for m in mask):
             return None
-        masks = []
-        for x, mask in zip(inputs, previous_mask, strict=True):
-            if mask is None:
-                masks.append(ops.ones_like(x, dtype="bool"))
-                continue
-            masks.append(ops.logical_and(ops.ones_like(x, dtype="bool"), _like(mask, x)))
+        kept = [ops.ones_like(x, dtype="bool") for x in inputs]
+        masks = [
+            all_kept if own is None else ops.logical_and(all_kept, _like(own, x))
+            for x, own, all_kept in zip(inputs, mask, kept, strict=True)
+        ]
         return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)
 
 
@@ -252,7 +251,7 @@ class Dot(Merge):
         product = ops.einsum(f"{''.join(left)},{''.join(right)}->{''.join(result)}", x, y)
         return product if len(result) > 1 else ops.expand_dims(product, 1)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """What is summed has no mask."""
         return None
 

@@ -172,6 +172,6 @@ class GlobalAveragePooling1D(_GlobalPooling):
         total = ops.sum(inputs * kept, axis=axis, keepdims=self.keepdims)
         return total / ops.sum(kept, axis=axis, keepdims=self.keepdims)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Time is gone, and its mask with it."""
         return None

@@ -12,6 +12,7 @@ from ..core import naming, tree
 from ..core.config import floatx
 from ..core.described import parameters
 from ..core.dtypes import numpy_dtype
+from ..core.masks import check_mask, get_keras_mask
 from ..core.variable import Variable
 from ..ops import _recurrent
 from ._cells import (
@@ -20,6 +21,7 @@ from ._cells import (
     SimpleRNNCell,
     StackedRNNCells,
     _Cell,
+    as_list,
     initial_state,
     takes_training,
 )
@@ -91,20 +93,18 @@ class RNN(Layer):
                 "A stateful layer needs a fixed batch size. Received: an unknown one for the layer "
                 f"{self.path!r}. Start the model with `Input(batch_shape=...)`."
             )
-        specs = initial_state(self.cell, batch)
         self.states = tree.map_structure(
             lambda x: Variable(
                 np.zeros(x.shape, numpy_dtype(self.variable_dtype)),
                 trainable=False,
                 name="rnn_state",
             ),
-            list(specs) if isinstance(specs, (list, tuple)) else [specs],
+            self.get_initial_state(batch),
         )
 
     def get_initial_state(self, batch_size: Any) -> Any:
         """The states that a sequence starts with."""
-        states = initial_state(self.cell, batch_size)
-        return list(states) if isinstance(states, (list, tuple)) else [states]
+        return as_list(initial_state(self.cell, batch_size))
 
     def reset_state(self) -> None:
         """Set kept states to 0."""
@@ -119,6 +119,10 @@ class RNN(Layer):
         """The outputs, and the states where they are asked for."""
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
+        mask = get_keras_mask(sequences) if mask is None else mask
+        if mask is not None:
+            mask = ops.squeeze(mask, -1) if len(mask.shape) == 3 else mask
+            check_mask(mask, sequences, self.path)
         if self.unroll and sequences.shape[1] is None:
             raise ValueError(
                 "A layer that is unrolled needs a fixed number of steps. Received: sequences of shape "
@@ -140,14 +144,27 @@ class RNN(Layer):
         return (result, *states) if self.return_state else result
 
     def _first_states(self, sequences: Any, given: Any) -> Any:
-        if given is None:
-            given = (
-                tree.map_structure(lambda state: state.value, self.states)
-                if self.stateful
-                else self.get_initial_state(batch_size=ops.shape(sequences)[0])
-            )
-        given = list(given) if isinstance(given, (list, tuple)) else [given]
+        if given is None and not self.stateful:
+            given = self.get_initial_state(batch_size=ops.shape(sequences)[0])
+        else:
+            if given is None:
+                given = tree.map_structure(lambda state: state.value, self.states)
+            given = as_list(given)
+            self._check_states(given, sequences)
         return tree.map_structure(lambda x: ops.cast(x, self.compute_dtype), given)
+
+    def _check_states(self, states: list[Any], sequences: Any) -> None:
+        """Not every kernel looks whether there are states for as many sequences as there are."""
+        batch, count = sequences.shape[0], len(as_list(self.state_size))
+        shapes = [tuple(x.shape) for x in tree.flatten(states)]
+        fit = all(batch is None or shape[:1] in ((), (None,), (batch,)) for shape in shapes)
+        if len(states) != count or not fit:
+            raise ValueError(
+                f"The layer {self.path!r} starts from {count} state(s), each with a row for every "
+                f"sequence. Received: states of shapes {shapes} for sequences of shape "
+                f"{tuple(sequences.shape)}. Give as many rows as sequences; a stateful layer keeps "
+                "the batch size that it was built for."
+            )
 
     def _over_time(self, sequences: Any, states: Any, mask: Any, training: Any) -> Any:
         """Outputs of all steps, the last one, and the last states."""
@@ -168,7 +185,7 @@ class RNN(Layer):
 
         def step(x: Any, states: Any) -> Any:
             output, new = self.cell(x, states, **extra)
-            return output, list(new) if isinstance(new, (list, tuple)) else [new]
+            return output, as_list(new)
 
         last, outputs, states = _recurrent.rnn(
             step,
@@ -182,10 +199,11 @@ class RNN(Layer):
         )
         return outputs, last, states
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """The mask of the sequences, where sequences are given; none for states."""
-        mask = tree.flatten(previous_mask)[0] if previous_mask is not None else None
-        output = mask if self.return_sequences else None
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the sequences in the order of the outputs, if all are given; none for states."""
+        output = tree.flatten(mask)[0] if mask is not None and self.return_sequences else None
+        if output is not None and self.go_backwards:
+            output = ops.flip(output, 1)
         if self.return_state:
             return [output, *(None for _ in tree.flatten(self.state_size))]
         return output

@@ -6,7 +6,9 @@ import math
 from typing import Any
 
 from .. import ops
+from ..core.masks import check_mask, get_keras_mask, set_keras_mask
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ._cells import as_list
 from ._input_spec import InputSpec
 from ._layer import Layer
 from ._normalization import Wrapper
@@ -146,13 +148,12 @@ class Bidirectional(Layer):
             return None
         return (self.forward_layer.states, self.backward_layer.states)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the sequences, for each output that is a sequence."""
-        mask = previous_mask[0] if isinstance(previous_mask, list) else previous_mask
-        kept = mask if self.return_sequences else None
+        kept = as_list(self.forward_layer.compute_mask(inputs, mask))[0]
         outputs = [kept, kept] if self.merge_mode is None else [kept]
         if self.return_state:
-            return [*outputs, *(None for _ in range(2 * len(_sizes(self.forward_layer))))]
+            return [*outputs, *([None] * 2 * len(as_list(self.forward_layer.state_size)))]
         return outputs if self.merge_mode is None else kept
 
     def get_config(self) -> dict[str, Any]:
@@ -173,11 +174,6 @@ class Bidirectional(Layer):
             if isinstance(config.get(name), dict):
                 config[name] = deserialize_keras_object(config[name], custom_objects=custom_objects)
         return cls(**config)
-
-
-def _sizes(layer: Any) -> list[Any]:
-    size = layer.state_size
-    return list(size) if isinstance(size, (list, tuple)) else [size]
 
 
 def _renamed_copy(layer: Any, prefix: str, **changes: Any) -> Any:
@@ -225,18 +221,23 @@ class TimeDistributed(Wrapper):
         """The layer's outputs for every step: steps are samples of one larger batch."""
         sizes = ops.shape(inputs)
         steps = _merged(inputs, sizes)
-        kwargs: dict[str, Any] = {}
-        if self.layer._call_signature.has_training and training is not None:
-            kwargs["training"] = training
-        if self.layer._call_signature.has_mask and mask is not None and len(mask.shape) > 2:
-            kwargs["mask"] = _merged(mask, ops.shape(mask))
-        outputs = self.layer(steps, **kwargs)
-        rest = ops.shape(outputs)[1:]
-        return ops.reshape(outputs, (*sizes[:2], *rest))
+        if mask is not None:
+            check_mask(mask, inputs, self.path)
+            if len(mask.shape) > 2:
+                set_keras_mask(steps, _merged(mask, ops.shape(mask)))
+        takes_training = self.layer._call_signature.has_training and training is not None
+        outputs = self.layer(steps, **({"training": training} if takes_training else {}))
+        result = ops.reshape(outputs, (*sizes[:2], *ops.shape(outputs)[1:]))
+        inner = get_keras_mask(outputs)
+        if inner is not None:
+            set_keras_mask(result, ops.reshape(inner, (*sizes[:2], *ops.shape(inner)[1:])))
+        return result
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """The mask of the steps."""
-        return previous_mask
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the steps: True where any part of a step is."""
+        if mask is None or len(mask.shape) == 2:
+            return mask
+        return ops.any(mask, axis=tuple(range(2, len(mask.shape))))
 
 
 def _merged(x: Any, sizes: Any) -> Any:

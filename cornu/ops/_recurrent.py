@@ -86,7 +86,8 @@ def rnn(
         unroll: Whether to write the loop out, for a known number of steps.
         input_length: Accepted; the length is that of the inputs.
         time_major: Whether inputs, mask and outputs are (time, batch, ...).
-        zero_output_for_mask: Whether a masked step outputs zeros.
+        zero_output_for_mask: Whether a masked step outputs zeros; the last output is that of the
+            last step that counts all the same.
         return_all_outputs: Whether outputs hold every step, or only the last one.
 
     Returns:
@@ -164,23 +165,29 @@ def _loop(
         states, outputs = engine().scan(turn, states, inputs, None, go_backwards)
         if go_backwards:
             outputs = tree.map_structure(lambda y: engine().flip(y, (0,)), outputs)
-    last = tree.map_structure(lambda y: engine().get_item(y, (-1,)), outputs)
+    if mask is None:
+        last = tree.map_structure(lambda y: engine().get_item(y, (-1,)), outputs)
+    else:  # the last step that counts is not always the last one
+        states, last = states
     if not return_all_outputs:
         outputs = tree.map_structure(lambda y: engine().get_item(y, (None,)), last)
-    return outputs, last, states if mask is None else states[0]
+    return outputs, last, states
 
 
 def _masked(step: Step, zero_output: Any) -> Step:
-    """A step that keeps states and output where its mask is false."""
+    """A step that keeps states and output where its mask is false, or puts out zeros there."""
 
     def masked(inputs: Any, carry: Any) -> tuple[Any, Any]:
         x, mask = inputs
         states, previous = carry
+
+        def chosen(new: Any, old: Any) -> Any:
+            return tree.map_structure(lambda y, z: _select(mask, y, z), new, old)
+
         output, new = step(x, states)
-        kept = previous if zero_output is None else zero_output
-        output = tree.map_structure(lambda y, z: _select(mask, y, z), output, kept)
-        new = tree.map_structure(lambda y, z: _select(mask, y, z), _like(states, new), states)
-        return output, (new, output)
+        last = chosen(output, previous)
+        shown = last if zero_output is None else chosen(output, zero_output)
+        return shown, (chosen(_like(states, new), states), last)
 
     return masked
 

@@ -693,7 +693,9 @@ class TorchEngine(Engine):
         attn_logits_soft_cap: float | None,
     ) -> Tensor:
         fused = self.flash_attention if flash_attention is None else flash_attention
-        if attn_logits_soft_cap is not None or fused is False:
+        # The kernel reads values at every key, also where there are none.
+        unsafe = key.shape[:3] != value.shape[:3]
+        if attn_logits_soft_cap is not None or fused is False or unsafe:
             return NotImplemented
         causal, rest = is_causal, [x for x in (mask, bias) if x is not None]
         if rest or (causal and query.shape[1] != key.shape[1]):
@@ -728,6 +730,8 @@ class TorchEngine(Engine):
         """One kernel each way: a training step of a ResNet-18 takes 370 ms, without it 412."""
         if x.dtype not in (torch.float32, torch.float64) or x.ndim < 2:
             return NotImplemented
+        if any(w is not None and w.shape != (x.shape[axis],) for w in (offset, scale)):
+            return NotImplemented  # the kernel reads one for each channel
         # Channels that are last are taken for those of one image, for which the kernel goes along memory.
         last = axis in (-1, x.ndim - 1)
         image = x.reshape(1, -1, 1, x.shape[-1]) if last else x
@@ -774,7 +778,7 @@ class TorchEngine(Engine):
         weights = [kernel.t(), recurrent_kernel.t()]
         if bias is not None:
             weights += [bias, torch.zeros_like(bias)]
-        return _over_time(_lstm, x, (h, c, *weights), go_backwards, return_sequences)
+        return _over_time(_lstm, x, (h, c), weights, go_backwards, return_sequences)
 
     def gru(
         self,
@@ -798,7 +802,7 @@ class TorchEngine(Engine):
         weights = [_reset_first(kernel).t(), _reset_first(recurrent_kernel).t()]
         if bias is not None:
             weights += list(_reset_first(bias))
-        return _over_time(_gru, x, (h, *weights), go_backwards, return_sequences)
+        return _over_time(_gru, x, (h,), weights, go_backwards, return_sequences)
 
 
 class LayerModule(torch.nn.Module):  # type: ignore[misc]
@@ -1078,12 +1082,22 @@ _lstm, _gru = _run(torch.lstm, 2), _run(torch.gru, 1)
 
 
 def _over_time(
-    run: Callable[..., Any], x: Tensor, given: Sequence[Tensor], backwards: bool, every: bool
-) -> tuple[Tensor, Tensor, list[Tensor]]:
+    run: Callable[..., Any],
+    x: Tensor,
+    states: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    backwards: bool,
+    every: bool,
+) -> Any:
     """What an op of recurrence gives: outputs of every step or the last one, that one, the states."""
-    outputs, *states = run(torch.flip(x, (1,)) if backwards else x, *given)
-    last = states[0]  # whose gradient has no zeros for the other steps to write, as a slice's has
-    return outputs if every else last[:, None], last, states
+    (batch, _, features), units = x.shape, states[0].shape[-1]
+    width = units * (4 if run is _lstm else 3)
+    sizes = [(batch, units)] * len(states) + [(width, features), (width, units)] + [(width,)] * 2
+    if any(y.shape != size for y, size in zip([*states, *weights], sizes, strict=False)):
+        return NotImplemented  # the kernels check no size, and write where states do not reach
+    outputs, *last = run(torch.flip(x, (1,)) if backwards else x, *states, *weights)
+    final = last[0]  # whose gradient has no zeros for the other steps to write, as a slice's has
+    return outputs if every else final[:, None], final, last
 
 
 def _reset_first(x: Tensor) -> Tensor:

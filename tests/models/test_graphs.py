@@ -135,10 +135,11 @@ def filled_in(k: Any) -> Any:
     """Calls whose nodes hold the training and the masks that were filled in, and calls that don't."""
     x, state = k.Input((7,), dtype="int32"), k.Input((3,))
     y = k.layers.Embedding(11, 3, mask_zero=True)(x)
+    mask = k.ops.not_equal(x, 0)  # which Keras drops beside states where it is the tensor's alone
     found = [
         k.layers.GRU(3)(y),
-        k.layers.GRU(3)(y, initial_state=state),
-        k.layers.LSTM(3)(y, [state, state]),
+        k.layers.GRU(3)(y, initial_state=state, mask=mask),
+        k.layers.LSTM(3)(y, [state, state], mask=mask),
         k.layers.SimpleRNN(3)(y, training=False),
         k.ops.sum(k.layers.Attention()([y, y]), axis=1),
         k.layers.Dense(3)(k.layers.UnitNormalization()(state, training=False)),

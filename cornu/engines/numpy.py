@@ -12,17 +12,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import ml_dtypes
 import numpy as np
 import optree
 
+from . import host
 from .contract import Axes, Pads, State, Tensor
 from .differentiation.engine import Differentiable
+from .host import Array, numpy_dtype
 
-Array = np.ndarray[Any, Any]
-
-_PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
-_LITERALS = {"b": "bool", "i": "int32", "u": "uint32", "f": "float32", "c": "complex64"}
 _SCALARS = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 "
     "complex128 bfloat16 float8_e4m3fn float8_e5m2"
@@ -65,30 +62,14 @@ class NumpyEngine(Differentiable):
 
     def __init__(self) -> None:
         super().__init__()
-        scalars = {_dtype(name).type for name in _SCALARS.split()}
+        scalars = {numpy_dtype(name).type for name in _SCALARS.split()}
         self.arrays = frozenset({np.ndarray})
         self.native = frozenset({*type(self).native, np.ndarray, *scalars})
 
     # ---------------------------------------------------------------- tensor
 
-    @_quiet
     def convert_to_tensor(self, x: Any, dtype: str | None = None) -> Tensor:
-        if isinstance(x, (np.ndarray, np.generic)):
-            return x if dtype is None or _name(x.dtype) == dtype else self.cast(x, dtype)
-        literal = isinstance(x, (list, tuple, *_PYTHON))
-        array = _host_array(x)
-        if array.dtype.kind in "OSUMm":
-            raise TypeError(
-                f"A tensor holds numbers. Received: x={x!r}, of dtype {array.dtype}. "
-                "Turn it into numbers first."
-            )
-        if dtype is None:
-            dtype = _LITERALS.get(array.dtype.kind) if literal else None
-            if dtype is None:
-                return array
-        # Converting literals again checks that large integers fit.
-        again = literal and array.dtype.kind in "iu"
-        return np.asarray(x, _dtype(dtype)) if again else self.cast(array, dtype)
+        return host.as_array(x, dtype)
 
     def convert_to_numpy(self, x: Tensor) -> Any:
         return np.asarray(x)
@@ -97,26 +78,19 @@ class NumpyEngine(Differentiable):
         return isinstance(x, (np.ndarray, np.generic))
 
     def dtype_of(self, x: Tensor) -> str:
-        if isinstance(x, (np.ndarray, np.generic)):
-            return _name(x.dtype)
-        return _PYTHON.get(type(x)) or _name(self.convert_to_tensor(x).dtype)
+        return host.dtype_of(x)
 
     def shape_of(self, x: Tensor) -> tuple[Any, ...]:
         return np.shape(x)
 
-    @_quiet
     def cast(self, x: Tensor, dtype: str) -> Tensor:
-        target = _dtype(dtype)
-        x = np.asarray(x)
-        if x.dtype.kind == "c" and target.kind not in "cb":
-            x = x.real  # said aloud: NumPy warns of it otherwise
-        return x.astype(target, copy=False)
+        return host.cast(x, dtype)
 
     def stop_gradient(self, x: Tensor) -> Tensor:
         return x
 
     def view(self, x: Tensor, dtype: str) -> Tensor:
-        return np.asarray(x, order="C").view(_dtype(dtype))
+        return np.asarray(x, order="C").view(numpy_dtype(dtype))
 
     def from_dlpack(self, x: Any) -> Tensor:
         return np.from_dlpack(x)
@@ -138,7 +112,7 @@ class NumpyEngine(Differentiable):
 
     def eval_shape(self, f: Callable[..., Any], *specs: Any) -> Any:
         # NumPy can't trace, so the function runs, on zeros.
-        result = f(*(np.zeros(shape, _dtype(dtype)) for shape, dtype in specs))
+        result = f(*(np.zeros(shape, numpy_dtype(dtype)) for shape, dtype in specs))
         return optree.tree_map(lambda x: (x.shape, x.dtype.name), self._tensors(result))
 
     def _tensors(self, tree: Any) -> Any:
@@ -148,11 +122,11 @@ class NumpyEngine(Differentiable):
 
     @_quiet
     def full(self, shape: tuple[Any, ...], value: Any, dtype: str) -> Tensor:
-        return np.full(shape, value, _dtype(dtype))
+        return np.full(shape, value, numpy_dtype(dtype))
 
     @_quiet
     def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
-        return np.arange(start, stop, step).astype(_dtype(dtype))
+        return np.arange(start, stop, step).astype(numpy_dtype(dtype))
 
     # ---------------------------------------------------------------- unary
 
@@ -423,43 +397,22 @@ class NumpyEngine(Differentiable):
         self, key: Tensor, shape: tuple[Any, ...], alpha: Tensor, dtype: str
     ) -> Tensor:
         alpha = np.asarray(alpha, np.float64)
-        return _generator(key).standard_gamma(alpha, shape).astype(_dtype(dtype))
+        return _generator(key).standard_gamma(alpha, shape).astype(numpy_dtype(dtype))
 
     def random_binomial(
         self, key: Tensor, shape: tuple[Any, ...], counts: Tensor, p: Tensor, dtype: str
     ) -> Tensor:
         trials, chance = np.asarray(counts, np.int64), np.asarray(p, np.float64)
-        return _generator(key).binomial(trials, chance, shape).astype(_dtype(dtype))
+        return _generator(key).binomial(trials, chance, shape).astype(numpy_dtype(dtype))
 
 
 # ------------------------------------------------------------------ conversion
-
-
-@functools.cache
-def _dtype(name: str) -> np.dtype[Any]:
-    known = getattr(ml_dtypes, name, None) if name.startswith(("bfloat", "float8")) else None
-    return np.dtype(known or name)
-
-
-@functools.cache
-def _name(dtype: np.dtype[Any]) -> str:
-    """A dtype's name, which NumPy works out anew at each asking (0.8 us)."""
-    return dtype.name
 
 
 def _wide(x: Tensor) -> Tensor:
     """x in float32 where its dtype is too narrow to add up in."""
     narrow = x.dtype.itemsize < 4 and (x.dtype.kind in "fV" or x.dtype.isbuiltin == 2)
     return x.astype(np.float32) if narrow else x
-
-
-def _host_array(x: Any) -> Array:
-    """Numbers, nested lists and the tensors of other libraries."""
-    if hasattr(x, "detach"):  # a tensor that is being differentiated isn't given away otherwise
-        x = x.detach()
-    if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
-        return np.array(np.from_dlpack(x))
-    return np.asarray(x)
 
 
 def _block(sizes: tuple[int, ...], start: Sequence[Any], shape: Sequence[int]) -> tuple[Any, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -210,3 +212,14 @@ def test_composed_body_is_compiled_once() -> None:
         composed(np.ones((2, 3)), 1, 2.0)
     assert traces == [0, 1]
     assert ENGINES["numpy"].compose(body, (1,), "my_op") is body
+
+
+@pytest.mark.parametrize("name", ["jax", "torch", "tensorflow"])
+def test_an_engine_loads_no_other_to_convert(name: str) -> None:
+    """Lists become arrays by plain functions (`engines.host`), not by an engine with its gradients."""
+    code = (
+        f"import sys; from cornu import engines; engines.get({name!r}).convert_to_tensor([1.5]); "
+        "print(*(name for name in sys.modules if name.startswith('cornu.engines.numpy')))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []

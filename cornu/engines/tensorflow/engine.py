@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import ml_dtypes
 import numpy as np
 
-from .. import get, loops, use
+from .. import host, loops, use
 from ..contract import Axes, Engine, Pads, State, Tensor
 from ..loops import flatten
 
@@ -62,10 +62,8 @@ with _silence(), _left_out("keras.src", "jax"):
 from .steps import CompiledStep, unflatten  # noqa: E402
 
 raw = tf.raw_ops
-_HOST = get("numpy")
 Wider = dict[Any, Any]
 
-_PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 _HALF: Wider = {tf.float16: tf.float32, tf.bfloat16: tf.float32}
 _UNSIGNED: Wider = {
     **dict.fromkeys((tf.uint8, tf.uint16), tf.int32),
@@ -157,7 +155,7 @@ class TensorFlowEngine(Engine):
         if not isinstance(x, (*_TENSORS, tf.IndexedSlices)):
             if isinstance(x, (list, tuple)) and any(map(_holds_tensors, x)):
                 return self._stacked(x, dtype)
-            return tf.convert_to_tensor(_HOST.convert_to_tensor(x, dtype))
+            return tf.convert_to_tensor(host.as_array(x, dtype))
         x = tf.convert_to_tensor(x)
         return x if dtype is None or x.dtype.name == dtype else self.cast(x, dtype)
 
@@ -176,13 +174,13 @@ class TensorFlowEngine(Engine):
     def convert_to_numpy(self, x: Tensor) -> Any:
         if isinstance(x, _TENSORS):
             return tf.convert_to_tensor(x).numpy()
-        return _HOST.convert_to_tensor(x)
+        return host.as_array(x)
 
     def is_tensor(self, x: Any) -> bool:
         return isinstance(x, _TENSORS)
 
     def dtype_of(self, x: Tensor) -> str:
-        return x.dtype.name if isinstance(x, _TENSORS) else _HOST.dtype_of(x)
+        return x.dtype.name if isinstance(x, _TENSORS) else host.dtype_of(x)
 
     def shape_of(self, x: Tensor) -> tuple[Any, ...]:
         shape = tuple(x.shape) if hasattr(x, "shape") else np.shape(x)

@@ -20,14 +20,12 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.checkpoint import checkpoint
 
-from .. import get, loops, use
+from .. import host, loops, use
 from ..contract import Axes, Engine, Pads, State, Tensor
 from .graph import CompiledStep
 from .lists import Group, together
 from .opaque import opaque
 
-_HOST = get("numpy")
-_PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 _DTYPES: dict[str, torch.dtype] = {
     name: getattr(torch, name)
     for name in (
@@ -143,12 +141,14 @@ class TorchEngine(Engine):
             x = x if x.device == self._device or _chosen.get() is None else x.to(self._device)
             return x if dtype is None or x.dtype == _DTYPES[dtype] else self.cast(x, dtype)
         if isinstance(x, (list, tuple)) and any(map(_holds_tensors, x)):
-            items = [x if type(x) in _PYTHON else self.convert_to_tensor(x) for x in x]
+            items = [x if type(x) in host.PYTHON else self.convert_to_tensor(x) for x in x]
             wanted = dtype or next(_NAMES[x.dtype] for x in items if isinstance(x, torch.Tensor))
             return torch.stack([self.convert_to_tensor(item, wanted) for item in items])
-        if type(x) in _PYTHON:
-            return torch.tensor(x, dtype=_DTYPES[dtype or _PYTHON[type(x)]], device=self._device)
-        return self._from_host(_HOST.convert_to_tensor(x, dtype))
+        if type(x) in host.PYTHON:
+            return torch.tensor(
+                x, dtype=_DTYPES[dtype or host.PYTHON[type(x)]], device=self._device
+            )
+        return self._from_host(host.as_array(x, dtype))
 
     def _from_host(self, x: Any) -> Tensor:
         """An array's values in memory of their own."""
@@ -172,18 +172,18 @@ class TorchEngine(Engine):
 
     def convert_to_numpy(self, x: Tensor) -> Any:
         if not isinstance(x, torch.Tensor):
-            return _HOST.convert_to_tensor(x)
+            return host.as_array(x)
         x = x.detach().cpu().resolve_conj().resolve_neg()
         if x.dtype in _UNKNOWN_TO_NUMPY:
             bits = x.view(_UNKNOWN_TO_NUMPY[x.dtype]).numpy()
-            return bits.view(_HOST.full((), 0, _NAMES[x.dtype]).dtype)
+            return bits.view(host.numpy_dtype(_NAMES[x.dtype]))
         return x.numpy()
 
     def is_tensor(self, x: Any) -> bool:
         return isinstance(x, _TENSORS) and getattr(x, "layout", _DENSE) is _DENSE
 
     def dtype_of(self, x: Tensor) -> str:
-        return _NAMES[x.dtype] if isinstance(x, _TENSORS) else _HOST.dtype_of(x)
+        return _NAMES[x.dtype] if isinstance(x, _TENSORS) else host.dtype_of(x)
 
     def shape_of(self, x: Tensor) -> tuple[Any, ...]:
         return tuple(x.shape) if isinstance(x, _TENSORS) else np.shape(x)

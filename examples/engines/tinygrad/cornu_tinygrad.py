@@ -224,7 +224,9 @@ class TinygradEngine(Differentiable):
     ) -> Any:
         return super().while_loop(lambda *now: bool(self.convert_to_numpy(cond(*now))), body, state)
 
-    def compile(self, step: Callable[..., Any], state: State) -> Callable[..., Any]:
+    def compile(
+        self, step: Callable[..., Any], state: State, jit: bool | None = None
+    ) -> Callable[..., Any]:
         """The step as one graph: nothing is computed until all of it is known."""
 
         def call(*args: Any) -> Any:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import importlib
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -352,7 +353,22 @@ def _is_tensor(obj: Any) -> bool:
     return hasattr(obj, "__array__") and hasattr(obj, "shape") and not hasattr(obj, "trainable")
 
 
+_in_memory: ContextVar[bool] = ContextVar("in_memory", default=False)
+
+
+@contextmanager
+def functions_as_they_are() -> Iterator[None]:
+    """A block in which configs hold functions themselves: for copies that are made in memory."""
+    token = _in_memory.set(True)
+    try:
+        yield
+    finally:
+        _in_memory.reset(token)
+
+
 def _serialize_function(function: Any) -> dict[str, Any]:
+    if _in_memory.get():
+        return _marked("__function__", value=function)
     if function.__name__ == "<lambda>":
         code = getattr(function, "__code__", None)
         where = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
@@ -561,6 +577,11 @@ def _revive_slice(config: dict[str, Any]) -> slice:
     return slice(*(_deserialize(config.get(key)) for key in ("start", "stop", "step")))
 
 
+def _same_function(config: Any) -> Any:
+    value = config["value"]  # itself described where the config of a layer was written as a whole
+    return value if callable(value) else _deserialize(value)
+
+
 def _refuse_lambda(config: Any) -> Any:
     raise ValueError(
         "A lambda can't be loaded: it would be code from a file, which is never run, whatever "
@@ -577,6 +598,7 @@ _MARKS: dict[Any, Callable[[Any], Any]] = {
     "__slice__": _revive_slice,
     "__ellipsis__": lambda config: Ellipsis,
     "__lambda__": _refuse_lambda,
+    "__function__": _same_function,
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..core.dtypes import standardize_dtype
 from ..core.keras_tensor import KerasTensor
 from ..core.operation import Node
@@ -46,6 +48,12 @@ class InputLayer(Layer):
                 "Inputs are dense or sparse tensors. Received: ragged=True for the input "
                 f"{self.name!r}. Pad the data, with a mask where padding must not count."
             )
+        if input_tensor is not None and not isinstance(input_tensor, KerasTensor):
+            raise ValueError(
+                "An input takes a symbolic tensor. Received: "
+                f"tensor={input_tensor!r} (of {type(input_tensor).__name__}). Leave it out, and pass "
+                "the array to the model."
+            )
         if shape is not None and batch_shape is not None:
             raise ValueError(
                 "An input takes `shape` or `batch_shape`, not both. Received: "
@@ -62,7 +70,7 @@ class InputLayer(Layer):
             if shape is None:
                 raise ValueError("An input needs a `shape`. Received: shape=None.")
             batch_shape = (batch_size, *_as_tuple(shape))
-        self._batch_shape = tuple(batch_shape)
+        self._batch_shape = tuple(int(n) if isinstance(n, np.integer) else n for n in batch_shape)
         for size in self._batch_shape:
             if size is not None and (not isinstance(size, int) or size < 0):
                 raise ValueError(

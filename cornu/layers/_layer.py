@@ -582,7 +582,8 @@ class Layer(Operation):
         if not (engine.computes and any_symbolic((args, kwargs))):
             given = None
         elif not given and len(args) == 1 and isinstance(args[0], KerasTensor):
-            given = {**kwargs, "mask": kwargs.get("mask")} if signature.has_mask else kwargs
+            given = {"mask": kwargs.get("mask")} if signature.has_mask else {}
+            given |= {key: x for key, x in kwargs.items() if key != "training"}
         return self._run(engine, args, kwargs, first, previous, training, given)
 
     def _fill_masks(self, arguments: dict[str, Any], kwargs: dict[str, Any]) -> None:
@@ -622,8 +623,8 @@ class Layer(Operation):
     ) -> Any:
         """`call` within what holds during it: training, autocasting, the path of what it makes.
 
-        On symbolic tensors the call becomes a node; `recorded` is what it has by name. What Cornu
-        fills in (training, masks) stands in files for a call on a tensor alone, as in Keras's.
+        On symbolic tensors the call becomes a node; `recorded` is what it has by name: `training` only
+        where the caller said it, so that it holds whatever the model is called with.
         """
         outer = (here.training.get(), here.autocast.get(), here.calling.get())
         if outer[2] is None and (self._losses or self._tracker.owned["layers"]):
@@ -850,8 +851,8 @@ class Layer(Operation):
     # --------------------------------------------------------------- weights
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
-        """The values of the weights, as NumPy arrays."""
-        return [weight.numpy() for weight in self.weights]
+        """The values of the weights, as NumPy arrays of their own."""
+        return [np.array(weight.numpy()) for weight in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the values of the weights from arrays."""

@@ -8,6 +8,7 @@ from typing import Any
 from ..core import tree
 from ..core.keras_tensor import KerasTensor
 from ..core.operation import Operation
+from ..core.serialization import functions_as_they_are
 from ..layers._input import Input, InputLayer
 from ..layers._layer import Layer
 from ._functional import Functional
@@ -75,7 +76,8 @@ def clone_model(
 
 
 def _copy_of_config(layer: Any) -> Any:
-    return type(layer).from_config(layer.get_config())
+    with functions_as_they_are():
+        return type(layer).from_config(layer.get_config())
 
 
 class _Copier:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..core import tree
 from ..core.keras_tensor import KerasTensor, made_by
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Node, Operation
-from ..core.scopes import here
+from ..core.scopes import here, within
 from ..core.serialization import (
     deserialize_keras_object,
     get_registered_name,
@@ -146,16 +147,9 @@ class Functional(Function, Model):
                     set_keras_mask(x, one)
         if training is None:
             training = here.training.get()
-
-        def run(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if "training" in kwargs and training is not None:
-                if len(kwargs) == 1 and here.training.get() == training:
-                    return operation(*args)
-                kwargs["training"] = training
-            return operation(*args, **kwargs)
-
         try:
-            return self._run_steps(values, run)
+            with within(here.training, training):
+                return self._run_steps(values, lambda layer, args, kwargs: layer(*args, **kwargs))
         except Exception as error:
             self._note_other_shapes(error, values)
             raise
@@ -336,8 +330,25 @@ def _node_config(node: Node, keys: dict[int, int]) -> dict[str, Any]:
         return {"class_name": "__keras_tensor__", "config": config}
 
     args = [tree.map_structure(written, argument) for argument in node.args]
-    kwargs = {key: tree.map_structure(written, value) for key, value in node.kwargs.items()}
+    given = node.kwargs | {"training": _filled_in(node.operation, node.args, node.kwargs)}
+    if given["training"] is None:
+        given = node.kwargs
+    kwargs = {key: tree.map_structure(written, value) for key, value in given.items()}
     return {"args": args, "kwargs": kwargs}
+
+
+def _filled_in(operation: Operation, args: Any, kwargs: Mapping[str, Any]) -> Any:
+    """What files have as `training` of a call on a tensor alone, with nothing said: the default.
+
+    They have the mask of such a call too, so that a default that was said can be told from it, but
+    for layers that take no mask.
+    """
+    alone = len(args) == 1 and isinstance(args[0], KerasTensor)
+    if not alone or not isinstance(operation, Layer):
+        return None
+    signature = operation._call_signature
+    unsaid = {"mask"} if signature.has_mask else set()
+    return signature.default_training if kwargs.keys() == unsaid else None
 
 
 def functional_from_config(cls: type, config: dict[str, Any], custom_objects: Any = None) -> Any:
@@ -371,10 +382,11 @@ def functional_from_config(cls: type, config: dict[str, Any], custom_objects: An
     outputs = _map_places(tensor, config["output_layers"])
     known = ("name", "trainable", "layers", "input_layers", "output_layers", "dtype")
     extra = {key: value for key, value in config.items() if key not in known}
-    if config.get("trainable") is not None:
-        extra["trainable"] = config["trainable"]
     model_class = Functional if cls is Model else cls
-    return model_class(inputs=inputs, outputs=outputs, name=config["name"], **extra)
+    model = model_class(inputs=inputs, outputs=outputs, name=config["name"], **extra)
+    if config.get("trainable") is not None:
+        model._trainable = config["trainable"]  # of the model alone: the layers know theirs
+    return model
 
 
 def _map_places(tensor: Any, places: Any) -> Any:
@@ -427,8 +439,14 @@ def _call_from_config(operation: Operation, node: Any, made: dict[str, Operation
     if type(operation).__name__ == "GetItem" and isinstance(args[1], list):
         # JSON has no tuples: `x[:, 0]` comes back as a list.
         args[1] = tuple(args[1])
+    others = {key: value for key, value in kwargs.items() if key != "training"}
+    if kwargs.get("training", _UNSAID) == _filled_in(operation, args, others):
+        kwargs = others
     operation(*args, **kwargs)
     return True
+
+
+_UNSAID = object()
 
 
 def _same(x: Any) -> Any:

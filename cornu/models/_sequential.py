@@ -230,8 +230,8 @@ class Sequential(Model):
         for entry in config["layers"]:
             model.add(deserialize_keras_object(entry, custom_objects=custom_objects), rebuild=False)
         model._maybe_rebuild()
-        if config.get("trainable") is not None and not config["trainable"]:
-            model.trainable = False
+        if config.get("trainable") is not None:
+            model._trainable = config["trainable"]
         if not model._functional and _as_shape(config.get("build_input_shape")):
             model.build(_as_shape(config["build_input_shape"]))
         return model

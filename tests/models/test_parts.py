@@ -148,3 +148,36 @@ def test_containers_of_a_copy_go_on_tracking(make: Callable[[Any], Any]) -> None
     twin.some.add(layers.Dense(2))
     assert len(twin._layers) == 5
     assert len(owner._layers) == 2
+
+
+def test_a_loaded_model_is_as_frozen_as_it_was() -> None:
+    model = graph()
+    model.layers[1].trainable = False
+    loaded = cornu.Model.from_config(model.get_config())
+    assert [layer.trainable for layer in loaded.layers] == [
+        layer.trainable for layer in model.layers
+    ]
+
+
+def test_a_lambda_is_cloned_in_memory() -> None:
+    x = cornu.Input((3,))
+    model = cornu.Model(x, layers.Dense(1)(layers.Lambda(lambda t: t * 2)(x)))
+    clone = cornu.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_allclose(clone(X), model(X), 1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_weights_that_are_given_out_are_the_callers(engine: str) -> None:
+    with use(engine):
+        layer = layers.Dense(1)
+        layer.build((None, 3))
+        (kernel, _) = layer.get_weights()
+        kernel += 1
+        assert not np.allclose(kernel, layer.get_weights()[0])
+
+
+def test_sizes_of_an_input_are_numpys_integers_too() -> None:
+    assert cornu.Input((np.int64(3),)).shape == (None, 3)
+    with pytest.raises(ValueError, match="takes a symbolic tensor"):
+        cornu.Input(tensor=np.ones((2, 3)))

@@ -57,6 +57,7 @@ def runner(subject: str, engine: str, workload: Workload) -> Runner:
 def _cornu(engine: str) -> Any:
     import cornu
 
+    cornu.tuning.for_speed()
     if engine not in cornu.backend.names():
         raise Missing(f"Cornu has no engine {engine!r} yet")
     try:

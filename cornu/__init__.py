@@ -23,6 +23,7 @@ from . import random as random
 from . import regularizers as regularizers
 from . import saving as saving
 from . import tree as tree
+from . import tuning as tuning
 from . import utils as utils
 from ._version import __version__ as __version__
 from ._version import version as version

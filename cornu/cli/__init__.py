@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import tuning
 from .._version import __version__
 from ..engines import BUILTIN
 
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
+    tuning.for_speed()
     try:
         return int(options.run(options))
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from .. import tuning
 from ..engines import Engine, current
 from . import tree
 from .scopes import StatelessScope
@@ -121,6 +122,7 @@ class CompiledStep:
         try:
             return call(*args)
         except ConstantWrittenError as error:
+            tuning.say("A step is compiled again, for it writes what it was to read: %s.", error)
             self.state = VariableState(
                 [*self.state.changing, *error.variables], self.state.constant, complete=True
             )

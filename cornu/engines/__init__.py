@@ -18,7 +18,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import memory
 from .contract import Engine as Engine
 
 if TYPE_CHECKING:
@@ -102,8 +101,6 @@ def get(name: str, overrides: bool = True) -> Engine:
         key = (name, overrides)
         if key not in _loaded:
             engine_class = _engine_class(name)
-            if engine_class.computes:
-                memory.keep_freed()
             _loaded[key] = engine_class() if overrides else _plain(engine_class)()
         return _loaded[key]
 

@@ -8,8 +8,7 @@ import os
 import platform
 from pathlib import Path
 
-#: The most bytes of compiled programs that are kept.
-LIMIT = 2**29
+from .. import tuning
 
 
 def folder(name: str) -> Path:
@@ -18,7 +17,7 @@ def folder(name: str) -> Path:
     return Path(home) / "cornu" / name
 
 
-def programs(compiler: str, limit: int = LIMIT) -> Path | None:
+def programs(compiler: str, limit: int = tuning.CACHE_BYTES) -> Path | None:
     """Where programs of a compiler for this machine's processor are kept; None where none can be.
 
     The ones that were not used for longest are removed until there are fewer than `limit` bytes.

@@ -87,8 +87,8 @@ class Engine(ABC):
     module_type: ClassVar[type | None] = None
     #: Whether a model that is called on tensors must run as one compiled step.
     whole_models: ClassVar[bool] = False
-    #: From which call with tensors of one shape it does so where that makes no difference; 0 for never.
-    whole_calls: ClassVar[int] = 0
+    #: Whether it does so from some call on (`tuning.whole_calls`) where that makes no difference.
+    whole_calls: ClassVar[bool] = False
     #: Whether one call of several short steps, in a loop (`scan`), is faster than as many calls.
     repeats_steps: ClassVar[bool] = False
     #: Whether attention uses a fused kernel where a call doesn't say; None for where there is one. Of the process.

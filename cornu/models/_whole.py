@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import random
+from .. import random, tuning
 from ..core import naming, seeding, tree
 from ..core.masks import get_keras_mask
 from ..core.operation import any_symbolic
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class WholeCalls:
     """A model's calls, from some call with tensors of a kind on as one compiled step.
 
-    An engine says from which one (`Engine.whole_calls`): compiling pays for itself after some calls. It
+    `tuning.whole_calls` says from which one: compiling pays for itself after some calls. It
     is done only where the layers' Python code does nothing but compute, unless the engine is one for
     whole models (`Engine.whole_models`).
 
@@ -62,7 +62,7 @@ class WholeCalls:
             return Layer.__call__(model, x)
         key = (engine, x.shape, x.dtype)
         count = self._counts.get(key, 0) + 1
-        if count >= engine.whole_calls and get_keras_mask(x) is None:
+        if 0 < tuning.whole_calls() <= count and get_keras_mask(x) is None:
             return self._step(x)
         outputs = Layer.__call__(model, x)
         masked = any(get_keras_mask(y) is not None for y in tree.flatten(outputs))

@@ -13,18 +13,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import tuning
 from ..core import tree
 from ..core.state import CompiledStep, RepeatedStep
 from ..core.variable import Variable
 from ..engines import Engine, current
 from ._batches import Stack
-
-#: From how many steps the time of one is taken, after the first.
-_MEASURED = 16
-#: Seconds: steps that take longer run one by one; calls of several take about as long as the second.
-_SHORT, _CALL = 2e-3, 50e-3
-#: The most steps in a call, and the most bytes of their data.
-_MOST, _BYTES = 128, 2**25
 
 
 class Steps:
@@ -69,7 +63,9 @@ class Steps:
                 if self.several.is_traced:  # steps may have run: again they would count twice
                     raise
                 # Nothing has run. What is wrong with the step itself, it says again below.
-                _log(f"Steps run one by one, for several can't be traced in one call: {error!r}.")
+                tuning.say(
+                    "Steps run one by one, for several can't be traced in one call: %r.", error
+                )
                 pace.fails = True
         return [self.one([data]) for data in execution][-1]
 
@@ -117,12 +113,6 @@ class AccumulatingSteps:
         return result
 
 
-def _log(message: str) -> None:
-    import logging  # takes 5 ms, which an import of this library need not
-
-    logging.getLogger("cornu").info(message)
-
-
 class Pace:
     """How many steps to run in one call on an engine, from what the first ones took."""
 
@@ -147,9 +137,9 @@ class Pace:
         result = call(execution)
         if self._calls == 1:
             self._compiling = time.perf_counter() - start
-        elif self._calls == 1 + _MEASURED:
+        elif self._calls == 1 + tuning.MEASURED_STEPS:
             self._wait(result)
-            self._each = (time.perf_counter() - self._started) / _MEASURED
+            self._each = (time.perf_counter() - self._started) / tuning.MEASURED_STEPS
             self.is_measuring = False
         return result
 
@@ -173,15 +163,18 @@ class Pace:
     def count(self, left: int) -> int:
         """How many of the next steps to run in one call, where whole batches are left in the epoch."""
         if self._size == 1 and left > 1 and self._is_worth_it():
-            most = min(_MOST, int(_CALL / self._each), _BYTES // max(self._bytes, 1))
+            calls, fits = tuning.LONG_CALL / self._each, tuning.MOST_BYTES // max(self._bytes, 1)
+            most = min(tuning.MOST_STEPS, int(calls), fits)
             self._size = self._epoch // math.ceil(self._epoch / max(most, 1))
+            tuning.say("%d steps of %.2g s run in one call from now on.", self._size, self._each)
         count = self._size if left >= self._size else 1
         self._ahead -= count
         return count
 
     def _is_worth_it(self) -> bool:
         """Whether the steps done one by one and those ahead took longer than compiling once more."""
-        if self.is_measuring or self.fails or not 0 < self._each < _SHORT:
+        is_short = 0 < self._each < tuning.SHORT_STEP
+        if self.is_measuring or self.fails or not is_short or not tuning.several_steps():
             return False
         self._single += 1
         return (self._single + self._ahead) * self._each > self._compiling

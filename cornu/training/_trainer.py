@@ -18,7 +18,7 @@ import numpy as np
 from .. import callbacks as callbacks_module
 from .. import metrics as metrics_module
 from .. import optimizers as optimizers_module
-from .. import random
+from .. import random, tuning
 from ..core import seeding, tree
 from ..core.config import max_epochs, max_steps_per_epoch
 from ..core.keras_tensor import KerasTensor
@@ -28,6 +28,7 @@ from ..core.state import CompiledStep, value_and_grad
 from ..core.tracebacks import shorten
 from ..core.variable import Variable
 from ..engines import current, use
+from ..engines.memory import while_fitting
 from ._batches import Batches, Kept
 from ._compiled import CompiledLoss, CompiledMetrics
 from ._data import make_source, train_validation_split, unpack_x_y_sample_weight
@@ -358,6 +359,11 @@ class Trainer(_Base):
         key = (which, self.run_eagerly, trained, tuple(id(v) for v in [*changing, *constant]))
         if known is not None and not force and known[0] == key:  # type: ignore[index]
             return known[1]  # type: ignore[index]
+        if known is not None:
+            names = ("step", "`run_eagerly`", "trainable parts", "variables")
+            parts = zip(names, known[0], key, strict=True)  # type: ignore[index]
+            changed = " and ".join(name for name, before, now in parts if before != now)
+            tuning.say("The step of %r is made again, for other %s.", self.name, changed)
         step = self._step(which)
 
         def execution(batches: Sequence[Any]) -> Any:
@@ -498,6 +504,7 @@ class Trainer(_Base):
     # -------------------------------------------------------------------- fit
 
     @at_home
+    @while_fitting()
     def fit(
         self,
         x: Any = None,

@@ -54,16 +54,16 @@ def test_what_was_not_used_for_longest_goes(
 @pytest.mark.parametrize(
     ("chosen", "kept"),
     [
-        ({}, "xdg/cornu"),
-        ({"JAX_COMPILATION_CACHE_DIR": "own"}, None),
-        ({"JAX_ENABLE_COMPILATION_CACHE": "false"}, None),
+        ({"CORNU_COMPILE_CACHE": "1"}, "xdg/cornu/*"),
+        ({"CORNU_COMPILE_CACHE": "own"}, "own"),
+        ({}, None),
     ],
 )
 def test_the_next_process_compiles_nothing_again(
     chosen: dict[str, str], kept: str | None, tmp_path: Path
 ) -> None:
     found = []
-    variables = {name: text for name, text in os.environ.items() if "_CACHE_" not in name}
+    variables = {name: text for name, text in os.environ.items() if "_CACHE" not in name}
     for _ in range(2):
         environment = {**variables, "XDG_CACHE_HOME": "xdg", "CORNU_BACKEND": "jax", **chosen}
         environment["PYTHONPATH"] = str(Path(cache.__file__).parents[2])
@@ -73,7 +73,8 @@ def test_the_next_process_compiles_nothing_again(
             cwd=tmp_path,
             check=True,
         )
-        programs = sorted((tmp_path / "xdg").glob("cornu/*/*-cache"))
+        programs = sorted(tmp_path.rglob("*-cache"))
+        assert {path.parent for path in programs} == set(tmp_path.glob(kept or "none"))
         found.append((programs, [path.stat().st_mtime_ns for path in programs]))
     assert found[0] == found[1]
     assert bool(found[0][0]) is (kept is not None)

@@ -93,7 +93,7 @@ def test_a_recorded_step_trains_as_the_eager_one(
     with use("torch"):
         for eager in (True, False):
             if not eager:  # a step that can't be recorded would run so
-                monkeypatch.delattr("cornu.engines.torch.graph.CompiledStep._run")
+                monkeypatch.delattr("cornu.engines.torch.graph.RecordedStep._run")
             cornu.utils.set_random_seed(2)
             model = build()
             loss = cornu.losses.SparseCategoricalCrossentropy(from_logits=True)

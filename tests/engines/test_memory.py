@@ -1,29 +1,68 @@
-"""Freed memory stays with the process."""
+"""Loading an engine changes nothing in the process; freed memory stays with it while a `fit` runs."""
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import resource
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from cornu.engines import memory
+from tests.engines_tested import ENGINES
 
 PAGES = 64 * 2**20 // resource.getpagesize()
+#: Page faults of a block of 64 MiB taken for the third time: as it comes, in a `fit`, and after it.
 FAULTS = """
-import resource, sys
+import resource
 import numpy as np
+from cornu import tuning
 from cornu.engines import get
+from cornu.engines.memory import while_fitting
 get("numpy")
-for _ in range(3):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    block = np.full(64 * 2**20, 1, "uint8")
-    del block
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(faults)
+def faults():
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        block = np.full(64 * 2**20, 1, "uint8")
+        del block
+        found = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    return found
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+before, start = faults(), resident()
+with while_fitting():
+    with while_fitting():
+        pass
+    within, held = faults(), resident() - start
+print([before, within, faults(), held, resident() - start])
+"""
+#: What a process has before it loads an engine, and after; beside it, what the library alone changes.
+LOADED = """
+import json, os, sys, threading
+import numpy as np
+name = sys.argv[1]
+def seen():
+    return [dict(os.environ), len(os.listdir("/proc/self/fd")), [k for k, m in sys.modules.items() if m is None]]
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+before = seen()
+if name in ("jax", "torch", "tensorflow", "pytensor"):
+    __import__(name)
+alone = seen()
+import cornu
+from cornu.engines import get
+get(name)
+after = seen()
+start = resident()
+blocks = [np.ones(2**20, "uint8") for _ in range(400)]
+held = resident() - start
+del blocks
+kept = resident() - start
+print(json.dumps([before, alone, after, held, kept]))
 """
 
 glibc = pytest.mark.skipif(
@@ -32,27 +71,54 @@ glibc = pytest.mark.skipif(
 )
 
 
-def faults(**chosen: str) -> int:
-    """Page faults of a process that takes 64 MiB for the third time."""
-    kept = {name: text for name, text in os.environ.items() if not memory.is_chosen({name: text})}
+def answer(code: str, *arguments: str, **chosen: str) -> Any:
+    """What a process prints that chooses nothing else about memory and engines."""
+    left_out = ("CORNU_", "TF_", "TF2_", "KMP_")
+    kept = {
+        name: text
+        for name, text in os.environ.items()
+        if not memory.is_chosen({name: text}) and not name.startswith(left_out)
+    }
     done = subprocess.run(
-        [sys.executable, "-c", FAULTS],
+        [sys.executable, "-c", code, *arguments],
         env={**kept, "NUMPY_MADVISE_HUGEPAGE": "0", **chosen},
         capture_output=True,
         text=True,
         check=True,
     )
-    return int(done.stdout)
+    return json.loads(done.stdout)
 
 
 @glibc
-def test_memory_is_taken_again_without_page_faults() -> None:
-    assert faults() < PAGES / 10
+@pytest.mark.parametrize(
+    ("chosen", "without_faults"),
+    [
+        ({}, [False, True, False]),
+        ({"CORNU_MEMORY": "keep"}, [True, True, True]),
+        ({"CORNU_MEMORY": "system"}, [False, False, False]),
+        ({"MALLOC_MMAP_THRESHOLD_": "1000000"}, [False, False, False]),
+    ],
+    ids=["fit", "keep", "system", "the user's own"],
+)
+def test_freed_memory_stays(chosen: dict[str, str], without_faults: list[bool]) -> None:
+    *faults, held, after = answer(FAULTS, **chosen)
+    assert [found < PAGES / 10 for found in faults] == without_faults
+    if not chosen:  # given back when the `fit` ends
+        assert held > 60e6
+        assert after < 10e6
 
 
 @glibc
-def test_what_the_user_has_chosen_stays() -> None:
-    assert faults(MALLOC_MMAP_THRESHOLD_="1000000") > PAGES / 2
+@pytest.mark.parametrize("name", ENGINES)
+def test_loading_an_engine_changes_nothing(name: str) -> None:
+    """No environment, file descriptor or module beyond what its library changes by itself."""
+    before, alone, after, held, kept = answer(LOADED, name)
+    changed = {k for k, text in after[0].items() if alone[0].get(k) != text}
+    assert not changed | (before[0].keys() - after[0].keys())
+    assert after[1] <= alone[1] + 1
+    assert after[2] == alone[2]
+    assert held > 350e6
+    assert kept < 50e6
 
 
 @pytest.mark.parametrize(

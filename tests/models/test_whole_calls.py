@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cornu
-from cornu import layers, ops
+from cornu import layers, ops, tuning
 from cornu.core.scopes import StatelessScope
 from cornu.engines import get, use
 from cornu.layers import Layer
@@ -55,7 +55,7 @@ def test_calls_give_the_same_from_the_first_to_the_last(name: str, build: Any) -
         model, plain = build(), build()
         model(x), plain(x)
         plain.set_weights(model.get_weights())
-        for _ in range(2 * get(name).whole_calls):
+        for _ in range(2 * tuning.whole_calls()):
             ours, theirs = model(x), Layer.__call__(plain, x)
             cornu.tree.map_structure(
                 lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, theirs
@@ -65,7 +65,7 @@ def test_calls_give_the_same_from_the_first_to_the_last(name: str, build: Any) -
 
 
 def warm(model: Any) -> Any:
-    for _ in range(2 * get("jax").whole_calls):
+    for _ in range(2 * tuning.whole_calls()):
         y = model(X)
     return y
 
@@ -143,7 +143,7 @@ def test_python_code_of_others_runs_at_each_call(layer: Any) -> None:
         model(X)
         Counting.calls = 0
         warm(model)
-    assert Counting.calls == 2 * get("jax").whole_calls
+    assert Counting.calls == 2 * tuning.whole_calls()
 
 
 def test_losses_of_layers_are_kept() -> None:
@@ -181,7 +181,7 @@ def test_inputs_of_other_kinds(convert: Any) -> None:
     with use("jax"):
         model = dense()
         expected = model(X)
-        for _ in range(2 * get("jax").whole_calls):
+        for _ in range(2 * tuning.whole_calls()):
             np.testing.assert_allclose(model(x), expected, rtol=1e-5)
 
 
@@ -190,7 +190,7 @@ def test_other_shapes_and_errors() -> None:
         model = dense()
         warm(model)
         assert model(X[:2]).shape == (2, 3)
-        for _ in range(3 * get("jax").whole_calls):
+        for _ in range(3 * tuning.whole_calls()):
             with pytest.raises(ValueError, match="Received"):
                 model(X[:, :5])
 

@@ -65,13 +65,14 @@ def test_an_error_that_is_not_the_callers_stays(broken: type[Exception]) -> None
         ops.add(X, X)
 
 
-@pytest.mark.parametrize("engine", ["jax", "numpy"])
-def test_users_functions_run_once(engine: str) -> None:
+@pytest.mark.parametrize("error", [ValueError, RuntimeError])
+@pytest.mark.parametrize("engine", ["jax", "numpy", "torch", "tensorflow"])
+def test_users_functions_run_once(engine: str, error: type[Exception]) -> None:
     calls: list[int] = []
 
     def fails(x: Any) -> Any:
         calls.append(1)
-        raise ValueError("the user's own")
+        raise error("the user's own")
 
     with engines.use(engine):
         for call in (
@@ -81,7 +82,7 @@ def test_users_functions_run_once(engine: str) -> None:
             lambda: ops.switch(0, [fails, fails], X),
         ):
             calls.clear()
-            with pytest.raises(ValueError, match="the user's own"):
+            with pytest.raises(error, match="the user's own"):
                 call()
             assert calls == [1]
 

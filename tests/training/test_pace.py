@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cornu
-from cornu import layers, ops
+from cornu import layers, ops, tuning
 from cornu.core.state import RepeatedStep
 from cornu.engines import get, use
 from cornu.training import _steps
@@ -229,7 +229,7 @@ def test_how_many_steps_run_in_a_call(
 
     pace = _steps.Pace(get("jax"))
     pace.begin(steps, 1000, size)
-    for i in range(1 + _steps._MEASURED):
+    for i in range(1 + tuning.MEASURED_STEPS):
         assert pace.is_measuring
         assert pace.count(1000) == 1
         pace.timed(call, compiling if i == 0 else step)

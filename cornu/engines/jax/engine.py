@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -19,7 +20,8 @@ import jaxlib.xla_client
 import numpy as np
 from jax import lax
 
-from .. import cache
+from ... import tuning
+from .. import cache, programs
 from ..contract import Axes, Engine, Pads, State, Tensor
 from ..sparse import SparseTensor, children, of_children
 from . import cpu as on_cpu
@@ -28,8 +30,6 @@ _PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 _LITERALS = {"b": "bool", "i": "int32", "u": "uint32", "f": "float32", "c": "complex64"}
 _WEAK: dict[str, Any] = {"i": int, "u": int, "f": float, "c": complex}
 _SCATTER = {"set": "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}
-#: The seconds of a compilation whose result is kept for later processes.
-_LONG_COMPILATION = 0.2
 #: Up to how many elements a pooling window is unrolled on a CPU (see `_unrolled`).
 _UNROLLED_WINDOW = 16
 
@@ -48,8 +48,7 @@ class JaxEngine(Engine):
 
     name = "jax"
     repeats_steps = True
-    #: A call of two Dense layers takes 131 us layer by layer, 91 as one step, of which 79 are products.
-    whole_calls = 8
+    whole_calls = True
 
     vars().update(
         **_named(
@@ -69,7 +68,7 @@ class JaxEngine(Engine):
 
     def __init__(self) -> None:
         super().__init__()
-        _keep_compiled()
+        tuning.compile_cache.follow(_keep_compiled)
         self.arrays = frozenset(_array_types())
         self.native = frozenset({*type(self).native, np.ndarray, *self.arrays})
 
@@ -228,9 +227,14 @@ class JaxEngine(Engine):
     def compile(
         self, step: Callable[..., Any], state: State, jit: bool | None = None
     ) -> Callable[..., Any]:
+        made: list[programs.Kind] = []
+        is_new = False
+
         def pure(
             changing: list[Tensor], constant: list[Tensor], *args: Any
         ) -> tuple[Any, list[Tensor]]:
+            nonlocal is_new
+            is_new = jit is not False  # this Python runs when a program is made
             with state.bound(changing, constant) as collect:
                 result = step(*args)
                 return result, collect()
@@ -240,10 +244,15 @@ class JaxEngine(Engine):
         jitted = pure if jit is False else jax.jit(pure, donate_argnums=0)
 
         def run(*args: Any) -> Any:
+            nonlocal is_new
+            start = time.perf_counter()
             changing, constant = state.read()
             if changing:
                 changing = _apart(changing, (constant, args))
             result, values = jitted(changing, constant, *args)
+            if is_new:
+                is_new = False
+                programs.say_made("compiled", step, args, time.perf_counter() - start, made)
             if values:
                 state.write(values)
             return result
@@ -597,15 +606,14 @@ class JaxEngine(Engine):
 _ARRAY = jaxlib.xla_client.ArrayImpl
 
 
-def _keep_compiled() -> None:
-    """Let later processes read the programs that took long to compile, unless the user has chosen a place:
-    the first step of a small CNN takes 0.4 s then, in place of 1.6."""
-    config: Any = jax.config
-    if config.jax_compilation_cache_dir is None and config.jax_enable_compilation_cache:
-        place = cache.programs(f"jax-{jax.__version__}")
-        if place is not None:
-            config.update("jax_compilation_cache_dir", str(place))
-            config.update("jax_persistent_cache_min_compile_time_secs", _LONG_COMPILATION)
+def _keep_compiled(chosen: str | bool | None) -> None:
+    """Let later processes read the programs that took long to compile: the first step of a small CNN takes
+    0.4 s then, in place of 1.6."""
+    place = cache.programs(f"jax-{jax.__version__}") if chosen is True else chosen
+    if place:
+        config: Any = jax.config
+        config.update("jax_compilation_cache_dir", str(place))
+        config.update("jax_persistent_cache_min_compile_time_secs", tuning.LONG_COMPILATION)
 
 
 @functools.cache

@@ -33,6 +33,7 @@ from pytensor.scan.op import Scan
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.rewriting.ofg import inline_ofg_node
 
+from ... import tuning
 from .. import get
 from ..contract import Engine
 
@@ -43,8 +44,6 @@ HOST: Any = get("numpy")
 PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 #: From how many elements on a constant is an input of its own: the linker would write it as a literal.
 _LARGE = 1024
-#: How many calls of a function are interpreted before it is compiled: many are called once or twice.
-_INTERPRETED_CALLS = 3
 
 
 def is_narrow(name: str) -> bool:
@@ -365,7 +364,7 @@ class Function:
     def __call__(self, *values: Any) -> Any:
         with self.lock:
             self.calls += 1
-            if self.calls == _INTERPRETED_CALLS + 1 and (mode := _configured()) is not None:
+            if self.calls == tuning.interpreted_calls() + 1 and (mode := _configured()) is not None:
                 self.function = self._made(mode)
                 with quietly():  # Numba compiles in the first call
                     return self.function(*values)

@@ -21,6 +21,7 @@ them, this engine computes in float32 (`canonical_dtype`), which holds all their
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import truncated_graph_inputs
 from pytensor.ifelse import ifelse
 
-from .. import loops
+from .. import loops, programs
 from ..contract import Axes, Engine, Pads, State, Tensor
 from . import graph
 from .arrays import (
@@ -364,7 +365,8 @@ class PyTensorEngine(Engine):
     def compile(
         self, step: Callable[..., Any], state: State, jit: bool | None = None
     ) -> Callable[..., Any]:
-        programs: dict[Any, Callable[..., Any]] = {}
+        found: dict[Any, Callable[..., Any]] = {}
+        made: list[programs.Kind] = []
 
         def run(*args: Any) -> Any:
             if scope.current.get() is not None:
@@ -373,11 +375,14 @@ class PyTensorEngine(Engine):
             leaves, structure = loops.flatten(given)
             leaves = [leaf if _is_static(leaf) else self.convert_to_tensor(leaf) for leaf in leaves]
             key = (structure, *(_signature(leaf) for leaf in leaves))
-            if key not in programs:
-                programs[key] = self._program(step, state, leaves, structure)
-            return programs[key]([leaf for leaf in leaves if isinstance(leaf, Array)])
+            if key not in found:
+                start = time.perf_counter()
+                found[key] = self._program(step, state, leaves, structure)
+                seconds = time.perf_counter() - start
+                programs.say_made("made a graph", step, leaves, seconds, made)
+            return found[key]([leaf for leaf in leaves if isinstance(leaf, Array)])
 
-        run.programs = programs  # type: ignore[attr-defined]
+        run.programs = found  # type: ignore[attr-defined]
         return run
 
     def _program(

@@ -10,7 +10,6 @@ import functools
 import math
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
@@ -18,32 +17,23 @@ from typing import Any, ClassVar
 import ml_dtypes
 import numpy as np
 
+from ... import tuning
 from .. import host, loops, use
 from ..contract import Axes, Engine, Pads, State, Tensor
 from ..loops import flatten
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Drop what TensorFlow's libraries print while they load, before they read the log level."""
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
-        yield
-        return
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+def _loading() -> Iterator[None]:
+    """While TensorFlow loads, its libraries read their log level, and look for Keras and JAX.
 
-
-@contextmanager
-def _left_out(*names: str) -> Iterator[None]:
-    """Let modules that aren't loaded yet seem to be missing."""
+    Keras serves TensorFlow's registry, which loads it when it is used, and JAX a converter to TFLite:
+    without them loading takes 2.0 s and 491 MB, else 4.0 s and 736 MB (`tuning.light_import`).
+    """
+    level = "TF_CPP_MIN_LOG_LEVEL"
+    is_told = level in os.environ
+    os.environ.setdefault(level, "2")
+    names = ("keras.src", "jax") if tuning.light_import() else ()
     absent = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
     try:
@@ -51,15 +41,14 @@ def _left_out(*names: str) -> Iterator[None]:
     finally:
         for name in absent:
             del sys.modules[name]
+        if not is_told:  # it is not for the processes that start later
+            del os.environ[level]
 
 
-# TensorFlow loads Keras for its registry, and JAX for one converter to TFLite, if they are installed, and
-# does well without: `tf.keras` loads Keras when it is used. It takes 2.0 s and 491 MB then, else 4.0 s
-# and 736 MB.
-with _silence(), _left_out("keras.src", "jax"):
+with _loading():
     import tensorflow as tf
 
-from .steps import CompiledStep, unflatten  # noqa: E402
+from .steps import GraphStep, unflatten  # noqa: E402
 
 raw = tf.raw_ops
 Wider = dict[Any, Any]
@@ -118,6 +107,12 @@ def _binary(names: str, wider: Wider | None = None) -> dict[str, Any]:
     return {name: method(getattr(raw, op)) for name, op in pairs}
 
 
+def _choose_kernels(deterministic: bool) -> None:
+    """Let TensorFlow use deterministic kernels alone, from now on."""
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
 class TensorFlowEngine(Engine):
     """The primitives on `tf.Tensor`."""
 
@@ -145,6 +140,7 @@ class TensorFlowEngine(Engine):
 
     def __init__(self) -> None:
         super().__init__()
+        tuning.deterministic.follow(_choose_kernels)
         self.arrays = frozenset({_EAGER, _graph_tensor_type()})
         variable = type(tf.Variable(0))
         self.native = frozenset({*type(self).native, np.ndarray, variable, *self.arrays})
@@ -344,13 +340,12 @@ class TensorFlowEngine(Engine):
             return result
 
         def batched(*leaves: Tensor) -> Any:
+            # An op that no rule turns into a batched one runs in a loop.
             plain = tf.autograph.experimental.do_not_convert(one)
-            return tf.vectorized_map(plain, list(leaves), fallback_to_while_loop=False)
+            return tf.vectorized_map(plain, list(leaves))
 
-        try:
-            result = _traced(batched, *(tf.TensorSpec(x.shape, x.dtype) for x in leaves))(*leaves)
-        except (ValueError, NotImplementedError):  # an op that no rule turns into a batched one
-            return self.scan(lambda carry, x: (carry, f(x)), (), elements, None, False)[1]
+        specs = [tf.TensorSpec(x.shape, x.dtype) for x in leaves]
+        result = _traced(batched, *specs)(*leaves)
         return unflatten(made[0], result)
 
     def custom_gradient(
@@ -423,7 +418,7 @@ class TensorFlowEngine(Engine):
     def compile(
         self, step: Callable[..., Any], state: State, jit: bool | None = None
     ) -> Callable[..., Any]:
-        return CompiledStep(self, step, state, jit)
+        return GraphStep(self, step, state, jit)
 
     def dataset(self, arrays: Any) -> Any:
         return tf.data.Dataset.from_tensor_slices(arrays)

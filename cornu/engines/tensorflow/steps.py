@@ -10,15 +10,14 @@ from typing import Any
 import optree
 import tensorflow as tf
 
+from ... import tuning
+from .. import programs
 from ..contract import Engine, State, Tensor
 from ..loops import flatten
 
 #: How many shapes of its arguments a step is traced for exactly; later ones share a trace in which
 #: the sizes that differ are unknown.
 _EXACT_SHAPES = 4
-#: The call of a trace at which XLA compiles it, which takes 0.9 s for a tiny MLP and 4.2 s for a small
-#: GPT: steps that run a few times don't pay for that.
-_XLA_FROM = 32
 #: Ops that XLA computes slower on a CPU, or otherwise, so that a step with one runs without it: a
 #: training step of a small CNN takes 22 ms, and 38 by XLA. Without such ops XLA wins: 0.75 against
 #: 1.48 ms for a tiny MLP, 5.5 against 5.9 for one of 784-256-128-10, 26 against 33 for an LSTM, 23
@@ -26,9 +25,6 @@ _XLA_FROM = 32
 _NOT_FOR_XLA = frozenset(
     "Conv2D Conv3D DepthwiseConv2dNative MaxPool AvgPool Svd SelfAdjointEigV2 Eig Qr".split()
 )
-#: The seconds of a step without loops from which it spends its time within kernels, and TensorFlow's are
-#: faster: a step of a GPT of width 128 on 16 sequences of 128 takes 171 ms of one core, by XLA 208.
-_LONG = 0.05
 _LOOPS = frozenset(["While", "StatelessWhile"])
 _EAGER = type(tf.constant(0))
 
@@ -38,7 +34,7 @@ def unflatten(structure: Any, leaves: Any) -> Any:
     return optree.tree_unflatten(structure, leaves)
 
 
-class CompiledStep:
+class GraphStep:
     """A step over variables as one graph function for each shape of its arguments.
 
     The functions hold the variables' containers, which therefore stay the same (`State.containers`).
@@ -54,6 +50,7 @@ class CompiledStep:
         self.containers: tuple[list[Any], list[Any]] = ([], [])
         self.traces: dict[Any, _Trace] = {}
         self.shapes: dict[Any, list[Any]] = {}
+        self._kinds: list[programs.Kind] = []
 
     def __call__(self, *args: Any) -> Any:
         self.containers = self.state.containers()
@@ -64,7 +61,10 @@ class CompiledStep:
         key = (structure, *[(x._shape_tuple(), x.dtype) for x in leaves])
         trace = self.traces.get(key)
         if trace is None:
+            start = time.perf_counter()
             trace = self.traces[key] = self._traced(structure, leaves)
+            seconds = time.perf_counter() - start
+            programs.say_made("traced", self.step, leaves, seconds, self._kinds)
         return trace(leaves)
 
     def _traced(self, structure: Any, leaves: list[Tensor]) -> _Trace:
@@ -79,10 +79,11 @@ class CompiledStep:
         specs = self._specs(structure, leaves)
         try:
             return _Trace(flat, specs, made, self.jit)
-        except (TypeError, ValueError):  # of what needs to know sizes
+        except (TypeError, ValueError) as error:  # of what needs to know sizes
             exact = [tf.TensorSpec(x.shape, x.dtype) for x in leaves]
             if exact == specs:
                 raise
+            tuning.say("A step can't be traced for all sizes, so it is for each: %r.", error)
             return _Trace(flat, exact, made, self.jit)
 
     def _specs(self, structure: Any, leaves: list[Tensor]) -> list[Any]:
@@ -116,7 +117,10 @@ class CompiledStep:
 
 
 class _Trace:
-    """A graph function, and from its 32nd call the same by XLA where that wins and can, unless `jit` is False."""
+    """A graph function, and from some call on (`tuning.xla_from`) the same by XLA where that wins and can.
+
+    With `jit` XLA compiles it at once, whether or not it wins; with False, never.
+    """
 
     def __init__(
         self, flat: Callable[..., Any], specs: list[Any], made: list[Any], jit: bool | None
@@ -131,29 +135,36 @@ class _Trace:
 
     def __call__(self, leaves: list[Tensor]) -> Any:
         self.calls += 1
-        if self.calls > _XLA_FROM or self.jit is False:
-            results = self.call(*leaves)
-        elif self.calls == _XLA_FROM and _suits_xla(self.call, self.seconds):
-            results = self._compiled(leaves)
-        else:
-            start = time.perf_counter()
-            results = self.call(*leaves)
-            self.seconds = min(self.seconds, time.perf_counter() - start)
+        chosen = tuning.xla_from() if self.jit is None else int(self.jit)
+        if self.calls == chosen and (self.jit or _suits_xla(self.call, self.seconds)):
+            self._compile(leaves)
+        if self.calls >= chosen:
+            return unflatten(self.made, self.call(*leaves))
+        start = time.perf_counter()
+        results = self.call(*leaves)
+        self.seconds = min(self.seconds, time.perf_counter() - start)
         return unflatten(self.made, results)
 
-    def _compiled(self, leaves: list[Tensor]) -> list[Tensor]:
-        """The results by XLA, which compiles at the call; without it where it can't.
+    def _compile(self, leaves: list[Tensor]) -> None:
+        """Have XLA compile the step, where it can.
 
-        The step is traced again: XLA takes gradients of loops that were traced for it only.
+        The step is traced again: XLA takes gradients of loops that were traced for it only. What XLA
+        lacks it says while the step is lowered, before anything has run.
         """
         jitted = tf.function(self.flat, autograph=False, jit_compile=True)
+        start = time.perf_counter()
         try:
             call = jitted.get_concrete_function(*self.specs)
-            results: list[Tensor] = call(*leaves)
-        except (tf.errors.OpError, ValueError, TypeError):  # an op or a size that XLA lacks
-            return self.call(*leaves)
-        self.call = call
-        return results
+            jitted.experimental_get_compiler_ir(*leaves)(stage="hlo")
+        except (
+            tf.errors.OpError,
+            ValueError,
+            TypeError,
+        ) as error:  # an op or a size that XLA lacks
+            tuning.say("XLA can't compile a step: %s", error)
+        else:
+            self.call = call
+            tuning.say("XLA compiles a step, lowered in %.2f s.", time.perf_counter() - start)
 
 
 def _suits_xla(graph: Any, seconds: float) -> bool:
@@ -164,4 +175,4 @@ def _suits_xla(graph: Any, seconds: float) -> bool:
     inputs = [x for x in graph.inputs if x.dtype != tf.resource]
     known = all(x.shape.is_fully_defined() for x in inputs)
     ops = {node.op for node in nodes}
-    return known and not _NOT_FOR_XLA & ops and (seconds < _LONG or bool(_LOOPS & ops))
+    return known and not _NOT_FOR_XLA & ops and (seconds < tuning.LONG_STEP or bool(_LOOPS & ops))

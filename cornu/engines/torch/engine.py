@@ -1,7 +1,7 @@
 """The PyTorch engine: eager tensors, on CPUs and GPUs; a compiled step is replayed as a graph of kernels.
 
 PyTorch lacks kernels for some dtypes, such as sums of uint32 or roots of float8. Those are computed
-in a wider dtype (`_wide`), which most look for only once a call has failed, so that it costs nothing.
+in a wider dtype (`_wide`). Which they are is tried once for each function and dtype, on small tensors.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.checkpoint import checkpoint
 
+from ... import tuning
 from .. import host, loops, use
 from ..contract import Axes, Engine, Pads, State, Tensor
-from .graph import CompiledStep
+from .graph import RecordedStep
 from .lists import Group, together
 from .opaque import opaque
 
@@ -60,31 +61,73 @@ _chosen: ContextVar[torch.device | None] = ContextVar("device", default=None)
 _depth: ContextVar[int] = ContextVar("depth", default=0)
 
 
+def _choose_kernels(deterministic: bool) -> None:
+    """Let PyTorch use deterministic kernels alone, while that is chosen."""
+    if deterministic != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
+
+
 # ---------------------------------------------------------------- wider dtypes
 
 
 def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of tensors, computed in a wider dtype where PyTorch has no kernel for theirs."""
+    #: By dtype, device and what else chooses a kernel: whether it lacks one. Made as they are met.
+    lacks: dict[Any, bool] = {}
 
     @functools.wraps(function)
     def call(*args: Any) -> Any:
-        if getattr(args[0], "dtype", None) not in _BARE:
-            try:
+        dtype = getattr(args[0], "dtype", None) or _narrow(args)
+        wide = _WIDER.get(dtype)
+        if wide is None:
+            return function(*args)
+        if dtype not in _BARE:
+            modes = (x for x in args if isinstance(x, str) or callable(x))
+            key = (dtype, getattr(args[0], "device", None), *modes)
+            if key not in lacks and (found := _lacks(call, function, args, dtype)) is not None:
+                lacks[key] = found
+            if not lacks.get(key, False):
                 return function(*args)
-            except (NotImplementedError, RuntimeError):
-                if _narrow(args) not in _WIDER:
-                    raise
-        dtype = _narrow(args)
-        wide = _WIDER[dtype]
         result = call(*(_cast_tree(arg, dtype, wide) for arg in args))
         return _cast_tree(result, wide, dtype)
 
     return call
 
 
-def _narrow(args: Any) -> torch.dtype:
+def _lacks(call: Any, function: Any, args: Any, dtype: torch.dtype) -> bool | None:
+    """Whether a function has no kernel for a dtype, tried on small tensors that stand for the arguments; None
+    where they say nothing, as it fails on them in a wider dtype too."""
+    for limit in (16, 1):
+        small = optree.tree_map(lambda x, limit=limit: _small(x, limit, dtype), args)
+        with _disable_current_modes(), torch.no_grad():
+            try:
+                function(*small)
+                return False
+            except (RuntimeError, TypeError, ValueError):  # a kernel is missing, or what follows
+                pass
+            try:
+                call(*_cast_tree(small, dtype, _WIDER[dtype]))
+                return True
+            except (RuntimeError, TypeError, ValueError):
+                pass
+    return None
+
+
+def _small(x: Any, limit: int, dtype: torch.dtype) -> Any:
+    """A tensor like another one, of few elements: identities, which have inverses and roots; indices are
+    zero."""
+    if not isinstance(x, torch.Tensor):
+        return x
+    shape = [min(size, limit) for size in x.shape]
+    small = torch.zeros(shape, dtype=torch.int32, device=x.device)
+    if x.dtype == dtype:
+        small = small + (torch.eye(*shape[-2:]) if len(shape) > 1 else torch.ones(()))
+    return small.to(x.dtype)
+
+
+def _narrow(args: Any) -> torch.dtype | None:
     """The dtype of the first tensor."""
-    return next(x.dtype for x in loops.flatten(args)[0] if isinstance(x, torch.Tensor))
+    return next((x.dtype for x in loops.flatten(args)[0] if isinstance(x, torch.Tensor)), None)
 
 
 def _cast_tree(tree: Any, source: torch.dtype, target: torch.dtype) -> Any:
@@ -126,6 +169,7 @@ class TorchEngine(Engine):
 
     def __init__(self) -> None:
         super().__init__()
+        tuning.deterministic.follow(_choose_kernels)
         self._default_device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.arrays = frozenset({torch.Tensor, torch.nn.Parameter})
         self.native = frozenset({*type(self).native, *self.arrays, Group, np.ndarray})
@@ -271,11 +315,8 @@ class TorchEngine(Engine):
         return loops.scan(self, f, init, xs, length, reverse)
 
     def vectorized_map(self, f: Callable[[Any], Any], elements: Any) -> Any:
-        elements = self._tensors(elements)
-        try:
-            return torch.vmap(lambda x: self._tensors(f(x)), randomness="different")(elements)
-        except RuntimeError:  # an op that can't be batched
-            return self.scan(lambda carry, x: (carry, f(x)), (), elements, None, False)[1]
+        batched = torch.vmap(lambda x: self._tensors(f(x)), randomness="different")
+        return batched(self._tensors(elements))
 
     def custom_gradient(
         self, f: Callable[..., tuple[Any, Callable[..., Any]]]
@@ -355,7 +396,7 @@ class TorchEngine(Engine):
     def compile(
         self, step: Callable[..., Any], state: State, jit: bool | None = None
     ) -> Callable[..., Any]:
-        return CompiledStep(self, step, state)
+        return RecordedStep(self, step, state)
 
     def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:
         if len(rows) < 2 or _depth.get():

@@ -9,16 +9,24 @@ is seeded from a key) can't be recorded, nor can one that calls `backward`: it r
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import optree
 import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+)
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.fx.node import map_arg
 
+from ... import tuning
+from .. import programs
 from ..contract import State
 from ..loops import flatten
 from .opaque import DIRECT
@@ -32,10 +40,12 @@ _IN_PLACE = {
 _IN_PLACE |= {name: getattr(torch.Tensor, f"{name}_") for name in "add sub mul div relu".split()}
 _COMMUTING = ("_foreach_add", "_foreach_mul", "add", "mul")
 _VIEWS = frozenset("view _unsafe_view t permute transpose squeeze unsqueeze".split())
+#: Errors of a step that looks at values: it is not one for recording.
+_LOOKS = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
 _SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
 
 
-class CompiledStep:
+class RecordedStep:
     """A step over variables, recorded once for each structure, shape and dtype of its arguments."""
 
     def __init__(self, engine: Any, step: Callable[..., Any], state: State) -> None:
@@ -44,6 +54,8 @@ class CompiledStep:
         self.state = state
         #: By the kind of arguments: the recording, or None where there can be none.
         self.recorded: dict[Any, _Recording | None] = {}
+        self._refused: Exception | None = None
+        self._kinds: list[programs.Kind] = []
 
     def __call__(self, *args: Any) -> Any:
         if get_proxy_mode() is not None:
@@ -62,10 +74,21 @@ class CompiledStep:
                 found = known.call(*inputs, *leaves)
         recording = self.recorded[key]
         if recording is None:
-            return self._run(changing, constant, optree.tree_unflatten(structure, leaves))
+            result = self._run(changing, constant, optree.tree_unflatten(structure, leaves))
+            self._say_refused()
+            return result
         for place, value in zip(recording.changed, found[recording.results :], strict=True):
             changing[place].data = value
         return optree.tree_unflatten(recording.structure, found[: recording.results])
+
+    def _say_refused(self) -> None:
+        """Say once why the step is not recorded, after it has run: an error of its own is no reason."""
+        if self._refused is not None:
+            looks = isinstance(self._refused, _LOOKS)
+            why = "it looks at values" if looks else f"{self._refused!r}"
+            level = "info" if looks else "warning"
+            tuning.say("A step runs unrecorded, which is slower: %s.", why, level=level)
+            self._refused = None
 
     def _run(self, changing: list[Any], constant: list[Any], args: Any) -> Any:
         """The step as it is; if it fails, the variables are as they were."""
@@ -100,6 +123,7 @@ class CompiledStep:
             return _apart([*results, *(after[i] for i in changed)], values)
 
         self.recorded[key] = None
+        start = time.perf_counter()
         try:
             with torch.no_grad():
                 trace = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)
@@ -108,8 +132,11 @@ class CompiledStep:
             if getattr(error, "stops_steps", False):
                 del self.recorded[key]
                 raise
+            self._refused = error
             return []  # an error of the step's own comes again when it runs as it is
         self.recorded[key] = _Recording(call, *made)
+        seconds = time.perf_counter() - start
+        programs.say_made("recorded", self.step, leaves, seconds, self._kinds)
         return found
 
 

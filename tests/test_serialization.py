@@ -313,6 +313,8 @@ def test_code_is_never_read(safe_mode: bool) -> None:
         deserialize_keras_object(theirs, safe_mode=safe_mode)
     with pytest.warns(UserWarning, match="named function"):
         ours = serialize_keras_object({"f": lambda x: x})
+    where = ours["f"]["config"]["value"][0]
+    assert where.startswith("test_serialization.py:")
     with pytest.raises(ValueError, match="named function"):
         deserialize_keras_object(ours, safe_mode=safe_mode)
 

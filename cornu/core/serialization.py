@@ -12,6 +12,7 @@ and in the public packages listed here, and what is found nowhere is an error.
 from __future__ import annotations
 
 import importlib
+import os
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -371,7 +372,7 @@ def _serialize_function(function: Any) -> dict[str, Any]:
         return _marked("__function__", value=function)
     if function.__name__ == "<lambda>":
         code = getattr(function, "__code__", None)
-        where = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+        where = f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}" if code else "?"
         warnings.warn(
             "What is written includes a lambda, and a file can't hold a lambda: loading it will "
             f"fail. Received: the lambda of {where}. Write it as a named function under "

@@ -74,18 +74,18 @@ class MultiOptimizer(Optimizer):
     ) -> None:
         super().__init__(loss_scale_factor=loss_scale_factor, name=name)
         self.optimizers: list[Optimizer] = []
-        self._of: dict[int, Optimizer] = {}
+        self._of: dict[Variable, Optimizer] = {}
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Give each optimizer its variables."""
         chosen = [self.optimizer_map(variable) for variable in variables]
-        self._of = {id(v): one for v, one in zip(variables, chosen, strict=True)}
+        self._of = dict(zip(variables, chosen, strict=True))
         known = chosen
         if isinstance(self.optimizer_map, OptimizerMap):
             known = [*self.optimizer_map.values(), self.optimizer_map.default_optimizer]
         self.optimizers = list({id(one): one for one in known}.values())
         for optimizer in self.optimizers:
-            own = [v for v in variables if self._of[id(v)] is optimizer]
+            own = [v for v in variables if self._of[v] is optimizer]
             if own and not optimizer.built:
                 optimizer.build(own)
         self._trainable_variables = list(variables)
@@ -106,7 +106,7 @@ class MultiOptimizer(Optimizer):
 
     def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
         for optimizer in self.optimizers:
-            own = [(g, v) for g, v in pairs if self._of[id(v)] is optimizer]
+            own = [(g, v) for g, v in pairs if self._of[v] is optimizer]
             if own:
                 optimizer.apply([g for g, _ in own], [v for _, v in own])
 

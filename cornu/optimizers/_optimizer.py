@@ -108,6 +108,7 @@ class Optimizer(Described):
         self._slots: dict[str, list[Variable | None]] = {}
         self._places: dict[Variable, int] = {}
         self._undecayed: set[Variable] = set()
+        self._undecayed_names: list[str] = []
         self._averages: list[Variable] = []
         self._accumulated: list[Variable] = []
         #: Whether accumulated gradients are due, where who runs the step counts; None to look at `iterations`.
@@ -456,7 +457,7 @@ class Optimizer(Described):
         if self.weight_decay is None:
             return
         for variable in variables:
-            if variable not in self._undecayed:
+            if self._decays(variable):
                 step = ops.multiply(ops.cast(rate, variable._dtype), self.weight_decay)
                 variable.assign(ops.subtract(variable.value, ops.multiply(variable.value, step)))
 
@@ -464,16 +465,12 @@ class Optimizer(Described):
         self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
         """Leave variables out of weight decay, given as such or by patterns of their paths."""
-        if self.built:
-            for variable in self._trainable_variables:
-                if any(re.search(pattern, variable.path) for pattern in var_names or ()):
-                    self._undecayed.add(variable)
-        elif var_names:
-            raise ValueError(
-                "Variables are left out of weight decay by name once the optimizer is built. "
-                f"Received: var_names={var_names} for {self.name!r}. Call `build` first."
-            )
         self._undecayed |= set(var_list or ())
+        self._undecayed_names += var_names or ()
+
+    def _decays(self, variable: Variable) -> bool:
+        named = any(re.search(pattern, variable.path) for pattern in self._undecayed_names)
+        return not named and variable not in self._undecayed
 
     def _average(self) -> None:
         momentum = self.ema_momentum

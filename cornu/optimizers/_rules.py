@@ -354,6 +354,13 @@ class Ftrl(Optimizer):
                 "`initial_accumulator_value` must not be negative, `learning_rate_power` not "
                 f"positive. Received: {initial_accumulator_value}, {learning_rate_power}."
             )
+        for kind in ("l1", "l2", "l2_shrinkage"):
+            strength = getattr(self, f"{kind}_regularization_strength")
+            if strength < 0:
+                raise ValueError(
+                    "A strength of regularization must not be negative. "
+                    f"Received: {kind}_regularization_strength={strength}."
+                )
 
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """The sum of squares and the linear term."""
@@ -574,7 +581,7 @@ class Muon(Optimizer):
     def _decay(self, variables: Any, rate: Any) -> None:
         for variable in variables:
             decay = self.adam_weight_decay if self._takes_adam(variable) else self.weight_decay
-            if decay and variable not in self._undecayed:
+            if decay and self._decays(variable):
                 step = ops.multiply(ops.cast(rate, variable._dtype), decay)
                 variable.assign(variable.value - variable.value * step)
 

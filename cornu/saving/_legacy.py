@@ -133,9 +133,15 @@ def _compile(model: Any, config: dict[str, Any], state: Any) -> None:
     model.compile_from_config({"optimizer": optimizer, **config})
     values = _values(state, "") if state is not None else []
     variables = model.optimizer.variables
-    if len(values) == len(variables):
+    shapes, received = ([tuple(x.shape) for x in kept] for kept in (variables, values))
+    if shapes == received:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+    elif values:
+        warn(
+            f"The optimizer of {model.name!r} starts anew: its state has the shapes {shapes}. "
+            f"Received: {received} in the file."
+        )
 
 
 def _names(group: Any, attribute: str) -> list[str] | None:

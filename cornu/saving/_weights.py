@@ -319,7 +319,7 @@ def load_state(
         ValueError: If the file is of another architecture.
     """
     skipped = {id(item) for item in leave_out}
-    misfits: list[str] = []
+    misfits: list[Exception] = []
     met: set[str] = set()
     for path, part in walk(model):
         met.add(path)
@@ -345,7 +345,7 @@ def load_state(
         )
 
 
-def _load_own(part: Any, arrays: StoredArrays) -> str | None:
+def _load_own(part: Any, arrays: StoredArrays) -> Exception | None:
     """Set an object's own state; what does not fit, or None."""
     if not arrays and not getattr(part, "weights", getattr(part, "variables", ())):
         return None
@@ -355,23 +355,24 @@ def _load_own(part: Any, arrays: StoredArrays) -> str | None:
         raise
     except Exception as error:
         # A user's `load_own_variables` may raise anything.
-        return str(error) or repr(error)
+        return error
     return None
 
 
-def _report(model: Any, called: str, misfits: list[str], skip_mismatch: bool) -> None:
+def _report(model: Any, called: str, misfits: list[Exception], skip_mismatch: bool) -> None:
+    first = str(misfits[0]) or repr(misfits[0])
     rest = f" The same goes for {len(misfits) - 1} more." if len(misfits) > 1 else ""
     if skip_mismatch:
         warn(
             f"Some weights of {model.name!r} are left as they are, because those of {called!r} do "
-            f"not fit. {misfits[0]}{rest}"
+            f"not fit. {first}{rest}"
         )
         return
     raise ValueError(
         f"Weights must be of the model's architecture. Received: {called!r} for the model "
-        f"{model.name!r}. {misfits[0]}{rest} Load it into the model that was saved, or pass "
+        f"{model.name!r}. {first}{rest} Load it into the model that was saved, or pass "
         "`skip_mismatch=True` to leave such layers as they are."
-    )
+    ) from misfits[0]
 
 
 def _some(names: list[str]) -> str:

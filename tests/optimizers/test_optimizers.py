@@ -170,7 +170,7 @@ def test_weight_decay_leaves_out() -> None:
             given = dict(arguments)
             if "var_list" in given:
                 given["var_list"] = [own[i] for i in given["var_list"]]
-            else:
+            elif k is keras:  # Cornu's need not be built.
                 optimizer.build(own)
             optimizer.exclude_from_weight_decay(**given)
             for step in range(3):
@@ -379,6 +379,8 @@ REFUSED: list[tuple[Callable[[Any], Any], type[Exception]]] = [
     (lambda k: k.optimizers.SGD(use_ema=True, ema_momentum=2.0), ValueError),
     (lambda k: k.optimizers.LossScaleOptimizer(k.optimizers.SGD(), clipnorm=1.0), ValueError),
     (lambda k: k.optimizers.Ftrl(initial_accumulator_value=-1.0), ValueError),
+    (lambda k: k.optimizers.Ftrl(l1_regularization_strength=-1.0), ValueError),
+    (lambda k: k.optimizers.Ftrl(l2_shrinkage_regularization_strength=-1.0), ValueError),
     (lambda k: k.optimizers.Lion(beta_1=0.0), ValueError),
     (lambda k: k.optimizers.SGD().stateless_apply([], [], []), ValueError),
     (lambda k: k.optimizers.schedules.PiecewiseConstantDecay([1], [1.0]), ValueError),

@@ -513,3 +513,20 @@ def test_the_old_format_of_keras_is_read(tmp_path: Path) -> None:
         other.load_weights(tmp_path / "old.h5")
     with pytest.raises(ValueError, match="weights of 2 layers for the model .* has 1 layers"):
         around(layers.Dense(3)).load_weights(tmp_path / "old.h5")
+    with h5py.File(tmp_path / "old.h5", "r+") as file:
+        state = file["optimizer_weights"]
+        state.attrs["weight_names"] = state.attrs["weight_names"][:-1]
+    with pytest.warns(UserWarning, match="The optimizer of .* starts anew: its state has the shap"):
+        saving.load_model(tmp_path / "old.h5")
+
+
+def test_what_a_users_loader_raises_is_the_cause(tmp_path: Path) -> None:
+    class Lost(layers.Dense):
+        def load_own_variables(self, store: Any) -> None:
+            raise KeyError("lost")
+
+    model = cornu.Sequential([cornu.Input((2,)), Lost(1)])
+    model.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(ValueError, match="lost") as error:
+        model.load_weights(tmp_path / "model.weights.h5")
+    assert isinstance(error.value.__cause__, KeyError)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from . import tree
+
 #: By the tensor's id. No thread's own: a tensor may be handed to another thread, with its mask.
 _beside: dict[int, tuple[weakref.ref[Any], Any]] = {}
 
@@ -28,6 +30,18 @@ def set_keras_mask(x: Any, mask: Any) -> None:
         _beside.pop(key, None)
         if mask is not None:
             _beside[key] = (weakref.ref(x, lambda _: _beside.pop(key, None)), mask)
+
+
+def masks_of(structure: Any) -> list[Any]:
+    """The masks of a structure's leaves, to go with it where an engine gives back other tensors."""
+    return [get_keras_mask(x) for x in tree.flatten(structure)]
+
+
+def put_masks(structure: Any, masks: list[Any]) -> None:
+    """Attach to a structure's leaves the masks that `masks_of` found."""
+    for x, mask in zip(tree.flatten(structure), masks, strict=True):
+        if mask is not None:
+            set_keras_mask(x, mask)
 
 
 def check_mask(mask: Any, x: Any, path: str) -> None:

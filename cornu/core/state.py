@@ -10,6 +10,7 @@ from typing import Any
 from .. import tuning
 from ..engines import Engine, current
 from . import tree
+from .masks import masks_of, put_masks
 from .scopes import StatelessScope
 from .variable import Variable
 
@@ -195,7 +196,7 @@ def value_and_grad(
         function: Gives a scalar, or with `has_aux` a pair `(scalar, anything)`. It may read and
             write variables; what it writes is kept.
         variables: The variables to differentiate by.
-        has_aux: Whether the function gives a pair.
+        has_aux: Whether the function gives a pair. Tensors beside the scalar keep their masks.
 
     Returns:
         A call with the function's arguments that gives `(result, gradients)`.
@@ -218,10 +219,11 @@ def value_and_grad(
                 updates = scope.updates()
             written[:] = [variable for variable, _ in updates]
             loss, aux = result if has_aux else (result, None)
-            return loss, (aux, [value for _, value in updates])
+            return loss, (aux, masks_of(aux), [value for _, value in updates])
 
         values = [variable.value for variable in variables]
-        (loss, (aux, new_values)), gradients = current().value_and_grad(pure)(values)
+        (loss, (aux, masks, new_values)), gradients = current().value_and_grad(pure)(values)
+        put_masks(aux, masks)
         for variable, value in zip(written, new_values, strict=True):
             variable.assign(value)
         return ((loss, aux) if has_aux else loss), gradients

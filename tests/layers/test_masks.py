@@ -135,3 +135,31 @@ def test_cells_whose_state_is_one_tensor() -> None:
     assert [np.shape(state) for state in states] == [(1, 2, 3), (2, 3), (2, 3)]
     np.testing.assert_array_equal(host(last), host(states[-1]))
     assert np.isfinite(host(stacked(X, initial_state=states)[0])).all()
+
+
+@pytest.mark.parametrize("engine", ["jax", "torch", "tensorflow", "numpy"])
+def test_a_mask_comes_through_differentiation(engine: str) -> None:
+    """In a step of one's own, and in `fit`, whose metrics leave out what those of `evaluate` do."""
+    with cornu.backend.use(engine):
+        tokens, tags = np.where(MASK, 1, 0), np.where(MASK, [[0], [1]], 2)
+        model = cornu.Sequential(
+            [layers.Embedding(2, 3, mask_zero=True), layers.Dense(3, activation="softmax")]
+        )
+
+        def loss_for() -> Any:
+            y = model(tokens)
+            return ops.sum(y), {"all": [y, (ops.ones(2), None)], "none": ()}
+
+        (_, aux), _ = cornu.value_and_grad(loss_for, model.trainable_variables, has_aux=True)()
+        np.testing.assert_array_equal(host(get_keras_mask(aux["all"][0])), MASK)
+        assert get_keras_mask(aux["all"][1][0]) is None
+
+        still = cornu.optimizers.SGD(0.0)
+        model.compile(still, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        for y in (tags, tags[..., None]):
+            seen = model.fit(tokens, y, verbose=0).history
+            want = model.evaluate(tokens, y, verbose=0, return_dict=True)
+            right = (model.predict(tokens, verbose=0).argmax(-1) == tags)[MASK].mean()
+            np.testing.assert_allclose(seen["accuracy"][0], right, rtol=1e-5)
+            np.testing.assert_allclose(want["accuracy"], right, rtol=1e-5)
+            np.testing.assert_allclose(seen["loss"][0], want["loss"], rtol=1e-5)

@@ -180,9 +180,17 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     [1.0]
     """
 
+    def masked(masks: list[Any], args: Any, kwargs: Any) -> Any:
+        put_masks((args, kwargs), masks)
+        result = f(*args, **kwargs)
+        return result, masks_of(result)
+
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return current().remat(f)(*args, **kwargs)
+        given = masks_of((args, kwargs))
+        result, masks = current().remat(masked)(given, args, kwargs)
+        put_masks(result, masks)
+        return result
 
     return call
 

@@ -163,3 +163,21 @@ def test_a_mask_comes_through_differentiation(engine: str) -> None:
             np.testing.assert_allclose(seen["accuracy"][0], right, rtol=1e-5)
             np.testing.assert_allclose(want["accuracy"], right, rtol=1e-5)
             np.testing.assert_allclose(seen["loss"][0], want["loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ["jax", "torch", "tensorflow", "numpy"])
+def test_a_mask_comes_into_and_out_of_remat(engine: str) -> None:
+    with cornu.backend.use(engine):
+        x = layers.Masking()(np.where(MASK[..., None], X, 0).astype("float32"))
+        scale = cornu.Variable(2.0)
+
+        def loss_for() -> Any:
+            y = cornu.remat(layers.Activation("relu"))(x)
+            pooled = cornu.remat(layers.GlobalAveragePooling1D())(x)
+            return ops.sum(pooled * scale), (y, pooled)
+
+        (_, (y, pooled)), _ = cornu.value_and_grad(loss_for, [scale], has_aux=True)()
+        np.testing.assert_array_equal(host(get_keras_mask(y)), MASK)
+        np.testing.assert_allclose(
+            host(pooled), host(layers.GlobalAveragePooling1D()(x)), rtol=1e-5
+        )

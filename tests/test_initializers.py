@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import time
 from typing import Any
 
@@ -10,7 +12,8 @@ import keras
 import numpy as np
 import pytest
 
-from cornu import engines, initializers, random
+import cornu
+from cornu import Variable, engines, initializers, random
 from cornu.core import seeding
 from cornu.core.serialization import (
     custom_object_scope,
@@ -288,6 +291,64 @@ def test_a_registered_subclass_is_revived() -> None:
         assert initializers.get(written).draw((2,), "float32").tolist() == [3, 3]
     finally:
         del get_custom_objects()["tests>Threes"]
+
+
+@pytest.mark.parametrize("seed", [3, None, "generator"])
+@pytest.mark.parametrize(
+    "name", ["GlorotUniform", "TruncatedNormal", "Orthogonal", "Zeros", "Ones"]
+)
+def test_values_are_drawn_when_they_are_read_and_are_those_of_the_moment(
+    name: str, seed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = getattr(initializers, name)
+
+    def three(make: Any) -> list[Any]:
+        seeding.set_random_seed(5)
+        given = random.SeedGenerator(3) if seed == "generator" else seed
+        return [make(kind() if name in ("Zeros", "Ones") else kind(seed=given)) for _ in range(3)]
+
+    expected = three(lambda initializer: initializer.draw((3, 4)))
+    drawn: list[Any] = []
+    draw = kind._values
+
+    def _values(*args: Any) -> Any:
+        drawn.append(args)
+        return draw(*args)
+
+    monkeypatch.setattr(kind, "_values", _values)
+    made = three(lambda initializer: Variable(initializer, shape=(3, 4)))
+    twin, other = copy.deepcopy(made[0]), pickle.loads(pickle.dumps(made[1]))
+    written = copy.deepcopy(made[2])
+    written.assign(np.full((3, 4), 7.0))
+    assert not drawn and (written.numpy() == 7).all() and not drawn
+    order = [made[2].value, made[0].value, made[1].numpy(), twin.value, other.value, made[1].value]
+    for found, place in zip(order, (2, 0, 1, 0, 1, 1), strict=True):
+        np.testing.assert_array_equal(found, expected[place])
+    assert len(drawn) == 5
+
+
+def test_a_model_whose_weights_are_given_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def model() -> Any:
+        layers = [cornu.layers.LSTM(3), cornu.layers.BatchNormalization(), cornu.layers.Dense(2)]
+        return cornu.Sequential([cornu.Input((4, 2)), *layers])
+
+    weights = model().get_weights()
+    monkeypatch.setattr(np.random, "default_rng", None)  # drawing would fail
+    given = model()
+    given.set_weights(weights)
+    clone = cornu.models.clone_model(given)
+    clone.set_weights(weights)
+    for one, two in zip(clone.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_names_and_callables_are_initial_values() -> None:
+    for initializer in ("ones", initializers.Ones(), lambda shape, dtype: np.ones(shape)):
+        assert Variable(initializer, shape=(2,)).numpy().tolist() == [1, 1]
+    with pytest.raises(ValueError, match="needs a shape"):
+        Variable("ones")
+    with pytest.raises(ValueError, match="nope"):
+        Variable("nope", shape=(2,))
 
 
 def test_a_large_model_is_drawn_fast() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from .. import tuning
@@ -71,9 +71,9 @@ class VariableState:
 
     def write(self, changing: Sequence[Any]) -> None:
         """Store the values that a step returned."""
-        write = current().write
+        engine = current()
         for variable, value in zip(self.changing, changing, strict=True):
-            variable._container = write(variable._container, value)
+            variable._store(engine, value)
 
 
 def _unique(variables: Sequence[Variable]) -> list[Variable]:
@@ -81,10 +81,11 @@ def _unique(variables: Sequence[Variable]) -> list[Variable]:
 
 
 def _containers(engine: Engine, variables: list[Variable]) -> list[Any]:
-    for variable in variables:
-        if variable._engine is not engine:
-            variable.move_to(engine)
-    return [variable._container for variable in variables]
+    held = [variable._held for variable in variables]
+    return [
+        (one if one.engine is engine else variable.move_to(engine)).container
+        for one, variable in zip(held, variables, strict=True)
+    ]
 
 
 def _values(engine: Engine, variables: list[Variable]) -> list[Any]:
@@ -114,8 +115,18 @@ class CompiledStep:
         self.jit = jit
         self.state = VariableState(changing, constant)
         self.compiled: dict[Engine, Callable[..., Any]] = {}
+        #: What was written without being declared belongs to others too: one step at a time has it.
+        self._shared: list[Variable] = []
 
     def __call__(self, *args: Any) -> Any:
+        if not self._shared:
+            return self._run(*args)
+        with ExitStack() as locks:
+            for variable in self._shared:
+                locks.enter_context(variable.lock)
+            return self._run(*args)
+
+    def _run(self, *args: Any) -> Any:
         engine = current()
         call = self.compiled.get(engine)
         if call is None:
@@ -124,6 +135,8 @@ class CompiledStep:
             return call(*args)
         except ConstantWrittenError as error:
             tuning.say("A step is compiled again, for it writes what it was to read: %s.", error)
+            declared = {id(variable) for variable in self.state.constant}
+            self._shared += [v for v in error.variables if id(v) not in declared]
             self.state = VariableState(
                 [*self.state.changing, *error.variables], self.state.constant, complete=True
             )

@@ -1,18 +1,20 @@
 """Variable: named state that a model trains, updates and saves.
 
 Its value lives in the container that is native to an engine and moves by itself when another engine
-is current. Initial values are drawn on the host, so making one compiles nothing.
+is current. Initial values are drawn on the host, so making one compiles nothing; and only when somebody
+reads them, so a model whose weights are loaded at once draws none.
 """
 
 from __future__ import annotations
 
-import weakref
+import threading
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..engines import Engine, active, current
+from ..engines.contract import Layout
 from . import naming
 from .dtypes import is_float, numpy_dtype, standardize_dtype
 from .scopes import here
@@ -20,17 +22,29 @@ from .scopes import here
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 
+class Held(NamedTuple):
+    """Where a variable's value lives. It is replaced, never changed: who has read it has three things that
+    belong together, whatever other threads do."""
+
+    #: None for the host.
+    engine: Engine | None
+    #: The engine's; on the host an array, or a call that draws it.
+    container: Any
+    layout: Layout | None
+
+
 class Variable:
     """A tensor that is changed in place, known by its path.
 
     Args:
-        initializer: The initial value, or a call `initializer(shape, dtype)` that gives it.
+        initializer: The initial value, a call `initializer(shape, dtype)` that gives it, or the name of one.
         shape: The shape, for an initializer that is called; every dimension is known.
         dtype: The dtype's name; floatx, or that of the initial value, where it is left out.
         trainable: Whether it takes part in gradient updates.
         autocast: Whether it reads as the compute dtype within an autocasting block.
         aggregation: How replicas of the value are joined.
         name: A name without `/`.
+        layout: How the value lies on several devices.
 
     >>> v = Variable(np.zeros(3), name="offset")
     >>> v.shape, v.dtype, v.path
@@ -38,6 +52,8 @@ class Variable:
     """
 
     _tracked_as: ClassVar[str] = "variables"
+    #: Gives the initializer of a name; the floor of initializers puts its `get` here.
+    _named_initializer: ClassVar[Callable[[str], Any]]
 
     def __init__(
         self,
@@ -49,6 +65,7 @@ class Variable:
         aggregation: str | None = "none",
         synchronization: str = "auto",
         name: str | None = None,
+        layout: Layout | None = None,
         **kwargs: Any,
     ) -> None:
         if kwargs:
@@ -72,11 +89,10 @@ class Variable:
         self._regularizer: Any = None
         self._constraint: Any = None
         self.overwrite_with_gradient = False
-        self._engine: Engine | None = None
-        self._former: dict[Engine, Callable[[], Any]] = {}
-        self._container: Any = initial_value(initializer, shape, dtype)
-        self._dtype = standardize_dtype(self._container.dtype)
-        self._shape: tuple[int, ...] = tuple(self._container.shape)
+        #: Held by whoever moves the value or writes it.
+        self.lock = threading.RLock()
+        value, self._shape, self._dtype = initial_value(initializer, shape, dtype)
+        self._held = Held(None, value, layout)
         self._casts = self._autocast and is_float(self._dtype)
 
     # --- the value
@@ -88,11 +104,12 @@ class Variable:
         value = scope.get_current_value(self) if scope is not None else None
         if value is None:
             engine = current()
-            if engine is not self._engine:
+            held = self._held
+            if held.engine is not engine:
                 if not engine.computes:
                     return self._cast(engine, engine.stand_in(self))
-                self.move_to(engine)
-            value = engine.read(self._container)
+                held = self.move_to(engine)
+            value = engine.read(held.container)
         if here.autocast.get() is not None and self._casts:
             return self._cast(current(), value)
         return value
@@ -105,25 +122,32 @@ class Variable:
             else engine.cast(value, dtype)
         )
 
-    def move_to(self, engine: Engine) -> None:
-        """Bring the value to an engine."""
-        if engine is self._engine:
-            return
-        value = self._container
-        if self._engine is not None:
-            value = engine.received(self._engine.read(value), self._engine)
-        self._place(engine, value)
+    def move_to(self, engine: Engine) -> Held:
+        """Bring the value to an engine; returns what is held then."""
+        held = self._held
+        if held.engine is engine:
+            return held
+        with self.lock, engine.untraced():
+            held = self._held
+            if held.engine is engine:
+                return held
+            if held.engine is None:
+                value = _drawn(held.container)
+            else:
+                value = engine.received(held.engine.read(held.container), held.engine)
+            return self._store(engine, value)
 
-    def _place(self, engine: Engine, value: Any) -> None:
-        """Put the value in a container of an engine: the former one, where a function still holds it."""
-        former = self._former.get(engine, _nothing)()
-        if former is not None:
-            self._container = engine.write(former, value)
-        else:
-            self._container = engine.container(value, self._trainable)
-            if engine.in_place:
-                self._former[engine] = weakref.ref(self._container)
-        self._engine = engine
+    def _store(self, engine: Engine, value: Any) -> Held:
+        with self.lock:
+            held = self._held
+            if engine is held.engine:
+                container = engine.write(held.container, value)
+                if container is held.container:
+                    return held
+            else:
+                container = engine.container_of(self, value, self._trainable, held.layout)
+            self._held = held = Held(engine, container, held.layout)
+            return held
 
     def assign(self, value: Any) -> Any:
         """Replace the value; returns the new one."""
@@ -144,12 +168,6 @@ class Variable:
             self._store(engine, value)
         return value
 
-    def _store(self, engine: Engine, value: Any) -> None:
-        if engine is self._engine:
-            self._container = engine.write(self._container, value)
-        else:
-            self._place(engine, value)
-
     def assign_add(self, value: Any) -> Any:
         """Add to the value; returns the new one."""
         return self.assign(_binary("add", self, value))
@@ -166,10 +184,31 @@ class Variable:
 
     def held(self) -> np.ndarray[Any, Any]:
         """The value as it is stored, whatever a scope says; nothing moves to the current engine."""
-        if self._engine is None:
-            return np.array(self._container)
-        host = self._engine.convert_to_numpy(self._engine.read(self._container))
-        return np.array(host) if self._engine.in_place else np.asarray(host)
+        engine, container, _ = self._drawn()
+        if engine is None:
+            return np.array(container)
+        host = engine.convert_to_numpy(engine.read(container))
+        return np.array(host) if engine.in_place else np.asarray(host)
+
+    def _drawn(self) -> Held:
+        """What is held, with an initial value drawn."""
+        held = self._held
+        if held.engine is None and callable(held.container):
+            with self.lock:
+                held = self._held
+                if held.engine is None:
+                    self._held = held = Held(None, _drawn(held.container), held.layout)
+        return held
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: the value on the host, or how it will be drawn; engines' containers are nobody else's."""
+        held = self._held
+        value = held.container if held.engine is None else self.held()
+        kept = {name: value for name, value in vars(self).items() if name != "lock"}
+        return {**kept, "_held": Held(None, value, held.layout)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, lock=threading.RLock())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         value = self.numpy()
@@ -183,13 +222,9 @@ class Variable:
         engine = active()
         if engine is not None and name in engine.protocols:
             return getattr(engine.convert_to_tensor(self.value), name)
-        if name.startswith("__") or "_container" not in vars(self):
+        if name.startswith("__") or "_held" not in vars(self):
             return object.__getattribute__(self, name)  # which raises its own error
-        return getattr(self._container, name)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What a copy takes over: the value, in no engine's container."""
-        return {**vars(self), "_engine": None, "_former": {}, "_container": self.held()}
+        return getattr(self._drawn().container, name)
 
     # --- what it is
 
@@ -285,8 +320,10 @@ class Variable:
     __array_ufunc__ = None
 
 
-def initial_value(initializer: Any, shape: Any, dtype: Any) -> np.ndarray[Any, Any]:
-    """The initial value of a variable, on the host."""
+def initial_value(initializer: Any, shape: Any, dtype: Any) -> tuple[Any, tuple[int, ...], str]:
+    """The initial value of a variable on the host, or a call that draws it; its shape and dtype."""
+    if isinstance(initializer, str):
+        initializer = Variable._named_initializer(initializer)
     if not callable(initializer) or isinstance(initializer, Variable):
         value = host_array(initializer)
         if dtype is None:
@@ -297,7 +334,8 @@ def initial_value(initializer: Any, shape: Any, dtype: Any) -> np.ndarray[Any, A
                 "The initial value must have the variable's shape. "
                 f"Received: shape={tuple(shape)}, initializer.shape={value.shape}."
             )
-        return np.array(value, dtype=numpy_dtype(standardize_dtype(dtype)))
+        dtype = standardize_dtype(dtype)
+        return np.array(value, dtype=numpy_dtype(dtype)), value.shape, dtype
     dtype = standardize_dtype(dtype)
     if shape is None:
         raise ValueError(
@@ -311,14 +349,21 @@ def initial_value(initializer: Any, shape: Any, dtype: Any) -> np.ndarray[Any, A
                 "Every dimension of a variable must be a known integer. Received: "
                 f"shape={shape}. Give the input's size, or call the layer on data first."
             )
-    draw = getattr(initializer, "draw", None)
-    value = draw(shape, dtype) if draw is not None else host_array(initializer(shape, dtype=dtype))
+    pending = getattr(initializer, "pending", None)
+    value = pending(shape, dtype) if pending is not None else initializer(shape, dtype=dtype)
+    if callable(value):
+        return value, shape, dtype
+    value = host_array(value)
     if value.shape != shape:
         raise ValueError(
             "An initializer must give the shape it was asked for. Received: "
             f"shape={value.shape} from {initializer!r}, asked for {shape}."
         )
-    return value.astype(numpy_dtype(dtype), copy=False)
+    return value.astype(numpy_dtype(dtype), copy=False), shape, dtype
+
+
+def _drawn(container: Any) -> Any:
+    return container() if callable(container) else container
 
 
 def host_array(value: Any) -> np.ndarray[Any, Any]:
@@ -338,10 +383,6 @@ def _binary(name: str, variable: Variable, value: Any) -> Any:
     own = variable.value
     dtype = engine.dtype_of(own)
     return getattr(engine, name)(own, engine.convert_to_tensor(value, dtype))
-
-
-def _nothing() -> None:
-    pass
 
 
 def _callable_or_none(name: str, value: Any) -> Any:

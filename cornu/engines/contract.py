@@ -49,6 +49,23 @@ class State(Protocol):
         """Store the values that a step returned."""
 
 
+class Layout(Protocol):
+    """How a tensor lies on several devices: `axes` names for each of its axes the axis of the mesh along
+    which it is divided, or None where each device has all of it."""
+
+    axes: Any
+    #: What has `axis_names`, and `shape`: the number of devices along each.
+    device_mesh: Any
+
+
+def parts(layout: Layout | None) -> int:
+    """Into how many parts a layout divides a tensor."""
+    if layout is None or layout.device_mesh is None:
+        return 1
+    sizes = dict(zip(layout.device_mesh.axis_names, layout.device_mesh.shape, strict=True))
+    return math.prod(sizes[axis] for axis in layout.axes if axis is not None)
+
+
 def default(body: Body) -> Body:
     """Mark a primitive whose body serves every engine that has nothing better."""
     body.is_default = True  # type: ignore[attr-defined]
@@ -192,9 +209,19 @@ class Engine(ABC):
 
     # ------------------------------------------- state: what a Variable holds
 
-    def container(self, value: Tensor, trainable: bool) -> Any:
-        """What a variable with this value holds: an array, a parameter, ..."""
-        return value
+    def container(self, value: Tensor, trainable: bool, layout: Layout | None = None) -> Any:
+        """What a variable with this value holds: an array, a parameter, ..., laid out so."""
+        return self.place(value, layout)
+
+    def untraced(self) -> AbstractContextManager[Any]:
+        """Within it tensors hold values, also while a step is being traced: what is made there outlives it."""
+        return nullcontext()
+
+    def container_of(
+        self, owner: Any, value: Tensor, trainable: bool, layout: Layout | None
+    ) -> Any:
+        """The container of a variable whose value comes to this engine."""
+        return self.container(value, trainable, layout)
 
     def read(self, container: Any) -> Tensor:
         """The value in a container."""
@@ -203,6 +230,25 @@ class Engine(ABC):
     def write(self, container: Any, value: Tensor) -> Any:
         """Put a value in a container; returns the container that holds it now."""
         return value
+
+    # --------------------------------------------------------------- devices
+
+    def place(self, x: Any, layout: Layout | None) -> Tensor:
+        """A value of the host or of this engine, such as a batch, where a layout says. With one device
+        that is where it is."""
+        if parts(layout) > 1:
+            raise NotImplementedError(
+                "A layout must divide a tensor among devices that there are. Received: a layout of "
+                f"{parts(layout)} parts on the {self.name} engine, which uses one device. "
+                "Use a mesh of one device, or an engine that divides tensors."
+            )
+        return x
+
+    def constrain(self, x: Tensor, layout: Layout | None) -> Tensor:
+        """The same tensor, laid out so where it is computed: within a step too."""
+        return self.place(x, layout)
+
+    # ----------------------------------------------------------------- more
 
     def stand_in(self, variable: Any) -> Tensor:
         """What a variable (shape, dtype, path) reads as where tensors hold no values."""

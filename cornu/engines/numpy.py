@@ -16,7 +16,7 @@ import numpy as np
 import optree
 
 from . import host
-from .contract import Axes, Pads, State, Tensor
+from .contract import Axes, Layout, Pads, State, Tensor
 from .differentiation.engine import Differentiable
 from .host import Array, numpy_dtype
 
@@ -97,7 +97,8 @@ class NumpyEngine(Differentiable):
 
     # ---------------------------------------------------------------- state
 
-    def container(self, value: Tensor, trainable: bool) -> Any:
+    def container(self, value: Tensor, trainable: bool, layout: Layout | None = None) -> Any:
+        value = self.place(value, layout)
         return np.array(value)
 
     def write(self, container: Any, value: Tensor) -> Any:

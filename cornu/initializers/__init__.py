@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.serialization import Catalog as _Catalog
 from ..core.serialization import serialize_keras_object as _serialize
+from ..core.variable import Variable as _Variable
 from ._constant import STFT as STFT
 from ._constant import Constant as Constant
 from ._constant import Identity as Identity
@@ -89,6 +90,9 @@ def get(identifier: Any) -> Any:
         fixed.exact = True
         return fixed
     return _CATALOG.get(identifier)
+
+
+_Variable._named_initializer = get
 
 
 def serialize(initializer: Any) -> Any:

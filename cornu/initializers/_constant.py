@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -48,6 +48,9 @@ class Zeros(Initializer):
     def _values(self, shape: tuple[int, ...], dtype: str) -> Array:
         return np.zeros(shape, numpy_dtype(dtype))
 
+    def _fixed(self, shape: tuple[int, ...], dtype: str) -> Self:
+        return self
+
 
 class Ones(Initializer):
     """All ones.
@@ -58,6 +61,9 @@ class Ones(Initializer):
 
     def _values(self, shape: tuple[int, ...], dtype: str) -> Array:
         return np.ones(shape, numpy_dtype(dtype))
+
+    def _fixed(self, shape: tuple[int, ...], dtype: str) -> Self:
+        return self
 
 
 class Identity(Initializer):

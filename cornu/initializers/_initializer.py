@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -41,6 +43,19 @@ class Initializer(Described):
         if type(self).__call__ is not Initializer.__call__:
             return np.asarray(current().convert_to_numpy(self(shape, dtype=dtype)))
         return self._values(checked_shape(shape), standardize_dtype(dtype))
+
+    def pending(self, shape: Any, dtype: Any = None) -> Array | Callable[[], Array]:
+        """The values, or a call that draws them: what `draw` would give now, whenever it is made."""
+        kind = type(self)
+        shape, dtype = checked_shape(shape), standardize_dtype(dtype)
+        ours = kind.__call__ is Initializer.__call__ and kind.draw is Initializer.draw
+        fixed = self._fixed(shape, dtype) if ours else None
+        return self.draw(shape, dtype) if fixed is None else partial(fixed._values, shape, dtype)
+
+    def _fixed(self, shape: tuple[int, ...], dtype: str) -> Self | None:
+        """An initializer that draws at any time what this one would draw now; None for one that has
+        to draw at once. What can't be drawn is refused here."""
+        return None
 
     def _values(self, shape: tuple[int, ...], dtype: str) -> Array:
         raise NotImplementedError(

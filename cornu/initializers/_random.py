@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -39,6 +40,16 @@ class RandomInitializer(Initializer):
                 f"Received: seed={seed!r}."
             )
         self.seed = seed
+
+    def _check(self, shape: tuple[int, ...], dtype: str) -> None:
+        _precision(dtype)
+
+    def _fixed(self, shape: tuple[int, ...], dtype: str) -> Self:
+        self._check(shape, dtype)
+        fixed = copy.copy(self)
+        if not isinstance(self.seed, (int, np.integer)):
+            fixed.seed = _next_seed(self.seed)  # the key of this draw: others may be made before it
+        return fixed
 
     def _generator(self) -> np.random.Generator:
         seed = self.seed if isinstance(self.seed, (int, np.integer)) else _next_seed(self.seed)
@@ -310,16 +321,19 @@ class Orthogonal(RandomInitializer):
     def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
         super().__init__(seed)
 
-    def _values(self, shape: tuple[int, ...], dtype: str) -> Array:
+    def _check(self, shape: tuple[int, ...], dtype: str) -> None:
+        super()._check(shape, dtype)
         if len(shape) < 2:
             raise ValueError(
                 "An orthogonal weight must have at least two axes. "
                 f"Received: shape={shape} of rank {len(shape)}. Use another initializer."
             )
+
+    def _values(self, shape: tuple[int, ...], dtype: str) -> Array:
+        self._check(shape, dtype)
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = (max(rows, columns), min(rows, columns))
         precision = "float64" if dtype == "float64" else "float32"
-        _precision(dtype)
         q, r = np.linalg.qr(self._normal(tall, precision, 0.0, 1.0))
         # The factorization is unique, and so q uniform, only with a positive diagonal of r.
         q *= np.where(np.diagonal(r) < 0, -1, 1).astype(q.dtype)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import random, tuning
+from .. import tuning
 from ..core import naming, seeding, tree
 from ..core.masks import get_keras_mask
 from ..core.operation import any_symbolic
@@ -54,8 +54,7 @@ class WholeCalls:
         version = (family, seeding.generation())
         if version != self._version:
             self._version, self._counts = version, {}
-            state = [*model.variables, random.global_seed_generator().state]
-            self._step = CompiledStep(lambda x: Layer.__call__(model, x), [], state)
+            self._step = CompiledStep(lambda x: Layer.__call__(model, x), [], model.variables)
             self._is_plain = all(map(_is_plain, family.members))
         is_array = engine.is_tensor(x) or type(x) is np.ndarray
         if not self._is_plain or here.training.get() or not is_array:

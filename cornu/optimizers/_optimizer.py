@@ -234,6 +234,7 @@ class Optimizer(Described):
                     dtype=dtype,
                     trainable=False,
                     aggregation=aggregation,
+                    layout=layout,
                     name=name,
                 )
             )

@@ -6,6 +6,7 @@ and advances the counter, also within a compiled step, where the variable is par
 
 from __future__ import annotations
 
+import threading
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -62,10 +63,11 @@ class SeedGenerator:
 
         `ordered` is kept for compatibility: keys always come in the order of the draws.
         """
-        key, state = _advance(self.state.value)
-        if engine().computes:
-            self.state.assign(state)
-        return key
+        with self.state.lock:  # two threads get two keys
+            key, state = _advance(self.state.value)
+            if engine().computes:
+                self.state.assign(state)
+            return key
 
     def get_config(self) -> dict[str, Any]:
         """The seed that was given, and the name."""
@@ -89,17 +91,19 @@ class _Global:
 
     generator: SeedGenerator | None = None
     generation = -1
+    lock = threading.RLock()
 
 
 def global_seed_generator() -> SeedGenerator:
     """The generator of draws that name no seed."""
-    if _Global.generator is None or _Global.generation != seeding.generation():
-        with naming.at_path(""):
-            _Global.generator = SeedGenerator(
-                seed=seeding.get_random_seed(), name="global_seed_generator"
-            )
-        _Global.generation = seeding.generation()
-    return _Global.generator
+    with _Global.lock:
+        if _Global.generator is None or _Global.generation != seeding.generation():
+            with naming.at_path(""):
+                _Global.generator = SeedGenerator(
+                    seed=seeding.get_random_seed(), name="global_seed_generator"
+                )
+            _Global.generation = seeding.generation()
+        return _Global.generator
 
 
 def forget_global_seed_generator() -> None:

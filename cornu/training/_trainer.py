@@ -18,7 +18,7 @@ import numpy as np
 from .. import callbacks as callbacks_module
 from .. import metrics as metrics_module
 from .. import optimizers as optimizers_module
-from .. import random, tuning
+from .. import tuning
 from ..core import seeding, tree
 from ..core.config import max_epochs, max_steps_per_epoch
 from ..core.keras_tensor import KerasTensor
@@ -351,16 +351,17 @@ class Trainer(_Base):
             "predict": ([], model),
         }
         changing, constant = groups[which]
-        constant = [*constant, random.global_seed_generator().state]
         trained = (
             *(id(variable) for variable in self.trainable_variables),
             *(layer.trainable for layer in self._flatten_layers()),
         )
-        key = (which, self.run_eagerly, trained, tuple(id(v) for v in [*changing, *constant]))
+        held = tuple(id(variable) for variable in [*changing, *constant])
+        # A step that draws without a seed has found the generator of its time by itself.
+        key = (which, self.run_eagerly, trained, held, seeding.generation())
         if known is not None and not force and known[0] == key:  # type: ignore[index]
             return known[1]  # type: ignore[index]
         if known is not None:
-            names = ("step", "`run_eagerly`", "trainable parts", "variables")
+            names = ("step", "`run_eagerly`", "trainable parts", "variables", "seeds")
             parts = zip(names, known[0], key, strict=True)  # type: ignore[index]
             changed = " and ".join(name for name, before, now in parts if before != now)
             tuning.say("The step of %r is made again, for other %s.", self.name, changed)

@@ -370,7 +370,7 @@ def test_reading_a_variable_moves_nothing() -> None:
         variable = cornu.Variable(np.ones(3, "float32"))
         variable.assign_add(np.ones(3, "float32"))
     assert variable.numpy().tolist() == [2, 2, 2]
-    assert variable._engine is get("numpy")
+    assert variable._held.engine is get("numpy")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -54,9 +54,9 @@ def test_a_file_is_the_same_from_every_engine(name: str, tmp_path: Path) -> None
 def test_an_export_moves_no_weights(tmp_path: Path) -> None:
     model = models.made("cnn")
     model(models.inputs("cnn", 1))
-    before = [variable._container for variable in model.variables]
+    before = [variable._held.container for variable in model.variables]
     written(model, tmp_path)
-    assert all(v._container is x for v, x in zip(model.variables, before, strict=True))
+    assert all(v._held.container is x for v, x in zip(model.variables, before, strict=True))
 
 
 @pytest.mark.parametrize("name", ["lstm", "transformer"])

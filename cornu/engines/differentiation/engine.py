@@ -425,8 +425,8 @@ def synchronize(e: Any, x: Any) -> None:
 
 
 @body
-def container(e: Any, value: Any, trainable: bool) -> Any:
-    return e.container(_constant(value), trainable)
+def container(e: Any, value: Any, trainable: bool, layout: Any = None) -> Any:
+    return e.container(_constant(value), trainable, layout)
 
 
 @body

@@ -22,7 +22,7 @@ from jax import lax
 
 from ... import tuning
 from .. import cache, programs
-from ..contract import Axes, Engine, Pads, State, Tensor
+from ..contract import Axes, Engine, Layout, Pads, State, Tensor
 from ..sparse import SparseTensor, children, of_children
 from . import cpu as on_cpu
 
@@ -156,10 +156,14 @@ class JaxEngine(Engine):
 
     # ---------------------------------------------------------------- state
 
-    def container(self, value: Tensor, trainable: bool) -> Any:
+    def untraced(self) -> AbstractContextManager[Any]:
+        return jax.ensure_compile_time_eval()
+
+    def container(self, value: Tensor, trainable: bool, layout: Layout | None = None) -> Any:
+        value = self.place(value, layout)
         # A variable made while a step is traced outlives the trace, so its value is no tracer; and
         # steps give its memory away (see `compile`), so nobody else may hold that.
-        with jax.ensure_compile_time_eval():
+        with self.untraced():
             return jnp.array(value, _dtype(value.dtype.name), copy=True)
 
     # ------------------------------------------------------------ transforms

@@ -36,7 +36,7 @@ from pytensor.graph.traversal import truncated_graph_inputs
 from pytensor.ifelse import ifelse
 
 from .. import loops, programs
-from ..contract import Axes, Engine, Pads, State, Tensor
+from ..contract import Axes, Engine, Layout, Pads, State, Tensor
 from . import graph
 from .arrays import (
     HOST,
@@ -141,7 +141,8 @@ class PyTensorEngine(Engine):
     # MLP above takes 1.9 ms with shared variables and updates that PyTensor writes in place, and 1.9 ms
     # with arrays that go in and come out.
 
-    def container(self, value: Tensor, trainable: bool) -> Any:
+    def container(self, value: Tensor, trainable: bool, layout: Layout | None = None) -> Any:
+        value = self.place(value, layout)
         return Array(owned(self.convert_to_tensor(value).numpy()))
 
     def write(self, container: Any, value: Tensor) -> Any:

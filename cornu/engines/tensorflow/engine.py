@@ -19,7 +19,8 @@ import numpy as np
 
 from ... import tuning
 from .. import host, loops, use
-from ..contract import Axes, Engine, Pads, State, Tensor
+from ..contract import Axes, Layout, Pads, State, Tensor
+from ..keeping import Keeping
 from ..loops import flatten
 
 
@@ -113,11 +114,10 @@ def _choose_kernels(deterministic: bool) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-class TensorFlowEngine(Engine):
+class TensorFlowEngine(Keeping):
     """The primitives on `tf.Tensor`."""
 
     name = "tensorflow"
-    in_place: ClassVar[bool] = True
     protocols: ClassVar[frozenset[str]] = frozenset({"__tf_tensor__"})
     module_type: ClassVar[type | None] = tf.Module
     repeats_steps: ClassVar[bool] = True
@@ -229,8 +229,12 @@ class TensorFlowEngine(Engine):
 
     # ---------------------------------------------------------------- state
 
-    def container(self, value: Tensor, trainable: bool) -> Any:
-        with tf.init_scope():  # a variable made while a step is traced outlives the trace
+    def untraced(self) -> AbstractContextManager[Any]:
+        return tf.init_scope()
+
+    def container(self, value: Tensor, trainable: bool, layout: Layout | None = None) -> Any:
+        value = self.place(value, layout)
+        with self.untraced():  # a variable made while a step is traced outlives the trace
             variable = tf.Variable(value, trainable=trainable)
         # By this name `GradientTape.gradient` knows what to take for a variable: ours, which has
         # its container's attributes, is one to it.
@@ -249,9 +253,7 @@ class TensorFlowEngine(Engine):
     def module(
         self, call: Callable[..., Any], variables: Mapping[str, Any], parts: Mapping[str, Any]
     ) -> Any:
-        for variable in variables.values():
-            variable.move_to(self)
-        held = {name: variable._container for name, variable in variables.items()}
+        held = {name: variable.move_to(self).container for name, variable in variables.items()}
         return LayerModule(self, call, held, parts)
 
     # ------------------------------------------------------------ transforms

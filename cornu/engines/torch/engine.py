@@ -22,7 +22,8 @@ from torch.utils.checkpoint import checkpoint
 
 from ... import tuning
 from .. import host, loops, use
-from ..contract import Axes, Engine, Pads, State, Tensor
+from ..contract import Axes, Layout, Pads, State, Tensor
+from ..keeping import Keeping
 from .graph import RecordedStep
 from .lists import Group, together
 from .opaque import opaque
@@ -146,11 +147,10 @@ def _named(module: Any, names: str, **renamed: str) -> dict[str, Any]:
     return {name: staticmethod(_wide(function)) for name, function in functions.items()}
 
 
-class TorchEngine(Engine):
+class TorchEngine(Keeping):
     """The primitives on `torch.Tensor`."""
 
     name = "torch"
-    in_place: ClassVar[bool] = True
     module_type: ClassVar[type | None] = torch.nn.Module
 
     vars().update(
@@ -271,9 +271,13 @@ class TorchEngine(Engine):
     # A container stays the same object, a parameter, so that modules, optimizers and `backward` of
     # PyTorch can hold it; a new value takes the place of its memory, without a copy.
 
-    def container(self, value: Tensor, trainable: bool) -> Any:
+    def untraced(self) -> AbstractContextManager[Any]:
+        return _disable_current_modes()
+
+    def container(self, value: Tensor, trainable: bool, layout: Layout | None = None) -> Any:
+        value = self.place(value, layout)
         # A variable made while a step is recorded outlives the recording, so it holds values.
-        with _disable_current_modes():
+        with self.untraced():
             value = _laid_out(self.convert_to_tensor(value).detach())
             return torch.nn.Parameter(value, trainable and value.dtype.is_floating_point)
 
@@ -288,10 +292,7 @@ class TorchEngine(Engine):
     def module(
         self, call: Callable[..., Any], variables: Mapping[str, Any], parts: Mapping[str, Any]
     ) -> Any:
-        held = {}
-        for name, variable in variables.items():
-            variable.move_to(self)
-            held[name] = variable._container
+        held = {name: variable.move_to(self).container for name, variable in variables.items()}
         return LayerModule(self, call, held, parts)
 
     # ------------------------------------------------------------ transforms

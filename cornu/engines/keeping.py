@@ -1,0 +1,36 @@
+"""Containers that functions, modules and optimizers of a library may hold."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, ClassVar
+
+from .contract import Engine, Layout, Tensor
+
+
+class Keeping(Engine):
+    """An engine that changes containers in place: a variable's is the same object while somebody holds it, also
+    when the variable has been to another engine."""
+
+    in_place: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._former: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}
+
+    def container_of(
+        self, owner: Any, value: Tensor, trainable: bool, layout: Layout | None
+    ) -> Any:
+        key = id(owner)
+        known = self._former.get(key)
+        container = known[1]() if known is not None and known[0]() is owner else None
+        if container is not None:
+            return self.write(container, value)
+        container = self.container(value, trainable, layout)
+
+        def forget(reference: weakref.ref[Any]) -> None:
+            if key in self._former and self._former[key][1] is reference:
+                del self._former[key]
+
+        self._former[key] = weakref.ref(owner), weakref.ref(container, forget)
+        return container

@@ -22,7 +22,7 @@ from tinygrad.dtype import dtypes
 from tinygrad.tensor import Tensor
 
 from cornu import engines
-from cornu.engines.contract import Axes, Pads, State
+from cornu.engines.contract import Axes, Layout, Pads, State
 from cornu.engines.differentiation.engine import Differentiable
 from cornu.engines.differentiation.traced import Traced
 
@@ -211,8 +211,8 @@ class TinygradEngine(Differentiable):
 
     # ----------------------------------------------------------------- state
 
-    def container(self, value: Any, trainable: bool) -> Any:
-        return received(host(value))
+    def container(self, value: Any, trainable: bool, layout: Layout | None = None) -> Any:
+        return received(host(self.place(value, layout)))
 
     # ------------------------------------------------------------ transforms
 

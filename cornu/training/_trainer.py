@@ -851,10 +851,12 @@ def _joined(results: list[Any]) -> Any:
 
 
 def _to_numpy(structure: Any) -> Any:
-    engine = current()
-    if engine.is_tensor(structure):
-        return engine.convert_to_numpy(structure)
-    return tree.map_structure(engine.convert_to_numpy, structure)
+    """Outputs as arrays that are the caller's own."""
+    from .. import ops
+
+    if current().is_tensor(structure):
+        return ops.convert_to_numpy(structure)
+    return tree.map_structure(ops.convert_to_numpy, structure)
 
 
 def _concatenated(parts: list[Any]) -> Any:

@@ -264,6 +264,7 @@ class TestAlone:
         assert got == [str(x.dtype) for x in tree.flatten(expected)]
         assert [w.dtype for w in layer.weights] == [str(w.dtype) for w in theirs.weights]
 
+    @pytest.mark.filterwarnings("ignore:There is nothing to train")  # layers without weights
     @each()
     def test_one_training_step(self, index: int) -> None:
         """A step of training is the same on every engine, with one model that moves between them."""

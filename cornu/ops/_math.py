@@ -243,8 +243,7 @@ def _neutral(dtype: str, reduction: str) -> Any:
 # ------------------------------------------------------------ largest elements
 
 
-@op
-def top_k(x: Raw, k: int, sorted: bool = True, is_stable: bool = False) -> tuple[Tensor, Tensor]:
+def top_k(x: Any, k: int, sorted: bool = True, is_stable: bool = False) -> tuple[Tensor, Tensor]:
     """The k largest elements of the last axis, in descending order, and their indices.
 
     Args:
@@ -260,6 +259,11 @@ def top_k(x: Raw, k: int, sorted: bool = True, is_stable: bool = False) -> tuple
     >>> values.tolist(), indices.tolist()
     ([3.0, 2.0], [1, 2])
     """
+    return _top_k(x, k, sorted)  # `is_stable` is no argument of the operation in Keras's files
+
+
+@op(named="top_k")
+def _top_k(x: Raw, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     dims = engine().shape_of(x)
     if not dims or (isinstance(dims[-1], int) and k > dims[-1]):
         raise ValueError(

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import activations, ops
 from ..core.dtypes import standardize_dtype
+from ..ops._bodies import axes_from_front
 from ._input_spec import InputSpec
 from ._layer import Layer
 
@@ -114,14 +115,11 @@ class PReLU(Layer):
     def build(self, input_shape: Any) -> None:
         """Make the shares, of the sample's shape."""
         shape = list(input_shape[1:])
-        for axis in self.shared_axes or ():
+        shared = axes_from_front(tuple(self.shared_axes or ()), len(input_shape))
+        for axis in shared:
             shape[axis - 1] = 1
         self.alpha = self._described_weight("alpha", tuple(shape))
-        axes = {
-            i: size
-            for i, size in enumerate(input_shape)
-            if i > 0 and i not in (self.shared_axes or ())
-        }
+        axes = {i: size for i, size in enumerate(input_shape) if i > 0 and i not in shared}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
 
     def call(self, inputs: Any) -> Any:

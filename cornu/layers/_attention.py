@@ -9,6 +9,7 @@ from typing import Any
 from .. import ops, random
 from ..core.dtypes import standardize_dtype
 from ..core.masks import get_keras_mask
+from ..ops._bodies import axis_from_front
 from ._activations import Softmax
 from ._core import EinsumDense
 from ._layer import Layer
@@ -71,7 +72,7 @@ class Attention(Layer):
     def _calculate_scores(self, query: Any, key: Any) -> Any:
         """Scores (batch, queries, keys)."""
         if self.score_mode == "dot":
-            scores = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+            scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
             return scores if self.scale is None else scores * self.scale
         joined = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
         if self.scale is not None:
@@ -347,6 +348,7 @@ class MultiHeadAttention(_Projected):
         self._value_dense = self._heads(len(value_shape), self.value_dim, "value", value_shape)
         if self._attention_axes is None:
             self._attention_axes = tuple(range(1, rank - 1))
+        self._attention_axes = tuple(axis_from_front(axis, rank) for axis in self._attention_axes)
         self._softmax = Softmax(
             axis=tuple(range(-len(self._attention_axes), 0)), dtype=self.dtype_policy
         )

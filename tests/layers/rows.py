@@ -207,6 +207,7 @@ ROWS = [
     Row("TimeDistributed", S, lambda layers: {"layer": layers.Dense(3)}),
     Row("TimeDistributed", X, lambda layers: {"layer": layers.Conv2D(3, 2)}),
     Row("Attention", [S, A(2, 5, 4)]),
+    Row("Attention", [A(2, 3, 6, 4), A(2, 3, 5, 4)]),
     Row("Attention", [S, A(2, 5, 4)], {"use_scale": True, "score_mode": "concat"}),
     Row("AdditiveAttention", [S, A(2, 5, 4), A(2, 5, 4)]),
     Row("MultiHeadAttention", S, {"num_heads": 2, "key_dim": 3}, {"value": A(2, 5, 4)}),

@@ -126,3 +126,28 @@ def test_a_tensor_does_not_share_the_callers_memory(engine: str, shape: tuple[in
         output = dense(array)
         array[...] = 7
         np.testing.assert_array_equal(ops.convert_to_numpy(output), expected)
+
+
+@pytest.mark.parametrize(
+    ("layer", "args", "negative", "calls"),
+    [
+        ("PReLU", {"shared_axes": [1]}, {"shared_axes": [-2]}, 1),
+        (
+            "MultiHeadAttention",
+            {"num_heads": 2, "key_dim": 3, "attention_axes": (1, 2)},
+            {"attention_axes": (-3, -2)},
+            2,
+        ),
+    ],
+)
+def test_negative_axes_count_from_the_end_of_the_input(layer, args, negative, calls):
+    x = (
+        np.arange(-12, 12, dtype="float32").reshape(1, 2, 3, 4)
+        if calls == 2
+        else -np.ones((2, 3, 4))
+    )
+    first, second = (getattr(layers, layer)(**{**args, **given}) for given in ({}, negative))
+    expected = first(*[x] * calls)
+    second.build(*[x.shape] * calls)
+    second.set_weights(first.get_weights())
+    np.testing.assert_allclose(second(*[x] * calls), expected, rtol=1e-5)

@@ -143,6 +143,7 @@ def test_the_log_is_shown_and_hidden(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == "cornu: seen 3\n"
 
 
+@pytest.mark.filterwarnings("ignore:There is nothing to train")
 def test_a_model_made_again_says_why(caplog: pytest.LogCaptureFixture) -> None:
     model = cornu.Sequential([layers.Dense(2)], name="small")
     model.compile("sgd", "mse")

@@ -172,7 +172,10 @@ class Trainer(_Base):
                 stacklevel=2,
             )
             return
-        self.compile(**{key: deserialize_keras_object(value) for key, value in config.items()})
+        given = {key: deserialize_keras_object(value) for key, value in config.items()}
+        if given.get("jit_compile"):
+            given["jit_compile"] = "auto"  # of which files say True, as Keras's do
+        self.compile(**given)
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
@@ -505,7 +508,6 @@ class Trainer(_Base):
     # -------------------------------------------------------------------- fit
 
     @at_home
-    @while_fitting()
     def fit(
         self,
         x: Any = None,
@@ -585,20 +587,21 @@ class Trainer(_Base):
         events.on_train_begin()
         logs: dict[str, Any] = {}
         try:
-            for epoch in range(self._initial_epoch, epochs):
-                self.reset_metrics()
-                events.on_epoch_begin(epoch)
-                epoch_logs = self._epoch(batches, function, events)
-                logs = dict(epoch_logs)
-                if validate is not None and _due(epoch, validation_freq):
-                    logs.update({f"val_{name}": value for name, value in validate().items()})
-                logs = dict(sorted(logs.items()))
-                events.on_epoch_end(epoch, logs)
-                _warn_of_nan(self, epoch, logs)
-                if self.stop_training:
-                    break
-            if epochs > 0 and hasattr(self.optimizer, "finalize_variable_values"):
-                self.optimizer.finalize_variable_values(self.trainable_weights)
+            with while_fitting():
+                for epoch in range(self._initial_epoch, epochs):
+                    self.reset_metrics()
+                    events.on_epoch_begin(epoch)
+                    epoch_logs = self._epoch(batches, function, events)
+                    logs = dict(epoch_logs)
+                    if validate is not None and _due(epoch, validation_freq):
+                        logs.update({f"val_{name}": value for name, value in validate().items()})
+                    logs = dict(sorted(logs.items()))
+                    events.on_epoch_end(epoch, logs)
+                    _warn_of_nan(self, epoch, logs)
+                    if self.stop_training:
+                        break
+                if epochs > 0 and hasattr(self.optimizer, "finalize_variable_values"):
+                    self.optimizer.finalize_variable_values(self.trainable_weights)
         finally:
             batches.close()
             events.close()

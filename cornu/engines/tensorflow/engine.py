@@ -112,6 +112,7 @@ def _choose_kernels(deterministic: bool) -> None:
     """Let TensorFlow use deterministic kernels alone, from now on."""
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+        tf.random.set_seed(0)  # without a seed it refuses to draw, and so to ask XLA for a program
 
 
 class TensorFlowEngine(Keeping):

@@ -144,10 +144,16 @@ class Layer(Operation):
     if not TYPE_CHECKING:  # or every name would be right
 
         def __getattr__(self, name: str) -> Any:
-            """What the module of the engine's library has, such as `parameters` and `state_dict` on PyTorch."""
+            """What reads the layer as a module of the engine's library, such as `parameters` on PyTorch."""
             engine = None if name.startswith("_") else active()
             if engine is None or not hasattr(engine.module_type, name):
                 return object.__getattribute__(self, name)  # which raises its own error
+            if name not in _OF_MODULES:
+                raise AttributeError(
+                    "A layer itself answers what reads it as a module of the engine's library. Received: "
+                    f"{name!r} of the layer {self.name!r}, which would change a module made for the "
+                    "moment. Keep `module = layer.native_module()`, and use that."
+                )
             return getattr(self.native_module(), name)
 
     def native_module(self) -> Any:
@@ -925,6 +931,13 @@ def _argument_names(cls: type) -> Iterator[str]:
             yield from (
                 n for n in inspect.signature(vars(owner)["__init__"]).parameters if n in names
             )
+
+
+#: What modules of PyTorch and TensorFlow have that reads them, or reaches the parameters alone.
+_OF_MODULES = frozenset(
+    "parameters named_parameters buffers named_buffers state_dict children named_children modules "
+    "named_modules get_parameter get_buffer submodules zero_grad".split()
+)
 
 
 def _in_build(build: Callable[..., None]) -> Callable[..., None]:

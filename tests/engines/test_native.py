@@ -154,6 +154,9 @@ def test_a_layer_is_a_torch_module() -> None:
             *("two.moving_mean", "two.moving_variance"),
         ]
         assert [tuple(p.shape) for p in layer.parameters()] == [(3, 4), (4,), (4,), (4,)]
+        for name in ("register_forward_hook", "eval", "half"):
+            with pytest.raises(AttributeError, match="native_module"):
+                getattr(layer, name)
         both = torch.nn.Sequential(module, torch.nn.Linear(4, 2))
         x = torch.tensor(m.draw(8, 3))
         before = [weight.numpy().copy() for weight in layer.weights]

@@ -113,7 +113,7 @@ def trace(model: Any, input_signature: Any, opset: int, half: bool) -> Traced:
         # Runtimes have no arrays of bfloat16 to give.
         outputs = [engine.cast(x, "float32") if x.dtype == "bfloat16" else x for x in values]
         _refuse_state(model, scope)
-        given = output_names(model, len(outputs))
+        given = output_names(model, results)
         given = [f"{name}_output" if name in names else name for name in given]
         engine.graph.finish(outputs, given)
     given = [x.name for x in engine.graph.outputs]

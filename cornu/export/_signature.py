@@ -56,8 +56,12 @@ def input_names(specs: list[Any]) -> list[str]:
     return unique(names)
 
 
-def output_names(model: Any, count: int) -> list[str]:
-    """The names of the outputs, each once."""
+def output_names(model: Any, results: Any) -> list[str]:
+    """The names of the outputs, each once: those in a dictionary go by their keys."""
+    paths = [path for path, x in tree.flatten_with_path(results) if x is not None]
+    if all(path and all(isinstance(key, str) for key in path) for path in paths):
+        return unique(["_".join(path) for path in paths])
+    count = len(paths)
     known = model._output_names() if hasattr(model, "_output_names") else None
     if known is None or len(known) != count:
         known = ["output"] if count == 1 else [f"output_{i}" for i in range(count)]

@@ -142,6 +142,13 @@ def test_a_class_of_ones_own(tmp_path: Path) -> None:
     assert_same(ran(written(model, tmp_path, input_signature=signature), data), wanted)
 
 
+def test_outputs_in_a_dictionary_keep_their_keys(tmp_path: Path) -> None:
+    x = cornu.Input((4,))
+    outputs = {"up": layers.Dense(2)(x), "deep": {"low": x + 1, "high": layers.ReLU()(x)}}
+    graph = onnx.load(written(cornu.Model(x, outputs), tmp_path)).graph
+    assert [output.name for output in graph.output] == ["deep_high", "deep_low", "up"]
+
+
 def test_a_model_built_on_data_takes_any_batch(tmp_path: Path) -> None:
     model = cornu.Sequential([layers.Dense(3), layers.Dropout(0.5), layers.Dense(2)])
     model(np.ones((2, 5), "float32"))

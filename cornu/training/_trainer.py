@@ -363,7 +363,7 @@ class Trainer(_Base):
         key = (which, self.run_eagerly, trained, held, seeding.generation())
         if known is not None and not force and known[0] == key:  # type: ignore[index]
             return known[1]  # type: ignore[index]
-        if known is not None:
+        if known is not None and known[0] != key:  # type: ignore[index]
             names = ("step", "`run_eagerly`", "trainable parts", "variables", "seeds")
             parts = zip(names, known[0], key, strict=True)  # type: ignore[index]
             changed = " and ".join(name for name, before, now in parts if before != now)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import tree
-from ._data import ArrayPass, make_source
+from ..data import ArrayPass, make_source
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ from ..core.serialization import deserialize_keras_object, serialize_keras_objec
 from ..core.state import CompiledStep, value_and_grad
 from ..core.tracebacks import shorten
 from ..core.variable import Variable
+from ..data import make_source, train_validation_split, unpack_x_y_sample_weight
 from ..engines import current, use
 from ..engines.memory import while_fitting
 from ._batches import Batches, Kept
 from ._compiled import CompiledLoss, CompiledMetrics
-from ._data import make_source, train_validation_split, unpack_x_y_sample_weight
 from ._steps import AccumulatingSteps, Steps
 
 if TYPE_CHECKING:

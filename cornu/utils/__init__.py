@@ -16,8 +16,8 @@ from ..core.serialization import get_registered_name as get_registered_name
 from ..core.serialization import get_registered_object as get_registered_object
 from ..core.serialization import register_keras_serializable as register_keras_serializable
 from ..core.serialization import serialize_keras_object as serialize_keras_object
-from ..training._data import pack_x_y_sample_weight as pack_x_y_sample_weight
-from ..training._data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from ..data import pack_x_y_sample_weight as pack_x_y_sample_weight
+from ..data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from ..training._progress import Progbar as Progbar
 from ._config import Config as Config
 from ._labels import normalize as normalize

@@ -22,8 +22,7 @@ from keras.src.trainers.data_adapters import array_slicing
 from cornu.core import tree
 from cornu.core.config import set_floatx
 from cornu.core.seeding import set_random_seed
-from cornu.training import _data
-from cornu.training._data import make_source, train_validation_split
+from cornu.data import _sources, make_source, train_validation_split
 from cornu.utils import _labels
 from cornu.utils._pydataset import PyDataset
 
@@ -531,20 +530,20 @@ def test_validation_split_of_frames() -> None:
 )
 def test_unpack(data: Any) -> None:
     expected = keras.utils.unpack_x_y_sample_weight(data)
-    assert _data.unpack_x_y_sample_weight(data) == expected
+    assert _sources.unpack_x_y_sample_weight(data) == expected
 
 
 @pytest.mark.parametrize("data", [(1, 2, 3, 4), ()])
 def test_unpack_too_much(data: Any) -> None:
     with pytest.raises(ValueError, match="Received"):
-        _data.unpack_x_y_sample_weight(data)
+        _sources.unpack_x_y_sample_weight(data)
 
 
 @pytest.mark.parametrize(
     "data", [(1,), (1, 2), (1, 2, 3), ([1],), ((1, 2),), (1, None, 3), ({"a": 1},), ([1], 2)]
 )
 def test_pack(data: Any) -> None:
-    assert _data.pack_x_y_sample_weight(*data) == keras.utils.pack_x_y_sample_weight(*data)
+    assert _sources.pack_x_y_sample_weight(*data) == keras.utils.pack_x_y_sample_weight(*data)
 
 
 # ------------------------------------------------------------------------------------- labels

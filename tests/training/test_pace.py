@@ -10,10 +10,10 @@ import pytest
 import cornu
 from cornu import layers, ops, tuning
 from cornu.core.state import RepeatedStep
+from cornu.data import make_source
 from cornu.engines import get, use
 from cornu.training import _steps
 from cornu.training._batches import Batches
-from cornu.training._data import make_source
 from tests.engines_tested import ENGINES
 
 REPEATING = [name for name in ENGINES if get(name).repeats_steps]

@@ -1,4 +1,4 @@
-"""Data as batches: what `fit`, `evaluate` and `predict` accept, made into one thing, a `Source`.
+"""Data as batches: what `fit`, `evaluate`, `predict` and `adapt` accept, made into one thing, a `Source`.
 
 A source gives the batches of one pass over the data, as structures of NumPy arrays in the form that
 a step takes them: `x`, `(x, y)` or `(x, y, sample_weight)`. Arrays are cut into batches, as views

@@ -1,7 +1,7 @@
 """KerasTensor: a tensor that is not there yet, and how it came to be.
 
 Its shape and dtype are those of the spec engine; its history names the operation that makes it, so
-that a model can be read off its outputs. Operators (`x + 1`, `x[:, 0]`) are attached by `cornu.ops`.
+that a model can be read off its outputs. Its operators (`x + 1`, `x[:, 0]`) are ops.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..engines.spec import Spec, SpecEngine
 from . import naming
 from .dtypes import standardize_dtype
+from .operators import OPS, OpOperators
 
 
 class KerasHistory(NamedTuple):
@@ -21,7 +22,7 @@ class KerasHistory(NamedTuple):
     tensor_index: int
 
 
-class KerasTensor(Spec):
+class KerasTensor(OpOperators, Spec):
     """A symbolic tensor: a shape, a dtype, and the operation that gives it.
 
     Args:
@@ -95,8 +96,17 @@ class KerasTensor(Spec):
     def __iter__(self) -> Any:
         raise self._no_value("the elements")
 
+    def reshape(self, newshape: Any) -> Any:
+        """The elements in another shape."""
+        return OPS["reshape"].wrapper(self, newshape)
+
+    def squeeze(self, axis: Any = None) -> Any:
+        """The tensor without axes of size 1."""
+        return OPS["squeeze"].wrapper(self, axis)
+
+    # It equals itself only: it is looked up in lists and dictionaries.
+    __eq__ = object.__eq__
     __hash__ = object.__hash__
-    __array_ufunc__ = None
 
 
 def made_by(x: KerasTensor) -> Any:

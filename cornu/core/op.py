@@ -29,15 +29,13 @@ from .config import floatx
 from .dtypes import result_type, standardize_dtype
 from .keras_tensor import KerasTensor
 from .operation import Operation
+from .operators import OPS as OPS
 from .scopes import SymbolicScope, here
 from .serialization import RESOLVERS
 from .variable import Variable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Rule = Callable[[tuple[Any, ...]], str]
-
-#: Every op by the name that an engine's override has.
-OPS: dict[str, Op] = {}
 
 _TENSOR_KINDS = ("Tensor", "Tensors", "Raw", "Index", "Bool", "Nest")
 _PLAIN = {"bool", "int", "float", "str", "str | None", "float | None", "int | None"}

@@ -17,6 +17,7 @@ from ..engines import Engine, active, current
 from ..engines.contract import Layout
 from . import naming
 from .dtypes import is_float, numpy_dtype, standardize_dtype
+from .operators import OpOperators
 from .scopes import here
 
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
@@ -33,7 +34,7 @@ class Held(NamedTuple):
     layout: Layout | None
 
 
-class Variable:
+class Variable(OpOperators):
     """A tensor that is changed in place, known by its path.
 
     Args:
@@ -316,8 +317,11 @@ class Variable:
             f"value={self.numpy() if here.stateless.get() is None else '?'}>"
         )
 
-    __hash__ = object.__hash__
-    __array_ufunc__ = None
+    def __pos__(self) -> Any:
+        return self.value
+
+    def __invert__(self) -> Any:
+        return self._operate("bitwise_not", self)
 
 
 def initial_value(initializer: Any, shape: Any, dtype: Any) -> tuple[Any, tuple[int, ...], str]:

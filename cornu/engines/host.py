@@ -6,6 +6,7 @@ Functions without state, so that an engine that converts loads no other engine f
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
@@ -14,6 +15,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
+_SCATTER = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
 _LITERALS = {"b": "bool", "i": "int32", "u": "uint32", "f": "float32", "c": "complex64"}
 
 
@@ -60,6 +62,30 @@ def as_array(x: Any, dtype: str | None = None) -> Any:
     return np.asarray(x, numpy_dtype(dtype)) if again else cast(array, dtype)
 
 
+def common_dtype(types: Sequence[Any]) -> str:
+    """The widest dtype of the highest kind among dtypes and Python's types, which have only a kind.
+
+    >>> common_dtype(["int64", "float16", float]), common_dtype(["int8", float])
+    ('float16', 'float32')
+    """
+    ranks = [_rank(PYTHON.get(type_, type_)) for type_ in types]
+    highest = max(ranks)
+    pairs = list(zip(types, ranks, strict=True))
+    own = [numpy_dtype(x) for x, rank in pairs if rank == highest and x not in PYTHON]
+    if own:
+        return functools.reduce(np.promote_types, own).name
+    return next(PYTHON[x] for x, rank in pairs if rank == highest)
+
+
+def _rank(dtype: str) -> int:
+    """The place of a dtype's kind in the order from booleans to complex numbers."""
+    return next(
+        rank
+        for rank, kinds in enumerate(("b", "iu", "fV", "c"))
+        if numpy_dtype(dtype).kind in kinds
+    )
+
+
 def cast(x: Any, dtype: str) -> Array:
     """An array in another dtype; of complex numbers the real part."""
     target = numpy_dtype(dtype)
@@ -68,6 +94,37 @@ def cast(x: Any, dtype: str) -> Array:
         x = x.real  # said aloud: NumPy warns of it otherwise
     with np.errstate(all="ignore"):
         return x.astype(target, copy=False)
+
+
+def view(x: Any, dtype: str) -> Array:
+    """The same bytes read as another dtype."""
+    return np.asarray(x, order="C").view(numpy_dtype(dtype))
+
+
+def scatter(x: Any, indices: Any, updates: Any, reduction: str) -> Array:
+    """x with updates put at indices (..., k) by `set`, `add`, `max`, `min` or `mul`."""
+    result = np.array(x)
+    places = tuple(np.moveaxis(indices, -1, 0))
+    if reduction == "set":
+        result[places] = updates
+    else:
+        _SCATTER[reduction].at(result, places, updates)
+    return result
+
+
+def gamma(key: Any, shape: tuple[int, ...], alpha: Any) -> Any:
+    """Gamma numbers of shape parameter alpha and scale 1, from a key."""
+    return _generator(key).standard_gamma(np.asarray(alpha, np.float64), shape)
+
+
+def binomial(key: Any, shape: tuple[int, ...], counts: Any, p: Any) -> Any:
+    """Successes among `counts` trials of probability `p`, from a key."""
+    trials, chance = np.asarray(counts, np.int64), np.asarray(p, np.float64)
+    return _generator(key).binomial(trials, chance, shape)
+
+
+def _generator(key: Any) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=np.asarray(key).astype(np.uint64)))
 
 
 def _read(x: Any) -> Array:

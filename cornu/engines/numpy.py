@@ -26,7 +26,6 @@ _SCALARS = (
 )
 #: How many elements the patches of a convolution may have at once: 64 MiB of float32.
 _PATCH_ELEMENTS = 1 << 24
-_SCATTER = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -90,7 +89,7 @@ class NumpyEngine(Differentiable):
         return x
 
     def view(self, x: Tensor, dtype: str) -> Tensor:
-        return np.asarray(x, order="C").view(numpy_dtype(dtype))
+        return host.view(x, dtype)
 
     def from_dlpack(self, x: Any) -> Tensor:
         return np.from_dlpack(x)
@@ -258,13 +257,7 @@ class NumpyEngine(Differentiable):
 
     @_quiet
     def scatter(self, x: Tensor, indices: Tensor, updates: Tensor, reduction: str) -> Tensor:
-        result = np.array(x)
-        places = tuple(np.moveaxis(indices, -1, 0))
-        if reduction == "set":
-            result[places] = updates
-        else:
-            _SCATTER[reduction].at(result, places, updates)
-        return result
+        return host.scatter(x, indices, updates, reduction)
 
     # ---------------------------------------------------------------- order
 
@@ -397,14 +390,12 @@ class NumpyEngine(Differentiable):
     def random_gamma(
         self, key: Tensor, shape: tuple[Any, ...], alpha: Tensor, dtype: str
     ) -> Tensor:
-        alpha = np.asarray(alpha, np.float64)
-        return _generator(key).standard_gamma(alpha, shape).astype(numpy_dtype(dtype))
+        return host.gamma(key, shape, alpha).astype(numpy_dtype(dtype))
 
     def random_binomial(
         self, key: Tensor, shape: tuple[Any, ...], counts: Tensor, p: Tensor, dtype: str
     ) -> Tensor:
-        trials, chance = np.asarray(counts, np.int64), np.asarray(p, np.float64)
-        return _generator(key).binomial(trials, chance, shape).astype(numpy_dtype(dtype))
+        return host.binomial(key, shape, counts, p).astype(numpy_dtype(dtype))
 
 
 # ------------------------------------------------------------------ conversion
@@ -487,10 +478,6 @@ def _matrix_product(subscripts: str, *ranks: int) -> Callable[[Array, Array], Ar
         return np.matmul(a, b).reshape(*shared, *tall, *wide).transpose(order)
 
     return product
-
-
-def _generator(key: Tensor) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=np.asarray(key).astype(np.uint64)))
 
 
 # ------------------------------------------------------------ special functions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from . import _operators as _operators
 from . import _sparse as _sparse
 from . import image as image
 from . import linalg as linalg

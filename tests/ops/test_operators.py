@@ -11,6 +11,7 @@ import pytest
 
 import cornu
 from cornu import engines
+from cornu.engines.operators import Operators
 
 EXPRESSIONS: dict[str, Callable[[Any, Any], Any]] = {
     "v + 1": lambda v, i: v + 1,
@@ -100,3 +101,23 @@ def test_methods_of_symbolic_tensors() -> None:
 def test_none_is_no_operand(operand: Any) -> None:
     with pytest.raises(TypeError, match="unsupported operand"):
         operand + None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "core.keras_tensor.KerasTensor",
+        "core.variable.Variable",
+        "engines.differentiation.traced.Traced",
+        "engines.onnx.graph.Value",
+        "engines.pytensor.arrays.Array",
+        "engines.torch.lists.Group",
+    ],
+)
+def test_operators_are_written_once(name: str) -> None:
+    """A class inherits its operators, but for what it means otherwise; nobody puts them there later."""
+    module, _, attribute = name.rpartition(".")
+    found = getattr(pytest.importorskip(f"cornu.{module}"), attribute)
+    shared = {key for key, value in vars(Operators).items() if callable(value)}
+    own = shared & set(vars(found)) - {"_operate", "__eq__", "__hash__", "__pos__", "__invert__"}
+    assert issubclass(found, Operators) and not own

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from ..contract import Tensor
+from ..contract import Engine, Tensor
+from ..host import PYTHON
+from ..operators import PrimitiveOperators
 
 #: From the cotangents of a node's results (None: zero) to those of what it was made of.
 Back = Callable[[Sequence[Any]], Iterable[tuple["Node", int, Any]]]
@@ -27,15 +31,24 @@ class Node:
         self.order, self.parents, self.back = next(_orders), parents, back
 
 
-class Traced:
+def _reduction(name: str) -> Any:
+    """The method of that name, over one axis, several or all."""
+
+    def method(self: Traced, axis: Any = None, keepdims: bool = False) -> Any:
+        axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        axes = tuple(at % self.ndim for at in axes)
+        return getattr(self.engine, name)(self, axes, keepdims)
+
+    return method
+
+
+class Traced(PrimitiveOperators):
     """A tensor that is being differentiated: its value, and result `index` of the node that made it.
 
     Its operators promote as the engine's own tensors do, and compute by the engine's primitives.
     """
 
     __slots__ = ("__weakref__", "engine", "index", "level", "node", "value")
-    __hash__ = object.__hash__
-    __array_ufunc__ = None  # NumPy's operators leave `array + traced` to this class
 
     def __init__(self, engine: Any, value: Tensor, level: int, node: Node, index: int = 0) -> None:
         self.engine, self.value, self.level = engine, value, level
@@ -79,9 +92,12 @@ class Traced:
         """The tensor without axes of size 1."""
         return self.reshape([size for size in self.shape if size != 1])
 
+    sum, mean, var = map(_reduction, ("sum", "mean", "var"))
+    max, min, prod = map(_reduction, ("max", "min", "prod"))
+
     def std(self, axis: Any = None, keepdims: bool = False) -> Any:
         """The standard deviation."""
-        return self.engine.sqrt(self.var(axis, keepdims))  # type: ignore[attr-defined]
+        return self.engine.sqrt(self.var(axis, keepdims))
 
     def item(self) -> Any:
         """The value of a scalar."""
@@ -118,14 +134,24 @@ class Traced:
     def __bool__(self) -> bool:
         return bool(self.item())
 
-    def __neg__(self) -> Any:
-        return self.engine.negative(self)
+    def _engine(self) -> Engine:
+        return self.engine
 
-    def __pos__(self) -> Any:
-        return self
+    def _takes(self, x: Any) -> bool:
+        engine = self.engine
+        return x is not None and (
+            engine.is_tensor(x) or x.__class__ in engine.native | {complex, list, tuple}
+        )
 
-    def __abs__(self) -> Any:
-        return self.engine.abs(self)
+    def _common(self, types: Sequence[Any]) -> str:
+        """What the engine's own tensors give; Python's numbers take the tensor's dtype."""
+        engine = self.engine
+        dtypes = {x for x in types if x not in PYTHON}
+        if len(dtypes) == 1:
+            return dtypes.pop()
+        return engine.dtype_of(
+            functools.reduce(operator.add, (engine.full((), 0, x) for x in dtypes))
+        )
 
     def __repr__(self) -> str:
         return f"<Traced {self.value!r}>"
@@ -138,71 +164,5 @@ class Traced:
         )
 
 
-# -------------------------------------------------------------- operators and methods
-
-_ARITHMETIC = {
-    "add": "add",
-    "sub": "subtract",
-    "mul": "multiply",
-    "truediv": "divide",
-    "floordiv": "floor_divide",
-    "mod": "mod",
-    "pow": "power",
-    "matmul": "matmul",
-}
-_COMPARISONS = {
-    "eq": "equal",
-    "ne": "not_equal",
-    "lt": "less",
-    "le": "less_equal",
-    "gt": "greater",
-    "ge": "greater_equal",
-}
-
-
 def _is_one(sizes: tuple[Any, ...]) -> bool:
     return len(sizes) == 1 and isinstance(sizes[0], (list, tuple))
-
-
-def _joined(x: Traced, other: Any) -> tuple[Any, Any] | None:
-    """Operands of one dtype, which Python's numbers take from the tensor; None for strangers."""
-    engine = x.engine
-    own = engine.dtype_of(x)
-    if other.__class__ in (bool, int, float):
-        return x, engine.convert_to_tensor(other, own)
-    if not engine.is_tensor(other):
-        if other.__class__ not in engine.native | {complex, list, tuple} or other is None:
-            return None
-        other = engine.convert_to_tensor(other)
-    theirs = engine.dtype_of(other)
-    if theirs != own:
-        dtype = engine.dtype_of(engine.full((), 0, own) + engine.full((), 0, theirs))
-        x, other = engine.cast(x, dtype), engine.cast(other, dtype)
-    return x, other
-
-
-def _operator(name: str, reflected: bool = False) -> Callable[..., Any]:
-    def method(self: Traced, other: Any) -> Any:
-        pair = _joined(self, other)
-        if pair is None:
-            return NotImplemented
-        return getattr(self.engine, name)(*(reversed(pair) if reflected else pair))
-
-    return method
-
-
-def _reduction(name: str) -> Callable[..., Any]:
-    def method(self: Traced, axis: Any = None, keepdims: bool = False) -> Any:
-        axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        axes = tuple(at % self.ndim for at in axes)
-        return getattr(self.engine, name)(self, axes, keepdims)
-
-    return method
-
-
-for _name, _primitive in (_ARITHMETIC | _COMPARISONS).items():
-    setattr(Traced, f"__{_name}__", _operator(_primitive))
-for _name, _primitive in _ARITHMETIC.items():
-    setattr(Traced, f"__r{_name}__", _operator(_primitive, reflected=True))
-for _name in ("sum", "mean", "max", "min", "prod", "var"):
-    setattr(Traced, _name, _reduction(_name))

@@ -10,9 +10,14 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import onnx
 
+from .. import current
+from ..contract import Engine
+from ..operators import PrimitiveOperators
 from ..spec import Dimension, Spec
 
 Array = np.ndarray[Any, Any]
+#: What an operator takes beside a value: a variable's own one reads it.
+_OPERANDS = (Dimension, bool, int, float, complex, np.ndarray, np.generic)
 #: The version of the format itself, which runtimes of four years and browsers read.
 IR_VERSION = 8
 
@@ -32,10 +37,10 @@ TYPES = {
 }
 
 
-class Value(Spec):
+class Value(PrimitiveOperators, Spec):
     """A value in a graph; one that is known has its array, and stands in the file once it is used.
 
-    Its operators are primitives of the engine that made it (`onnx.py` sets them).
+    Its operators are primitives of the current engine, which made it.
     """
 
     #: The value that this one is a transpose of, and the transpose's axes.
@@ -79,14 +84,21 @@ class Value(Spec):
         return float(self._known("become a number"))
 
     __index__ = __int__
-    __array_ufunc__ = None
-    __hash__ = object.__hash__
+
+    def _engine(self) -> Engine:
+        return current()
+
+    def _takes(self, x: Any) -> bool:
+        return isinstance(x, (Value, *_OPERANDS))
+
+    def __getitem__(self, key: Any) -> Any:
+        return current().get_item(self, key if isinstance(key, tuple) else (key,))
 
     def __len__(self) -> int:
         return len(range(self.dims[0]))
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))  # type: ignore[index]  # `nodes.py` sets it
+        return (self[i] for i in range(len(self)))
 
 
 class Node(NamedTuple):

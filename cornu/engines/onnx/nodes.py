@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from .. import current, get
+from .. import get, host
 from ..contract import Axes, Engine, Tensor
 from ..spec import Dimension, Spec
 from .graph import TYPES, Graph, Value, pairs
@@ -175,7 +175,7 @@ class Nodes(Engine):
     # -------------------------------------------------- sizes, known or not
 
     def _constant(self, value: Any, dtype: str = "int64") -> Value:
-        return self.graph.constant(np.asarray(NUMPY.convert_to_tensor(np.asarray(value), dtype)))
+        return self.graph.constant(np.asarray(host.as_array(np.asarray(value), dtype)))
 
     def _size(self, size: Any) -> Value:
         """A size as a vector of one int64, known or computed when the graph runs."""
@@ -212,9 +212,9 @@ class Nodes(Engine):
             return self.cast(self.reshape(self._size(x), ()), dtype or "int32")
         if isinstance(x, (list, tuple)) and any(map(_is_value, _leaves(x))):
             parts = [self.convert_to_tensor(part, dtype) for part in x]
-            dtype = functools.reduce(promoted, [part.dtype for part in parts])
+            dtype = host.common_dtype([part.dtype for part in parts])
             return self.concatenate([self._expanded(self.cast(part, dtype)) for part in parts], 0)
-        return self.graph.constant(np.asarray(NUMPY.convert_to_tensor(x, dtype)))
+        return self.graph.constant(np.asarray(host.as_array(x, dtype)))
 
     def _expanded(self, x: Value) -> Value:
         return self.reshape(x, (1, *x.dims))
@@ -228,7 +228,7 @@ class Nodes(Engine):
     def dtype_of(self, x: Tensor) -> str:
         if isinstance(x, Value):
             return x.dtype
-        return "int32" if isinstance(x, Dimension) else NUMPY.dtype_of(x)
+        return "int32" if isinstance(x, Dimension) else host.dtype_of(x)
 
     def shape_of(self, x: Tensor) -> tuple[Any, ...]:
         return x.dims if isinstance(x, Value) else self.spec.shape_of(x)
@@ -241,7 +241,7 @@ class Nodes(Engine):
         if x.dtype == dtype:
             return x
         if x.array is not None and x.label is None:
-            return self.graph.constant(np.asarray(NUMPY.cast(x.array, dtype)))
+            return self.graph.constant(host.cast(x.array, dtype))
         if dtype.startswith("complex"):
             return self.complex(x, self.full((), 0, x.dtype))
         if x.parts is not None:
@@ -345,66 +345,3 @@ def _by_parts(method: Callable[..., Any]) -> Callable[..., Any]:
         return self.complex(part(0), part(1))
 
     return call
-
-
-def promoted(left: str, right: str) -> str:
-    """The dtype of an operator's operands: that of the higher kind, the wider one of equal kinds."""
-    order = ("b", "iu", "fV", "c")
-    kinds = [
-        next(k for k, letters in enumerate(order) if NUMPY.full((), 0, d).dtype.kind in letters)
-        for d in (left, right)
-    ]
-    if kinds[0] != kinds[1]:
-        return left if kinds[0] > kinds[1] else right
-    return left if left == right else np.promote_types(left, right).name
-
-
-# ------------------------------------------------------------------ operators
-
-_TAKEN = (Value, Dimension, bool, int, float, complex, np.ndarray, np.generic)
-
-
-def _operator(name: str, reflected: bool = False) -> Callable[..., Any]:
-    """Python's operator as the primitive of that name, operands promoted."""
-
-    def method(self: Value, other: Any) -> Any:
-        if not isinstance(other, _TAKEN):
-            return NotImplemented  # a variable's own operator reads it
-        engine: Any = current()
-        dtype = self.dtype
-        if type(other) not in (bool, int, float, Dimension):
-            other = engine.convert_to_tensor(other)
-            dtype = promoted(dtype, other.dtype)
-        inexact = "float" in dtype or "complex" in dtype
-        if (name == "divide" or type(other) is float) and not inexact:
-            dtype = "float32"
-        operands = [engine.convert_to_tensor(x, dtype) for x in (self, other)]
-        return getattr(engine, name)(*(reversed(operands) if reflected else operands))
-
-    return method
-
-
-def _alone(name: str) -> Callable[..., Any]:
-    return lambda self: getattr(current(), name)(self)
-
-
-def _item(self: Value, key: Any) -> Any:
-    return current().get_item(self, key if isinstance(key, tuple) else (key,))
-
-
-_OPERATORS = pairs(
-    "add:add sub:subtract mul:multiply truediv:divide pow:power floordiv:floor_divide mod:mod "
-    "matmul:matmul"
-)
-_COMPARISONS = pairs(
-    "lt:less le:less_equal gt:greater ge:greater_equal eq:equal ne:not_equal and:logical_and "
-    "or:logical_or xor:logical_xor"
-)
-for _name, _primitive in (_OPERATORS | _COMPARISONS).items():
-    setattr(Value, f"__{_name}__", _operator(_primitive))
-for _name, _primitive in _OPERATORS.items():
-    setattr(Value, f"__r{_name}__", _operator(_primitive, reflected=True))
-for _name, _primitive in pairs("neg:negative abs:abs invert:logical_not").items():
-    setattr(Value, f"__{_name}__", _alone(_primitive))
-for _name, _method in (("__getitem__", _item), ("__hash__", object.__hash__)):
-    setattr(Value, _name, _method)

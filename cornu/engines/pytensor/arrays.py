@@ -34,14 +34,12 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.rewriting.ofg import inline_ofg_node
 
 from ... import tuning
-from .. import get
+from .. import get, host
 from ..contract import Engine
+from ..operators import PrimitiveOperators
 
 Variable = Any
 
-#: What converts and draws on the host.
-HOST: Any = get("numpy")
-PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 #: From how many elements on a constant is an input of its own: the linker would write it as a literal.
 _LARGE = 1024
 
@@ -81,15 +79,21 @@ def within(tracing: bool = False) -> Iterator[None]:
         scope.tracing.set(traced)
 
 
-class Array:
+def _method(name: str) -> Any:
+    """The method that PyTensor's variables have under this name, of arrays."""
+
+    def method(self: Array, *args: Any, **kwargs: Any) -> Any:
+        return applied(lambda x: getattr(x, name)(*args, **kwargs), self)
+
+    return method
+
+
+class Array(PrimitiveOperators):
     """What the engine computes with: a value, a variable of PyTensor's, or a variable with its value.
 
     It has the attributes, operators and conversions of a NumPy array that is only read; `variable`
     is what PyTensor's own functions take. Without a value, the sizes in its shape may be arrays.
     """
-
-    __array_ufunc__ = None
-    __hash__ = object.__hash__
 
     def __init__(self, value: Any, variable: Variable = None) -> None:
         self.value = value
@@ -180,8 +184,19 @@ class Array:
     def __iter__(self) -> Iterator[Array]:
         return (self[i] for i in range(len(self)))
 
+    def _engine(self) -> Engine:
+        return get("pytensor")
+
+    def _takes(self, x: Any) -> bool:
+        return isinstance(x, (Array, np.ndarray, np.generic, list, tuple, *host.PYTHON))
+
     def __getitem__(self, key: Any) -> Array:
         return applied(indexed, self, key if isinstance(key, tuple) else (key,))
+
+    all, any, argmax, argmin = map(_method, ("all", "any", "argmax", "argmin"))
+    max, mean, min, prod, sum = map(_method, ("max", "mean", "min", "prod", "sum"))
+    astype, flatten, reshape = map(_method, ("astype", "flatten", "reshape"))
+    transpose = _method("transpose")
 
     def __repr__(self) -> str:
         known = "" if self.value is None else f", value={np.array2string(self.value)}"

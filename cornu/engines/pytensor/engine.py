@@ -35,11 +35,10 @@ from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import truncated_graph_inputs
 from pytensor.ifelse import ifelse
 
-from .. import loops, programs
+from .. import host, loops, programs
 from ..contract import Axes, Engine, Layout, Pads, State, Tensor
 from . import graph
 from .arrays import (
-    HOST,
     Array,
     Function,
     Variable,
@@ -108,7 +107,7 @@ class PyTensorEngine(Engine):
         return x.__class__ is Array
 
     def dtype_of(self, x: Tensor) -> str:
-        return x.dtype if x.__class__ is Array else dtype_for(HOST.dtype_of(x))
+        return x.dtype if x.__class__ is Array else dtype_for(host.dtype_of(x))
 
     def shape_of(self, x: Tensor) -> tuple[Any, ...]:
         return x.shape if x.__class__ is Array else np.shape(x)
@@ -127,7 +126,7 @@ class PyTensorEngine(Engine):
         *leading, last = x.type.shape
         last = None if last is None else last * x.type.numpy_dtype.itemsize // target.itemsize
         return graph.on_host(
-            lambda value: HOST.view(value, dtype), [(target.name, (*leading, last))], x
+            lambda value: host.view(value, dtype), [(target.name, (*leading, last))], x
         )
 
     def canonical_dtype(self, dtype: str) -> str:
@@ -444,7 +443,7 @@ class PyTensorEngine(Engine):
         bounds = (start, stop, step)
         if any(isinstance(bound, Array) for bound in bounds):
             return applied(lambda *bounds: pt.arange(*bounds, dtype=dtype_for(dtype)), *bounds)
-        return Array(HOST.arange(*bounds, dtype_for(dtype)))
+        return Array(host.cast(np.arange(*bounds), dtype_for(dtype)))
 
     # ---------------------------------------------------------------- unary
 
@@ -703,7 +702,7 @@ class PyTensorEngine(Engine):
         self, key: Tensor, shape: tuple[Any, ...], alpha: Tensor, dtype: str
     ) -> Tensor:
         def draw(key: Any, alpha: Any) -> Any:
-            return HOST.random_gamma(key, shape, alpha, "float64")
+            return host.gamma(key, shape, alpha)
 
         return applied(
             lambda *given: graph.on_host(draw, [(dtype_for(dtype), shape)], *given), key, alpha
@@ -713,7 +712,7 @@ class PyTensorEngine(Engine):
         self, key: Tensor, shape: tuple[Any, ...], counts: Tensor, p: Tensor, dtype: str
     ) -> Tensor:
         def draw(key: Any, counts: Any, p: Any) -> Any:
-            return HOST.random_binomial(key, shape, counts, p, "int64")
+            return host.binomial(key, shape, counts, p)
 
         specs = [(dtype_for(dtype), shape)]
         return applied(lambda *given: graph.on_host(draw, specs, *given), key, counts, p)

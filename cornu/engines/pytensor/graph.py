@@ -22,10 +22,9 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import Max, Min
 from pytensor.tensor.rewriting.basic import register_canonicalize
 
+from .. import host
 from ..contract import Axes, Pads
 from .arrays import (
-    HOST,
-    PYTHON,
     Array,
     Function,
     Variable,
@@ -252,7 +251,7 @@ def cast(x: Variable, dtype: str) -> Variable:
         x = part_of(x, 0)
     if is_narrow(dtype):
         x = pt.cast(x, "float32")
-        rounded = on_host(lambda x: HOST.cast(x, dtype), [("float32", x.type.shape)], x)
+        rounded = on_host(lambda x: host.cast(x, dtype), [("float32", x.type.shape)], x)
         return pulled(rounded, [x], lambda inputs, outputs, cotangents: cotangents)
     return pt.neq(x, pt.zeros((), x.type.dtype)) if dtype == "bool" else pt.cast(x, dtype)
 
@@ -315,7 +314,7 @@ def resized(x: Variable, size: int, fill: Any) -> Variable:
 def scattered(x: Variable, indices: Variable, updates: Variable, reduction: str) -> Variable:
     """Updates joined with what is there by `max`, `min` or `mul`."""
     result = on_host(
-        lambda *given: HOST.scatter(*given, reduction),
+        functools.partial(host.scatter, reduction=reduction),
         [(x.type.dtype, x.type.shape)],
         x,
         indices,
@@ -441,10 +440,7 @@ def transformed(real: Variable, imag: Variable, inverse: bool = False) -> tuple[
     return pulled(found, [real, imag], pull)
 
 
-# -------------------------------------------------------------------- operators
-
-#: The dtypes of Python's numbers, by their kinds.
-_LITERALS = {np.dtype(dtype).kind: dtype for dtype in PYTHON.values()}
+# ------------------------------------------------------------------- conversion
 
 
 def as_array(x: Any, dtype: str | None = None) -> Array:
@@ -455,70 +451,4 @@ def as_array(x: Any, dtype: str | None = None) -> Array:
     leaves = optree.tree_leaves(given) if isinstance(x, (list, tuple)) else ()
     if any(isinstance(leaf, Array) and leaf.tracked for leaf in leaves):
         return as_array(applied(pt.stack, [as_array(item) for item in x]), dtype)
-    return Array(owned(HOST.convert_to_tensor(x, dtype)))
-
-
-def _promoted(*operands: Any) -> list[Array]:
-    """Operands in one dtype: of the highest kind among them; Python's numbers have only a kind."""
-    kinds = [np.dtype(PYTHON.get(type(x)) or x.dtype).kind for x in operands]
-    highest = max(kinds, key="biufc".index)
-    own = [
-        np.dtype(x.dtype)
-        for x, kind in zip(operands, kinds, strict=True)
-        if type(x) not in PYTHON and (kind == highest or {kind, highest} == {"i", "u"})
-    ]
-    dtype = functools.reduce(np.promote_types, own).name if own else _LITERALS[highest]
-    return [as_array(x, dtype) for x in operands]
-
-
-def _operator(function: Callable[..., Any], reflected: bool = False) -> Callable[..., Any]:
-    def method(self: Array, other: Any) -> Any:
-        if isinstance(other, (np.ndarray, np.generic, list, tuple)):
-            other = as_array(other)
-        if type(other) not in PYTHON and not isinstance(other, Array):
-            return NotImplemented  # a variable, or another library's: it knows better
-        pair = _promoted(other, self) if reflected else _promoted(self, other)
-        return applied(function, *pair)
-
-    return method
-
-
-def _method(name: str) -> Callable[..., Any]:
-    """The method that PyTensor's variables have under this name, of arrays."""
-
-    def method(self: Array, *args: Any, **kwargs: Any) -> Any:
-        return applied(lambda x: getattr(x, name)(*args, **kwargs), self)
-
-    return method
-
-
-def _quotient(x: Variable, y: Variable) -> Variable:
-    if x.type.dtype[0] in "biu":
-        x, y = pt.cast(x, "float32"), pt.cast(y, "float32")
-    return pt.true_div(x, y)
-
-
-_OPERATORS: dict[str, Callable[..., Any]] = {
-    "add": pt.add,
-    "sub": pt.sub,
-    "mul": pt.mul,
-    "truediv": _quotient,
-    "floordiv": pt.int_div,
-    "mod": pt.mod,
-    "pow": pt.pow,
-    "matmul": pt.matmul,
-    "and": pt.and_,
-    "or": pt.or_,
-    "xor": pt.xor,
-}
-_COMPARISONS = {"eq": pt.eq, "ne": pt.neq, "lt": pt.lt, "le": pt.le, "gt": pt.gt, "ge": pt.ge}
-_UNARY = {"neg": pt.neg, "abs": pt.abs, "invert": pt.invert, "pos": lambda x: x}
-
-for _name, _function_of_two in (_OPERATORS | _COMPARISONS).items():
-    setattr(Array, f"__{_name}__", _operator(_function_of_two))
-for _name, _function_of_two in _OPERATORS.items():
-    setattr(Array, f"__r{_name}__", _operator(_function_of_two, reflected=True))
-for _name, _function_of_one in _UNARY.items():
-    setattr(Array, f"__{_name}__", lambda self, f=_function_of_one: applied(f, self))
-for _name in "all any argmax argmin astype flatten max mean min prod reshape sum transpose".split():
-    setattr(Array, _name, _method(_name))
+    return Array(owned(host.as_array(x, dtype)))

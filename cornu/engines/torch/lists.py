@@ -11,6 +11,11 @@ from typing import Any
 
 import torch
 
+from ..operators import Operators
+
+#: PyTorch's names of primitives that it calls otherwise.
+_NAMES = {"power": "pow", "mod": "remainder", "equal": "eq"}
+#: The kernels' names of functions.
 _ALIASES = {"multiply": "mul", "subtract": "sub", "divide": "div", "negative": "neg"}
 _UNARY = frozenset(
     "abs ceil floor round trunc sqrt exp expm1 log log1p sin cos tan sinh cosh tanh sigmoid erf erfc "
@@ -19,7 +24,7 @@ _UNARY = frozenset(
 _BINARY = frozenset("add sub mul div maximum minimum".split())
 
 
-class Group:
+class Group(Operators):
     """Tensors that are treated alike; PyTorch's functions take it for a tensor."""
 
     __slots__ = ("tensors",)
@@ -63,8 +68,10 @@ class Group:
         rows = zip(*(x.tensors if isinstance(x, Group) else [x] * count for x in args), strict=True)
         return Group([function(*row, **(kwargs or {})) for row in rows])
 
-    def __neg__(self) -> Any:
-        return torch.neg(self)
+    def _operate(self, name: str, *operands: Any) -> Any:
+        if not all(isinstance(x, (Group, torch.Tensor, int, float)) for x in operands):
+            return NotImplemented
+        return getattr(torch, _NAMES.get(name, name))(*operands)
 
 
 def _fits(name: str, other: Any) -> bool:
@@ -72,21 +79,6 @@ def _fits(name: str, other: Any) -> bool:
     if isinstance(other, torch.Tensor):
         return name in ("mul", "div") and other.ndim == 0
     return isinstance(other, (Group, int, float))
-
-
-def _operator(function: Callable[..., Any], reflected: bool) -> Any:
-    def operate(self: Group, other: Any) -> Any:
-        if not isinstance(other, (Group, torch.Tensor, int, float)):
-            return NotImplemented
-        return function(other, self) if reflected else function(self, other)
-
-    return operate
-
-
-for _name in "add sub mul truediv pow lt le gt ge".split():
-    _function = getattr(torch, {"truediv": "div"}.get(_name, _name))
-    setattr(Group, f"__{_name}__", _operator(_function, reflected=False))
-    setattr(Group, f"__r{_name}__", _operator(_function, reflected=True))
 
 
 def together(f: Callable[..., Any], rows: Sequence[Sequence[Any]]) -> list[Any]:

@@ -25,6 +25,8 @@ import pytest
 from cornu import random
 from cornu.core import config, naming, seeding
 
+pytest_plugins = ["tests.suite"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors, except those that Keras's own code causes."""

@@ -20,13 +20,18 @@ from sklearn.datasets import load_digits
 import cornu
 from cornu import layers
 
-pytestmark = pytest.mark.browser
-
 DRIVER = Path(__file__).with_name("browser") / "drive.mjs"
 CHROMIUM = next(
     filter(None, map(shutil.which, [os.environ.get("CHROMIUM", ""), "chromium", "google-chrome"])),
     "",
 )
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not CHROMIUM or not DRIVER.with_name("node_modules").is_dir(),
+        reason="`scripts/browser` installs what this needs",
+    ),
+]
 SEVEN = [[0.3, 0.15], [0.7, 0.15], [0.6, 0.4], [0.5, 0.6], [0.42, 0.85]]
 ZERO = [[0.5, 0.1], [0.3, 0.25], [0.25, 0.5], [0.3, 0.75], [0.5, 0.9], [0.7, 0.75], [0.75, 0.5],
         [0.7, 0.25], [0.5, 0.1]]  # fmt: skip

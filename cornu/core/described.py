@@ -33,7 +33,7 @@ class Described:
 
     #: What arguments go through, by their name, or by how it ends: `kernel_initializer` goes
     #: through that of `initializer`.
-    _converters: ClassVar[Mapping[str, Converter]] = {}
+    _converters: ClassVar[Mapping[str, Converter | None]] = {}
     #: The attributes of arguments that are kept under another name than theirs.
     _kept_as: ClassVar[Mapping[str, str]] = {}
     #: Arguments that a config leaves out where they have their default.

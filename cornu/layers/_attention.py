@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import string
+from operator import attrgetter
 from typing import Any
 
 from .. import ops, random
@@ -159,6 +160,7 @@ class _Projected(Layer):
     _unwritten_arguments = frozenset({"flash_attention"})
 
     _scale: float
+    _attention_axes: tuple[int, ...] | None = (1,)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -170,24 +172,84 @@ class _Projected(Layer):
                 )
 
     def _projection(
-        self, equation: str, output: Any, bias_axes: str | None, name: str
+        self, equation: str, output: Any, bias_axes: str, name: str, input_shape: Any
     ) -> EinsumDense:
-        kinds = ("initializer", "regularizer", "constraint")
         shared = {
             f"{part}_{kind}": getattr(self, f"{part}_{kind}")
             for part in ("kernel", "bias")
-            for kind in kinds
+            for kind in ("initializer", "regularizer", "constraint")
         }
         for key in ("kernel_initializer", "bias_initializer"):
             shared[key] = type(shared[key]).from_config(shared[key].get_config())
-        return EinsumDense(
+        others = len(equation.partition("->")[2]) - 1 - len(output)
+        layer = EinsumDense(
             equation,
-            output_shape=output,
+            output_shape=(*([None] * others), *output),
             bias_axes=bias_axes if self.use_bias else None,
             name=name,
             dtype=self.dtype_policy,
             **shared,
         )
+        layer.build(input_shape)
+        return layer
+
+    def _to_heads(self, heads: int, size: int, name: str, shape: Any) -> EinsumDense:
+        """The projection of (batch, ..., features) to (batch, ..., heads, size)."""
+        letters = string.ascii_lowercase[: len(shape) - 1]
+        return self._projection(f"{letters}x,xyz->{letters}yz", (heads, size), "yz", name, shape)
+
+    def _make_inner(self, output: Any, query_shape: Any, heads: int, size: int) -> None:
+        """What is between the projections to heads and the outputs, and the projection of these."""
+        axes = self._attention_axes or ()
+        self._softmax = Softmax(axis=tuple(range(-len(axes), 0)), dtype=self.dtype_policy)
+        self._dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
+        letters = string.ascii_lowercase[: len(query_shape) - 1]
+        result = string.ascii_uppercase[: len(output)]
+        equation = f"{letters}xy,xy{result}->{letters}{result}"
+        shape = (*query_shape[:-1], heads, size)
+        self._output_dense = self._projection(equation, output, result, "attention_output", shape)
+
+    def call(
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: Any = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """The heads' mixtures of values, projected; and the scores where they are asked for."""
+        key = value if key is None else key
+        if key_mask is None and value_mask is None:
+            value_mask = get_keras_mask(value)
+        # By the op for attention, where nobody asks for scores, and none is dropped.
+        fused = len(query.shape) == 3 and not return_attention_scores
+        fused = fused and not (training and self.dropout > 0)
+        causal = use_causal_mask and not fused
+        mask = self._combined_mask(
+            query, value, query_mask, value_mask, key_mask, attention_mask, causal
+        )
+        gate = ops.sigmoid(self._gate_dense(query)) if self.use_gate else None
+        heads = (self._query_dense(query), self._keys(key), self._values(value))
+        if fused:
+            output, scores = self._fused(*heads, mask, use_causal_mask), None
+        else:
+            output, scores = self._attend(*heads, mask, training)
+        output = output if gate is None else output * gate
+        output = self._output_dense(output)
+        return (output, scores) if return_attention_scores else output
+
+    def _keys(self, key: Any) -> Any:
+        """The keys of all heads."""
+        return self._key_dense(key)
+
+    def _values(self, value: Any) -> Any:
+        """The values of all heads."""
+        return self._value_dense(value)
 
     def _combined_mask(
         self,
@@ -224,10 +286,6 @@ class _Projected(Layer):
             mask = ops.logical_and(mask, part)
         return mask
 
-    def _is_fused(self, training: Any, scores_asked: bool) -> bool:
-        """Whether the op for attention does: nobody asks for scores, and none is dropped."""
-        return not scores_asked and not (training and self.dropout > 0)
-
     def _fused(self, query: Any, key: Any, value: Any, mask: Any, causal: bool) -> Any:
         """The mixtures (batch, queries, heads, size), by the op."""
         return ops.dot_product_attention(
@@ -238,6 +296,37 @@ class _Projected(Layer):
             scale=self._scale,
             is_causal=causal,
             flash_attention=self.flash_attention,
+        )
+
+    def _attend(
+        self, query: Any, key: Any, value: Any, mask: Any, training: Any
+    ) -> tuple[Any, Any]:
+        """The mixtures (batch, ..., heads, size) and the scores."""
+        scoring, mixing = self._equations(len(query.shape))
+        scores = ops.einsum(scoring, query * self._scale, key)
+        if mask is not None:
+            axis = -len(self._attention_axes or ()) * 2 - 1
+            while len(mask.shape) < len(scores.shape):
+                mask = ops.expand_dims(mask, axis)
+        scores = self._softmax(scores, mask=mask)
+        kept = self._dropout_layer(scores, training=bool(training)) if self.dropout else scores
+        return ops.einsum(mixing, kept, value), scores
+
+    def _equations(self, rank: int) -> tuple[str, str]:
+        """The einsums of scores and mixtures for tensors (batch, ..., heads, size)."""
+        axes = self._attention_axes or ()
+        letters = string.ascii_lowercase
+        query = list(letters[:rank])
+        key = list(query)
+        for place, axis in enumerate(axes):
+            key[axis] = letters[rank + place]
+        batch = [query[i] for i in range(rank) if i not in axes and i != rank - 1]
+        attended = [query[axis] for axis in axes]
+        source = [key[axis] for axis in axes]
+        scores = "".join([*batch, *attended, *source])
+        return (
+            f"{''.join(query)},{''.join(key)}->{scores}",
+            f"{scores},{''.join(key)}->{''.join(query)}",
         )
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
@@ -312,25 +401,12 @@ class MultiHeadAttention(_Projected):
         """The output's features, where they were given."""
         return self._output_shape
 
-    @property
-    def query_dense(self) -> Any:
-        """The layer that projects queries."""
-        return self._query_dense
-
-    @property
-    def key_dense(self) -> Any:
-        """The layer that projects keys."""
-        return self._key_dense
-
-    @property
-    def value_dense(self) -> Any:
-        """The layer that projects values."""
-        return self._value_dense
-
-    @property
-    def output_dense(self) -> Any:
-        """The layer that projects the heads' outputs together."""
-        return self._output_dense
+    query_dense = property(attrgetter("_query_dense"), doc="The layer that projects queries.")
+    key_dense = property(attrgetter("_key_dense"), doc="The layer that projects keys.")
+    value_dense = property(attrgetter("_value_dense"), doc="The layer that projects values.")
+    output_dense = property(
+        attrgetter("_output_dense"), doc="Projects the heads' outputs together."
+    )
 
     def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
         """Make the projections."""
@@ -340,105 +416,17 @@ class MultiHeadAttention(_Projected):
                 "Keys and values must have one shape apart from the last axis. Received: "
                 f"value_shape={tuple(value_shape)}, key_shape={tuple(key_shape)} in {self.path!r}."
             )
-        rank = len(query_shape)
-        self._query_dense = self._heads(rank, self.key_dim, "query", query_shape)
-        self._key_dense = self._heads(len(key_shape), self.key_dim, "key", key_shape)
+        rank, heads = len(query_shape), self.num_heads
+        self._query_dense = self._to_heads(heads, self.key_dim, "query", query_shape)
+        self._key_dense = self._to_heads(heads, self.key_dim, "key", key_shape)
         if self.use_gate:
-            self._gate_dense = self._heads(rank, self.value_dim, "gate", query_shape)
-        self._value_dense = self._heads(len(value_shape), self.value_dim, "value", value_shape)
+            self._gate_dense = self._to_heads(heads, self.value_dim, "gate", query_shape)
+        self._value_dense = self._to_heads(heads, self.value_dim, "value", value_shape)
         if self._attention_axes is None:
             self._attention_axes = tuple(range(1, rank - 1))
         self._attention_axes = tuple(axis_from_front(axis, rank) for axis in self._attention_axes)
-        self._softmax = Softmax(
-            axis=tuple(range(-len(self._attention_axes), 0)), dtype=self.dtype_policy
-        )
-        self._dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
         output = self._output_shape or (query_shape[-1],)
-        letters = string.ascii_lowercase[: rank - 1]
-        inputs, kernel_in = letters + "xy", "xy"
-        result = string.ascii_uppercase[: len(output)]
-        self._output_dense = self._projection(
-            f"{inputs},{kernel_in}{result}->{letters}{result}",
-            (*([None] * (rank - 2)), *output),
-            result,
-            "attention_output",
-        )
-        self._output_dense.build((*query_shape[:-1], self.num_heads, self.value_dim))
-
-    def _heads(self, rank: int, size: int, name: str, shape: Any) -> EinsumDense:
-        """The projection of (batch, ..., features) to (batch, ..., heads, size)."""
-        letters = string.ascii_lowercase[: rank - 1]
-        layer = self._projection(
-            f"{letters}x,xyz->{letters}yz",
-            (*([None] * (rank - 2)), self.num_heads, size),
-            "yz",
-            name,
-        )
-        layer.build(shape)
-        return layer
-
-    def call(
-        self,
-        query: Any,
-        value: Any,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        return_attention_scores: bool = False,
-        training: Any = None,
-        use_causal_mask: bool = False,
-    ) -> Any:
-        """The heads' mixtures of values, projected; and the scores where they are asked for."""
-        key = value if key is None else key
-        if key_mask is None and value_mask is None:
-            value_mask = get_keras_mask(value)
-        fused = len(query.shape) == 3 and self._is_fused(training, return_attention_scores)
-        causal = use_causal_mask and not fused
-        mask = self._combined_mask(
-            query, value, query_mask, value_mask, key_mask, attention_mask, causal
-        )
-        gate = ops.sigmoid(self._gate_dense(query)) if self.use_gate else None
-        heads = (self._query_dense(query), self._key_dense(key), self._value_dense(value))
-        if fused:
-            output, scores = self._fused(*heads, mask, use_causal_mask), None
-        else:
-            output, scores = self._attend(*heads, mask, training)
-        output = output if gate is None else output * gate
-        output = self._output_dense(output)
-        return (output, scores) if return_attention_scores else output
-
-    def _attend(
-        self, query: Any, key: Any, value: Any, mask: Any, training: Any
-    ) -> tuple[Any, Any]:
-        """The mixtures (batch, ..., heads, size) and the scores."""
-        scoring, mixing = self._equations(len(query.shape))
-        scores = ops.einsum(scoring, query * self._scale, key)
-        if mask is not None:
-            axis = -len(self._attention_axes or ()) * 2 - 1
-            while len(mask.shape) < len(scores.shape):
-                mask = ops.expand_dims(mask, axis)
-        scores = self._softmax(scores, mask=mask)
-        kept = self._dropout_layer(scores, training=bool(training)) if self.dropout else scores
-        return ops.einsum(mixing, kept, value), scores
-
-    def _equations(self, rank: int) -> tuple[str, str]:
-        """The einsums of scores and mixtures for tensors (batch, ..., heads, size)."""
-        axes = self._attention_axes or ()
-        letters = string.ascii_lowercase
-        query = list(letters[:rank])
-        key = list(query)
-        for place, axis in enumerate(axes):
-            key[axis] = letters[rank + place]
-        batch = [query[i] for i in range(rank) if i not in axes and i != rank - 1]
-        attended = [query[axis] for axis in axes]
-        source = [key[axis] for axis in axes]
-        scores = "".join([*batch, *attended, *source])
-        return (
-            f"{''.join(query)},{''.join(key)}->{scores}",
-            f"{scores},{''.join(key)}->{''.join(query)}",
-        )
+        self._make_inner(output, query_shape, heads, self.value_dim)
 
 
 class GroupedQueryAttention(_Projected):
@@ -495,69 +483,20 @@ class GroupedQueryAttention(_Projected):
     def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
         """Make the projections."""
         key_shape = value_shape if key_shape is None else key_shape
-        shared = (None, self.num_key_value_heads, self.head_dim)
-        own = (None, self.num_query_heads, self.head_dim)
-        self._query_dense = self._built("bqm,muh->bquh", own, "uh", "query", query_shape)
-        self._key_dense = self._built("bkm,mvh->bkvh", shared, "vh", "key", key_shape)
-        self._value_dense = self._built("bkm,mvh->bkvh", shared, "vh", "value", value_shape)
+        own, shared, size = self.num_query_heads, self.num_key_value_heads, self.head_dim
+        self._query_dense = self._to_heads(own, size, "query", query_shape)
+        self._key_dense = self._to_heads(shared, size, "key", key_shape)
+        self._value_dense = self._to_heads(shared, size, "value", value_shape)
         if self.use_gate:
-            self._gate_dense = self._built("bqm,muh->bquh", own, "uh", "gate", query_shape)
-        self._softmax = Softmax(axis=-1, dtype=self.dtype_policy)
-        self._dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
-        features = query_shape[-1]
-        self._output_dense = self._built(
-            "bquh,uhm->bqm",
-            (None, features),
-            "m",
-            "attention_output",
-            (*query_shape[:-1], self.num_query_heads, self.head_dim),
-        )
+            self._gate_dense = self._to_heads(own, size, "gate", query_shape)
+        self._make_inner(query_shape[-1:], query_shape, own, size)
 
-    def _built(self, equation: str, output: Any, bias: str, name: str, shape: Any) -> EinsumDense:
-        layer = self._projection(equation, output, bias, name)
-        layer.build(shape)
-        return layer
+    def _keys(self, key: Any) -> Any:
+        return self._for_all_heads(super()._keys(key))
 
-    def call(
-        self,
-        query: Any,
-        value: Any,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        return_attention_scores: bool = False,
-        training: Any = None,
-        use_causal_mask: bool = False,
-    ) -> Any:
-        """The heads' mixtures of values, projected; and the scores where they are asked for."""
-        key = value if key is None else key
-        fused = self._is_fused(training, return_attention_scores)
-        causal = use_causal_mask and not fused
-        mask = self._combined_mask(
-            query, value, query_mask, value_mask, key_mask, attention_mask, causal
-        )
-        gate = ops.sigmoid(self._gate_dense(query)) if self.use_gate else None
-        repeats = self.num_query_heads // self.num_key_value_heads
-        q = self._query_dense(query)
-        k = ops.repeat(self._key_dense(key), repeats, axis=2)
-        v = ops.repeat(self._value_dense(value), repeats, axis=2)
-        if fused:
-            output, scores = self._fused(q, k, v, mask, use_causal_mask), None
-        else:
-            output, scores = self._attend(q, k, v, mask, training)
-        output = output if gate is None else output * gate
-        output = self._output_dense(output)
-        return (output, scores) if return_attention_scores else output
+    def _values(self, value: Any) -> Any:
+        return self._for_all_heads(super()._values(value))
 
-    def _attend(
-        self, query: Any, key: Any, value: Any, mask: Any, training: Any
-    ) -> tuple[Any, Any]:
-        """The mixtures (batch, queries, heads, size) and the scores."""
-        if mask is not None:
-            mask = ops.expand_dims(mask, -3)
-        scores = ops.einsum("bquh,bkuh->buqk", query * self._scale, key)
-        scores = self._softmax(scores, mask=mask)
-        kept = self._dropout_layer(scores, training=bool(training)) if self.dropout else scores
-        return ops.einsum("buqk,bkuh->bquh", kept, value), scores
+    def _for_all_heads(self, x: Any) -> Any:
+        """Heads that groups share, once for each query head."""
+        return ops.repeat(x, self.num_query_heads // self.num_key_value_heads, axis=2)

@@ -76,6 +76,17 @@ class _Convolution(Layer):
             return None
         return self._described_weight("bias", (filters,))
 
+    def _windows(self, inputs: Any) -> tuple[Any, dict[str, Any]]:
+        """The inputs, their past padded where that is asked for, and how windows go over them."""
+        padding = self.padding
+        if padding == "causal":
+            past = self.dilation_rate[0] * (self.kernel_size[0] - 1)
+            pads = [(0, 0), (0, 0), (0, 0)]
+            pads[1 if self.data_format == "channels_last" else 2] = (past, 0)
+            inputs, padding = ops.pad(inputs, pads), "valid"
+        windows = {"strides": self.strides, "padding": padding, "dilation_rate": self.dilation_rate}
+        return inputs, {**windows, "data_format": self.data_format}
+
     def _finished(self, outputs: Any, bias: Any) -> Any:
         """Bias and activation."""
         if bias is not None:
@@ -106,6 +117,8 @@ class _Conv(_Convolution, AdaptableKernel):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -132,14 +145,8 @@ class _Conv(_Convolution, AdaptableKernel):
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """The convolution alone; users may override it."""
-        return ops.conv(
-            inputs,
-            kernel,
-            strides=self.strides,
-            padding=self.padding,
-            dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
-        )
+        inputs, windows = self._windows(inputs)
+        return ops.conv(inputs, kernel, **windows)
 
     def call(self, inputs: Any) -> Any:
         """`activation(inputs * kernel + bias)`."""
@@ -158,20 +165,6 @@ class Conv1D(_Conv):
 
     rank = 1
     _paddings = (*PADDINGS, "causal")
-
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """The convolution alone; users may override it."""
-        if self.padding != "causal":
-            return super().convolution_op(inputs, kernel)
-        past = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-        return ops.conv(
-            ops.pad(inputs, causal_pads(past, self.data_format)),
-            kernel,
-            strides=self.strides,
-            padding="valid",
-            dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
-        )
 
 
 class Conv2D(_Conv):
@@ -248,14 +241,9 @@ class _ConvTranspose(_Convolution):
 
     def call(self, inputs: Any) -> Any:
         """`activation(transposed convolution + bias)`."""
+        inputs, windows = self._windows(inputs)
         outputs = ops.conv_transpose(
-            inputs,
-            self.kernel,
-            strides=self.strides,
-            padding=self.padding,
-            output_padding=self.output_padding,
-            dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
+            inputs, self.kernel, output_padding=self.output_padding, **windows
         )
         return self._finished(outputs, self.bias)
 
@@ -325,15 +313,8 @@ class _DepthwiseConv(_Convolution):
 
     def call(self, inputs: Any) -> Any:
         """`activation(each channel * its kernels + bias)`."""
-        outputs = ops.depthwise_conv(
-            inputs,
-            self.kernel,
-            strides=self.strides,
-            padding=self.padding,
-            dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
-        )
-        return self._finished(outputs, self.bias)
+        inputs, windows = self._windows(inputs)
+        return self._finished(ops.depthwise_conv(inputs, self.kernel, **windows), self.bias)
 
 
 class DepthwiseConv1D(_DepthwiseConv):
@@ -406,19 +387,9 @@ class _SeparableConv(_Convolution):
 
     def call(self, inputs: Any) -> Any:
         """`activation(depthwise, then pointwise convolution + bias)`."""
-        padding = self.padding
-        if padding == "causal":
-            past = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-            inputs = ops.pad(inputs, causal_pads(past, self.data_format))
-            padding = "valid"
+        inputs, windows = self._windows(inputs)
         outputs = ops.separable_conv(
-            inputs,
-            self.depthwise_kernel,
-            self.pointwise_kernel,
-            strides=self.strides,
-            padding=padding,
-            dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
+            inputs, self.depthwise_kernel, self.pointwise_kernel, **windows
         )
         return self._finished(outputs, self.bias)
 
@@ -449,9 +420,3 @@ class SeparableConv2D(_SeparableConv):
     """
 
     rank = 2
-
-
-def causal_pads(past: int, data_format: str) -> list[tuple[int, int]]:
-    """Padding of the past of (batch, time, channels), or of (batch, channels, time)."""
-    last = data_format == "channels_last"
-    return [(0, 0), (past, 0), (0, 0)] if last else [(0, 0), (0, 0), (past, 0)]

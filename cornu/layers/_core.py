@@ -61,12 +61,7 @@ class Dense(AdaptableKernel):
     ) -> None:
         if not isinstance(units, int) or units <= 0:
             raise ValueError(f"`units` must be a positive integer. Received: units={units!r}.")
-        super().__init__(
-            activity_regularizer=activity_regularizer,
-            lora_rank=lora_rank,
-            lora_alpha=lora_alpha,
-            **kwargs,
-        )
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.input_spec = InputSpec(min_ndim=2)
 
     def build(self, input_shape: Any) -> None:
@@ -125,12 +120,7 @@ class EinsumDense(AdaptableKernel):
         quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            activity_regularizer=activity_regularizer,
-            lora_rank=lora_rank,
-            lora_alpha=lora_alpha,
-            **kwargs,
-        )
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.partial_output_shape = (
             (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         )
@@ -257,12 +247,7 @@ class Embedding(AdaptableKernel):
         **kwargs: Any,
     ) -> None:
         kwargs.pop("input_length", None)
-        super().__init__(
-            activity_regularizer=activity_regularizer,
-            lora_rank=lora_rank,
-            lora_alpha=lora_alpha,
-            **kwargs,
-        )
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.supports_masking = mask_zero
         self.autocast = False
         if weights is not None:

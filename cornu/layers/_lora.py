@@ -16,17 +16,18 @@ class AdaptableKernel(Layer):
     """A layer whose kernel can be frozen and adapted by a product of two small matrices.
 
     The weight is kept as `_<name>`; the attribute `<name>` reads it with the adaptation added.
+    The constructors of its classes take `lora_rank` and `lora_alpha`.
     """
 
     _kernel_name = "kernel"
     lora_enabled = False
+    lora_rank: int
+    lora_alpha: float | None
     _optional_arguments = frozenset({"lora_rank", "lora_alpha"})
 
-    def __init__(
-        self, *, lora_rank: int | None = None, lora_alpha: float | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.lora_alpha = lora_rank if lora_alpha is None else lora_alpha
+        self.lora_alpha = self.lora_rank if self.lora_alpha is None else self.lora_alpha
         for name in ("quantization_config", "gptq_unpacked_column_size"):
             if getattr(self, name, None) is not None:
                 raise ValueError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from .. import ops
 from ..core.masks import get_keras_mask
@@ -15,7 +16,11 @@ class Merge(Layer):
 
     _supports_masking = True
 
+    #: How many inputs there are, at least, and at the most where there is a limit.
     _least = 2
+    _most: int | None = None
+    #: What makes two inputs one.
+    _pairwise: ClassVar[Callable[..., Any]]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -34,9 +39,10 @@ class Merge(Layer):
         several = isinstance(input_shape, (list, tuple)) and all(
             isinstance(shape, (list, tuple)) for shape in input_shape
         )
-        if not several or len(input_shape) < self._least:
+        if not several or not self._least <= len(input_shape) <= (self._most or len(input_shape)):
+            wanted = self._most or f"at least {self._least}"
             raise ValueError(
-                f"{type(self).__name__} takes a list of at least {self._least} tensors. Received: "
+                f"{type(self).__name__} takes a list of {wanted} tensors. Received: "
                 f"input_shape={input_shape} in the layer {self.path!r}."
             )
 
@@ -49,7 +55,7 @@ class Merge(Layer):
         return self._merged(_same_rank(list(inputs)))
 
     def _merged(self, inputs: list[Any]) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must define `_merged(inputs)`.")
+        return functools.reduce(type(self)._pairwise, inputs)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Kept where some input keeps; nothing is masked where an input has no mask."""
@@ -84,23 +90,14 @@ class Add(Merge):
     [2.0, 2.0]
     """
 
-    def _merged(self, inputs: list[Any]) -> Any:
-        return functools.reduce(ops.add, inputs)
+    _pairwise = staticmethod(ops.add)
 
 
 class Subtract(Merge):
     """The first input less the second."""
 
-    def build(self, input_shape: Any) -> None:
-        """Check that there are two inputs."""
-        super().build(input_shape)
-        if len(input_shape) != 2:
-            raise ValueError(
-                f"Subtract takes two tensors. Received: {len(input_shape)} in {self.path!r}."
-            )
-
-    def _merged(self, inputs: list[Any]) -> Any:
-        return ops.subtract(*inputs)
+    _most = 2
+    _pairwise = staticmethod(ops.subtract)
 
 
 class Multiply(Merge):
@@ -121,29 +118,28 @@ class Multiply(Merge):
         kept = functools.reduce(ops.logical_or, masks)
         return ops.where(_like(kept, product), product, ops.zeros_like(product))
 
-    def _merged(self, inputs: list[Any]) -> Any:
-        return functools.reduce(ops.multiply, inputs)
+    _pairwise = staticmethod(ops.multiply)
 
 
 class Average(Merge):
     """The mean of the inputs."""
 
+    _pairwise = staticmethod(ops.add)
+
     def _merged(self, inputs: list[Any]) -> Any:
-        return functools.reduce(ops.add, inputs) / len(inputs)
+        return super()._merged(inputs) / len(inputs)
 
 
 class Maximum(Merge):
     """The largest of the inputs."""
 
-    def _merged(self, inputs: list[Any]) -> Any:
-        return functools.reduce(ops.maximum, inputs)
+    _pairwise = staticmethod(ops.maximum)
 
 
 class Minimum(Merge):
     """The smallest of the inputs."""
 
-    def _merged(self, inputs: list[Any]) -> Any:
-        return functools.reduce(ops.minimum, inputs)
+    _pairwise = staticmethod(ops.minimum)
 
 
 class Concatenate(Merge):
@@ -208,6 +204,8 @@ class Dot(Merge):
     (1, 2, 4)
     """
 
+    _most = 2
+
     def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(axes, int) and (
@@ -220,10 +218,6 @@ class Dot(Merge):
     def build(self, input_shape: Any) -> None:
         """Check that the two axes have one size."""
         self._check_count(input_shape)
-        if len(input_shape) != 2:
-            raise ValueError(
-                f"Dot takes two tensors. Received: {len(input_shape)} in {self.path!r}."
-            )
         sizes = [shape[axis] for shape, axis in zip(input_shape, self._pair(), strict=True)]
         if None not in sizes and sizes[0] != sizes[1]:
             raise ValueError(

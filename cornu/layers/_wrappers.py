@@ -21,6 +21,24 @@ _MERGES = {
 }
 
 
+def _renamed_copy(layer: Any, prefix: str = "forward_", **changes: Any) -> Any:
+    """A new layer with the config of another one, named after it."""
+    for name in ("go_backwards", "return_sequences", "return_state", "stateful"):
+        if not isinstance(layer, Layer) or not hasattr(layer, name):
+            raise ValueError(
+                f"Bidirectional needs a layer with the attribute `{name}`. Received: {layer!r} "
+                f"(of {type(layer).__name__}) without it."
+            )
+    if layer.return_sequences:
+        # Outputs at masked steps must be 0: those before are of the other direction's future.
+        changes["zero_output_for_mask"] = True
+    config = serialize_keras_object(layer)
+    config.pop("build_config", None)
+    name = layer.name if layer.name.startswith(prefix) else prefix + layer.name
+    config["config"] = {**config["config"], "name": name, **changes}
+    return deserialize_keras_object(config, custom_objects={type(layer).__name__: type(layer)})
+
+
 class Bidirectional(Layer):
     """A recurrent layer run forwards and backwards in time (Schuster and Paliwal, 1997).
 
@@ -36,8 +54,10 @@ class Bidirectional(Layer):
     (2, 8)
     """
 
-    # It keeps two copies of what it is given, in the order of their weights.
-    _describes_itself = True
+    # It keeps a copy of the layer that it is given, in front: weights are in this order.
+    _converters = {"layer": _renamed_copy, "backward_layer": None}
+    _kept_as = {"layer": "forward_layer", "weights": "_initial_weights"}
+    _unwritten_arguments = frozenset({"weights"})
 
     def __init__(
         self,
@@ -47,34 +67,25 @@ class Bidirectional(Layer):
         backward_layer: Any = None,
         **kwargs: Any,
     ) -> None:
-        for which, given in (("layer", layer), ("backward_layer", backward_layer)):
-            if given is not None and not isinstance(given, Layer):
-                raise ValueError(
-                    f"`{which}` must be a layer. Received: {which}={given!r} (of "
-                    f"{type(given).__name__})."
-                )
+        if backward_layer is not None and not isinstance(backward_layer, Layer):
+            raise ValueError(
+                "`backward_layer` must be a layer. Received: "
+                f"backward_layer={backward_layer!r} (of {type(backward_layer).__name__})."
+            )
         if merge_mode is not None and merge_mode not in _MERGES:
             raise ValueError(
                 f"`merge_mode` must be one of {[*_MERGES, None]}. Received: {merge_mode!r}."
             )
         super().__init__(**kwargs)
-        # Outputs at masked steps must be 0: those before are of the other direction's future.
-        zeros = {"zero_output_for_mask": True} if layer.return_sequences else {}
-        self.forward_layer = _renamed_copy(layer, "forward_", **zeros)
         if backward_layer is None:
-            self.backward_layer = _renamed_copy(
-                layer, "backward_", go_backwards=not layer.go_backwards, **zeros
-            )
-        else:
-            self.backward_layer = backward_layer
+            way = not layer.go_backwards
+            self.backward_layer = _renamed_copy(layer, "backward_", go_backwards=way)
         self._check_directions()
-        self.merge_mode = merge_mode
         self.stateful = layer.stateful
         self.return_sequences = layer.return_sequences
         self.return_state = layer.return_state
         self.supports_masking = True
         self.input_spec = InputSpec(ndim=3)
-        self._initial_weights = weights
 
     def _check_directions(self) -> None:
         forward, backward = self.forward_layer, self.backward_layer
@@ -155,40 +166,6 @@ class Bidirectional(Layer):
         if self.return_state:
             return [*outputs, *([None] * 2 * len(as_list(self.forward_layer.state_size)))]
         return outputs if self.merge_mode is None else kept
-
-    def get_config(self) -> dict[str, Any]:
-        """The two layers, as what a file can hold."""
-        config = Layer.get_config(self)
-        return {
-            **config,
-            "merge_mode": self.merge_mode,
-            "layer": serialize_keras_object(self.forward_layer),
-            "backward_layer": serialize_keras_object(self.backward_layer),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """The layer that `get_config` described."""
-        config = dict(config)
-        for name in ("layer", "backward_layer"):
-            if isinstance(config.get(name), dict):
-                config[name] = deserialize_keras_object(config[name], custom_objects=custom_objects)
-        return cls(**config)
-
-
-def _renamed_copy(layer: Any, prefix: str, **changes: Any) -> Any:
-    """A new layer with the config of another one, named after it."""
-    for name in ("go_backwards", "return_sequences", "return_state", "stateful"):
-        if not hasattr(layer, name):
-            raise ValueError(
-                f"Bidirectional needs a layer with the attribute `{name}`. Received: {layer!r} "
-                f"(of {type(layer).__name__}) without it."
-            )
-    config = serialize_keras_object(layer)
-    config.pop("build_config", None)
-    name = layer.name if layer.name.startswith(prefix) else prefix + layer.name
-    config["config"] = {**config["config"], "name": name, **changes}
-    return deserialize_keras_object(config, custom_objects={type(layer).__name__: type(layer)})
 
 
 class TimeDistributed(Wrapper):

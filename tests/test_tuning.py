@@ -31,11 +31,10 @@ y = x.sum((1, 2))[:, None]
 if half == "second":
     model = cornu.models.load_model(file)
 else:
-    rate = 0.2 * (half == "drawing")
-    model = cornu.Sequential([layers.LSTM(8), layers.Dropout(rate), layers.BatchNormalization(), layers.Dense(1)])
+    model = cornu.Sequential([layers.LSTM(8), layers.Dropout(0.2), layers.BatchNormalization(), layers.Dense(1)])
     model.compile("adam", "mse")
-start, end = {"whole": (0, 4), "drawing": (0, 4), "first": (0, 2), "second": (2, 4)}[half]
-model.fit(x, y, batch_size=8, initial_epoch=start, epochs=end, verbose=0, shuffle=False)
+start, end = {"whole": (0, 4), "first": (0, 2), "second": (2, 4)}[half]
+model.fit(x, y, batch_size=8, initial_epoch=start, epochs=end, verbose=0)
 if half == "first":
     model.save(file)
 values = [*model.get_weights(), *[np.asarray(v) for v in model.optimizer.variables]]
@@ -60,9 +59,8 @@ def trained(engine: str, half: str, file: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_again_or_in_halves_gives_the_same_bits(engine: str, tmp_path: Path) -> None:
-    once, again = (trained(engine, "drawing", tmp_path / "a.keras") for _ in range(2))
-    assert once == again
-    whole = trained(engine, "whole", tmp_path / "a.keras")
+    whole, again = (trained(engine, "whole", tmp_path / "a.keras") for _ in range(2))
+    assert whole == again
     trained(engine, "first", tmp_path / "a.keras")
     assert trained(engine, "second", tmp_path / "a.keras") == whole
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import tuning
 from ..core import dtypes, tree
 from ..core.config import floatx
 from ..core.keras_tensor import KerasTensor
-from ..core.seeding import make_default_seed
+from ..core.seeding import get_random_seed, make_default_seed
 from ..engines import current, use
 from ..engines.sparse import SparseRows, SparseTensor, of_library, on_host
 
@@ -30,6 +31,25 @@ DEFAULT_BATCH_SIZE = 32
 Reader = Callable[[Any], Any]
 
 
+class Orders:
+    """The orders of shuffled data: each follows from the seed and the number of the pass.
+
+    In deterministic mode the seed is that of `set_random_seed`, so that a `fit` which goes on at
+    `initial_epoch`, in another process too, shuffles as one that was never stopped.
+    """
+
+    def __init__(self) -> None:
+        fixed = get_random_seed() if tuning.deterministic() else None
+        self.seed = make_default_seed() if fixed is None else fixed
+        #: The number of the next pass.
+        self.number = 0
+
+    def draw(self) -> np.random.Generator:
+        """What draws the order of the next pass."""
+        self.number += 1
+        return np.random.default_rng((self.seed, self.number - 1))
+
+
 class Source:
     """Batches of data. Iterating over it is one pass, or goes on where the data is a stream."""
 
@@ -37,6 +57,8 @@ class Source:
     batch_size: int | None = None
     #: Whether the last batch of a pass is smaller than the others.
     has_partial_batch: bool = False
+    #: What shuffles it, if anything does.
+    orders: Orders | None = None
 
     @property
     def num_batches(self) -> int | None:
@@ -216,7 +238,7 @@ class ArraySource(Source):
         #: The whole data, as one batch.
         self.arrays = pack_x_y_sample_weight(x, y, sample_weight)
         self._readers = [_reader(leaf) for leaf in tree.flatten(self.arrays)]
-        self._generator = np.random.default_rng(make_default_seed()) if shuffle else None
+        self.orders = Orders() if shuffle else None
 
     @property
     def num_batches(self) -> int:
@@ -230,13 +252,14 @@ class ArraySource(Source):
 
     def order(self) -> np.ndarray[Any, Any] | None:
         """The order of the samples in the next pass, int64; `None` as they lie."""
-        if self._generator is None:
+        if self.orders is None:
             return None
+        draw = self.orders.draw()
         if self.shuffle != "batch":
-            return self._generator.permutation(self.size)
+            return draw.permutation(self.size)
         # Sorting random keys plus the batch's number keeps each sample in its batch.
         batch = np.arange(self.size) // self.batch_size
-        return np.argsort(batch + self._generator.random(self.size))
+        return np.argsort(batch + draw.random(self.size))
 
     def read(self, rows: Any) -> list[Any]:
         """Rows, a slice or indices, of each array."""
@@ -456,7 +479,7 @@ class DatasetSource(Source):
         self.dataset = dataset
         self.class_weight = class_weight
         self._begun = False
-        self._generator = np.random.default_rng(make_default_seed()) if shuffle else None
+        self.orders = Orders() if shuffle else None
         if self.num_batches is None and steps is None:
             raise ValueError(
                 "A PyDataset without an end needs a number of steps. Received: "
@@ -507,9 +530,9 @@ class DatasetSource(Source):
         count = self.num_batches
         if count is None:
             return itertools.count()
-        if self._generator is None:
+        if self.orders is None:
             return range(count)
-        return map(int, self._generator.permutation(count))
+        return map(int, self.orders.draw().permutation(count))
 
 
 def _read_ahead(

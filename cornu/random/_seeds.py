@@ -40,6 +40,8 @@ class SeedGenerator:
     """
 
     _tracked_as: ClassVar[str] = "seed_generators"
+    #: What files call the state: Keras's have none, and nobody takes it for a weight.
+    KEY: ClassVar[str] = "seed_and_counter"
 
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
         kwargs.pop("backend", None)
@@ -77,6 +79,26 @@ class SeedGenerator:
     def from_config(cls, config: dict[str, Any]) -> Self:
         """The generator that `get_config` described."""
         return cls(**config)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the seed and the counter into a mapping."""
+        store[self.KEY] = self.state.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Go on where another generator was; as before where the mapping, as in Keras's files, is empty.
+
+        Raises:
+            ValueError: If it holds something else.
+        """
+        if not store:
+            return
+        value = np.asarray(store.get(self.KEY, ()))
+        if value.shape != (2,) or value.dtype.kind != "u":
+            raise ValueError(
+                f"A file has the seed and the counter of {self.name!r} as two unsigned integers. "
+                f"Received: shape={value.shape}, dtype={value.dtype}. Save the model again."
+            )
+        self.state.assign(value)
 
 
 @op

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.variable import host_array
 from ._files import as_path, replacing, require
 from ._package import METADATA, opened_package, read_json, stored_weights
-from ._walk import walk
+from ._walk import is_seed, walk
 from ._weights import StoredWeights, opened_weights, put_array
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -87,11 +87,12 @@ class KerasFileEditor:
             store: dict[str, Any] = {}
             if hasattr(part, "save_own_variables"):
                 part.save_own_variables(store)
-            if store:
+            if store and not is_seed(store):
                 reference[path] = {key: host_array(value) for key, value in store.items()}
-        errors, matches = list(_differences(reference, self.weights_dict)), 0
-        for path in reference.keys() & self.weights_dict.keys():
-            own, other = reference[path], self.weights_dict[path]
+        stored = {path: held for path, held in self.weights_dict.items() if not is_seed(held)}
+        errors, matches = list(_differences(reference, stored)), 0
+        for path in reference.keys() & stored.keys():
+            own, other = reference[path], stored[path]
             matches += sum(own[k].shape == other[k].shape for k in own.keys() & other.keys())
         for error in errors:
             print(f"...{error}")

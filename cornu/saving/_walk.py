@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..core.naming import to_snake_case
@@ -23,9 +23,10 @@ from ..models._functional import Functional
 from ..models._model import Model
 from ..models._sequential import Sequential
 from ..optimizers import Optimizer
+from ..random import SeedGenerator
 from ..training._trainer import Trainer
 
-_WALKED = (Operation, Optimizer, Loss, Metric)
+_WALKED = (Operation, Optimizer, Loss, Metric, SeedGenerator)
 _CONTAINERS = (list, tuple, set, dict)
 #: Classes whose own properties say nothing of what an object consists of.
 _BASES = frozenset(
@@ -50,6 +51,11 @@ def walk(root: Any) -> Iterator[tuple[str, Any]]:
     ['', 'layers/dense', 'layers/dense_1']
     """
     yield from _walk_object("", root, set())
+
+
+def is_seed(arrays: Mapping[str, Any]) -> bool:
+    """Whether arrays are the state of a seed generator, which is no part of an architecture."""
+    return set(arrays) == {SeedGenerator.KEY}
 
 
 def _walk_object(path: str, owner: Any, met: set[int]) -> Iterator[tuple[str, Any]]:

@@ -25,7 +25,7 @@ from ._files import (
     require,
     warn,
 )
-from ._walk import walk
+from ._walk import is_seed, walk
 
 # -------------------------------------------------------------------- writing
 
@@ -336,7 +336,8 @@ def load_state(
             load_assets(path, part)
     if misfits:
         _report(model, called, misfits, skip_mismatch)
-    unknown = [p for p in weights.paths() if p not in met and not p.startswith("optimizer")]
+    others = [p for p in weights.paths() if p not in met and not p.startswith("optimizer")]
+    unknown = [path for path in others if not is_seed(weights.arrays(path))]
     if unknown and not misfits and not skip_mismatch:
         warn(
             f"The model {model.name!r} took the weights that it has a place for. Received: "

@@ -47,6 +47,16 @@ class Batches:
         self._open: Any = None
         self._seen = 0
 
+    def begin(self, epoch: int) -> None:
+        """Let the next pass be that in which an epoch begins: shuffled data has an order for each."""
+        if self.source.orders is None:
+            return
+        self.close()
+        self._peeked.clear()
+        count = self.source.num_batches
+        epochs = 1 if not count or self.limit is None else -(-count // max(1, self.limit))
+        self.source.orders.number = epoch // epochs
+
     def first(self) -> Any:
         """The first batch, which the next epoch gives again."""
         if not self._peeked:

@@ -580,11 +580,14 @@ class Trainer(_Base):
         validate = self._validation(
             validation_data, validation_batch_size or batch_size, validation_steps, events
         )
+        batches.begin(initial_epoch)
         self._prepare(batches.first(), training=True)
         function = self.make_train_function()
         self._set_pace(batches, function, epochs - initial_epoch, events.sees_each("train"))
         self._initial_epoch = initial_epoch  # a callback that restores a backup moves it
         events.on_train_begin()
+        if self._initial_epoch != initial_epoch:
+            batches.begin(self._initial_epoch)
         logs: dict[str, Any] = {}
         try:
             with while_fitting():

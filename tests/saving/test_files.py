@@ -423,6 +423,35 @@ def test_skip_mismatch_and_left_over_weights(tmp_path: Path) -> None:
     np.testing.assert_array_equal(skipping.layers[0].get_weights()[0], before[0])
 
 
+def test_draws_go_on_where_the_file_was_saved(tmp_path: Path) -> None:
+    """Also in Keras's files, which say nothing of them; a model that draws nothing takes no notice."""
+
+    def drawing(k: Any, rate: float = 0.5) -> Any:
+        stack = [k.layers.Dropout(rate, seed=7), k.layers.Dense(2, name="last")]
+        return k.Sequential([k.Input((4,)), *stack])
+
+    model, x = drawing(cornu), np.ones((8, 4), "float32")
+    model(x, training=True)
+    model.save_weights(tmp_path / "a.weights.h5")
+    expected = [np.asarray(model(x, training=True)) for _ in range(2)]
+    same, none, theirs = drawing(cornu), drawing(cornu, 0), drawing(keras)
+    for other in (same, none, theirs):
+        other.load_weights(tmp_path / "a.weights.h5")
+    for value in expected:
+        np.testing.assert_array_equal(same(x, training=True), value)
+    theirs.save_weights(tmp_path / "k.weights.h5")
+    same.load_weights(tmp_path / "k.weights.h5")
+    assert same.layers[0].seed_generator.state.numpy().tolist() == [7, 3]
+    model.load_weights(tmp_path / "a.weights.h5", objects_to_skip=[model.layers[0].seed_generator])
+    assert model.layers[0].seed_generator.state.numpy().tolist() == [7, 3]
+    with h5py.File(tmp_path / "a.weights.h5", "r+") as file:
+        group = file["layers/dropout/seed_generator/vars"]
+        del group["seed_and_counter"]
+        group["seed_and_counter"] = np.zeros(3)
+    with pytest.raises(ValueError, match=r"two unsigned integers. Received: shape=\(3,\), dtype=f"):
+        same.load_weights(tmp_path / "a.weights.h5")
+
+
 def test_training_goes_on_after_weights_are_loaded(tmp_path: Path) -> None:
     model, x, y = make(), data(8, 4), np.ones((8, 2), "float32")
     model.compile("adam", "mse")

@@ -86,7 +86,11 @@ def test_keras_file_loads_in_cornu(built: Any, tmp_path: Path) -> None:
     quietly(check, model, x, loaded)
     again = tmp_path / "cornu.keras"
     loaded.save(again)
-    assert tree(again) == tree(path)
+    ours, seed = tree(again), "seed_and_counter"  # which Keras's files have not
+    drawing = [name.partition("/vars/")[0] for name in ours if name.endswith(f"/{seed}")]
+    kept = {name: held for name, held in ours.items() if not name.startswith(tuple(drawing))}
+    assert kept == tree(path)
+    assert len(drawing) == len(loaded.variables) - len(loaded.weights)
 
 
 @pytest.mark.parametrize("built", MODELS, indirect=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import threading
 import traceback
@@ -19,10 +20,12 @@ from dataset_for_processes import Squares
 from keras.src.trainers import data_adapters
 from keras.src.trainers.data_adapters import array_slicing
 
+from cornu import tuning
 from cornu.core import tree
 from cornu.core.config import set_floatx
-from cornu.core.seeding import set_random_seed
+from cornu.core.seeding import make_default_seed, set_random_seed
 from cornu.data import _sources, make_source, train_validation_split
+from cornu.training._batches import Batches
 from cornu.utils import _labels
 from cornu.utils._pydataset import PyDataset
 
@@ -144,6 +147,24 @@ def test_shuffle_follows_the_seed() -> None:
         return [int(y[0]) for _, y in make_source(X, Y, batch_size=1, shuffle=True)]
 
     assert order() == order() != sorted(order())
+
+
+@pytest.mark.parametrize(("steps", "epoch", "number"), [(None, 3, 3), (5, 4, 2), (20, 1, 1)])
+def test_an_epoch_has_its_order_in_deterministic_mode(
+    steps: int | None, epoch: int, number: int
+) -> None:
+    with tuning.deterministic(True):
+        set_random_seed(3)
+        whole = make_source(X, Y, batch_size=1, shuffle=True)
+        orders = [[int(y[0]) for _, y in whole] for _ in range(number + 1)]
+        make_default_seed()  # another model was made in between, say
+        batches = Batches(make_source(X, Y, batch_size=1, shuffle=True), steps, 1)
+        batches.first()
+        batches.begin(epoch)
+        assert int(batches.first()[1][0]) == orders[number][0]
+        count = min(steps or 10, 10)
+        found = [data for *_, group in itertools.islice(batches, count) for data in group]
+        assert [int(y[0]) for _, y in found] == orders[number][:count]
 
 
 def test_floats_follow_floatx() -> None:

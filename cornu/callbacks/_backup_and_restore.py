@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from ..core.files import remove_drafts, replacing_together
 from ._callback import Callback, Logs
 from ._saving import SaveFrequency
 
@@ -20,8 +21,8 @@ _WEIGHTS = "latest.weights.h5"
 class BackupAndRestore(Callback):
     """Back up the training's state, so that the same `fit`, run again, goes on where it stopped.
 
-    A backup is never half written: weights go to a file of their own, and only then does the
-    metadata, replaced in one step, name it.
+    A backup is never half written: weights go to a file of their own, and only when they are there
+    does the metadata name it.
 
     Args:
         backup_dir: The directory, for one training alone.
@@ -101,30 +102,19 @@ class BackupAndRestore(Callback):
 
     def _save(self, epoch: int, batch: int) -> None:
         self.backup_dir.mkdir(parents=True, exist_ok=True)
-        weights = self.backup_dir / f"epoch-{epoch}-batch-{batch}.weights.h5"
-        partial = weights.with_name(f"partial-{weights.name}")
-        self.model.save_weights(str(partial), overwrite=True)
-        _write_through(partial)
-        os.replace(partial, weights)
-        content = {"epoch": epoch, "batch": batch, "weights": weights.name}
-        metadata = self.backup_dir / _METADATA
-        partial = metadata.with_name(f"partial-{_METADATA}")
-        partial.write_text(json.dumps(content))
-        _write_through(partial)
-        keep = {weights.name}
-        if self.double_checkpoint and metadata.exists():
-            keep.add(json.loads(metadata.read_text()).get("weights", _WEIGHTS))
-            os.replace(metadata, self.backup_dir / _PREVIOUS)
-        os.replace(partial, metadata)
+        weights = f"epoch-{epoch}-batch-{batch}.weights.h5"
+        metadata, keep = self.backup_dir / _METADATA, {weights}
+        with replacing_together(metadata) as draft:
+            self.model.save_weights(os.path.join(draft, weights), overwrite=True)
+            content = {"epoch": epoch, "batch": batch, "weights": weights}
+            Path(draft, _METADATA).write_text(json.dumps(content))
+            if self.double_checkpoint and metadata.exists():
+                Path(draft, _PREVIOUS).write_text(before := metadata.read_text())
+                keep.add(json.loads(before).get("weights", _WEIGHTS))
         self._remove_weights(keep)
 
     def _remove_weights(self, keep: set[str]) -> None:
+        remove_drafts(self.backup_dir)
         for path in self.backup_dir.glob("*.weights.h5"):
             if path.name not in keep:
                 path.unlink()
-
-
-def _write_through(path: Path) -> None:
-    """Let the file be on the disk, and not only on its way there."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())

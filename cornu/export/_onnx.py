@@ -13,13 +13,13 @@ import numpy as np
 from .._version import __version__
 from ..core import tree
 from ..core.dtypes import numpy_dtype
+from ..core.files import replacing_together
 from ..core.scopes import StatelessScope, here, within
 from ..engines import get, use
 from ..engines.spec import Dimension
 from ..layers._layer import Layer
 from ._report import report
 from ._signature import input_names, output_names, signature
-from ._writing import replaced
 
 if TYPE_CHECKING:
     from ..engines.onnx import OnnxEngine
@@ -67,7 +67,9 @@ def write_onnx(
     traced = trace(model, input_signature, opset_version or OPSET, float16)
     size = sum(array.nbytes for array in traced.engine.graph.initializers.values())
     outside = size > _LIMIT if external_data is None else external_data
-    with replaced(path) as folder:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_together(path) as name:
+        folder = Path(name)
         data = folder / f"{path.name}.data" if outside else None
         (folder / path.name).write_bytes(_serialized(traced, ir_version, data))
         checked = check(model, traced, str(folder / path.name), examples)

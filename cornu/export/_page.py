@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..core.files import replacing
 from ._onnx import onnx_bytes
 from ._report import report
-from ._writing import replaced
 
 
 def write_page(
@@ -25,7 +25,8 @@ def write_page(
 
     content, names, checked = onnx_bytes(model, input_signature, examples=examples, **options)
     html = page(model, content, names, title=title, examples=examples, labels=labels)
-    with replaced(path) as files:
-        (files / path.name).write_bytes(html)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as draft:
+        Path(draft).write_bytes(html)
     if verbose:
         report(path, [path], [("model", f"{len(content):,} bytes of ONNX"), *checked])

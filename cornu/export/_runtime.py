@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from ..core.files import replacing
 from ..engines import cache
 
 VERSION = "1.30.0"
@@ -93,9 +94,8 @@ def _unpack(archive: Path, folder: Path) -> None:
         for name in (SCRIPT, MODULE):
             source = package.extractfile(f"package/dist/{name}")
             assert source is not None
-            unfinished = folder / f"{name}.{os.getpid()}"
-            unfinished.write_bytes(source.read())
-            unfinished.replace(folder / name)
+            with replacing(folder / name) as draft:
+                Path(draft).write_bytes(source.read())
 
 
 if __name__ == "__main__":  # puts them beside the page, for a wheel

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..core.files import replacing
 from ..core.variable import host_array
-from ._files import as_path, replacing, require
+from ._files import as_path, require
 from ._package import METADATA, opened_package, read_json, stored_weights
 from ._walk import is_seed, walk
-from ._weights import StoredWeights, opened_weights, put_array
+from ._weights import StoredWeights, new_file, opened_weights, put_array
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -169,15 +170,13 @@ class KerasFileEditor:
 
     def save(self, filepath: Any) -> None:
         """Save the weights, as they are now, as a `.weights.h5` file."""
-        import h5py
-
         path = as_path(filepath, "KerasFileEditor.save")
         if not path.endswith(".weights.h5"):
             raise ValueError(
                 "The file editor saves weights, in a file that ends in `.weights.h5`. Received: "
                 f"filepath={path!r}."
             )
-        with replacing(path) as draft, h5py.File(draft, "w") as file:
+        with replacing(path) as draft, new_file(draft) as file:
             for owner, arrays in self.weights_dict.items():
                 group = file.create_group(f"{owner}/vars" if owner else "vars")
                 for key, array in arrays.items():

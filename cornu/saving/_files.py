@@ -1,15 +1,11 @@
-"""Paths and files: what is accepted, what is missing, and writing that never spoils a good file."""
+"""Paths and files: what is accepted, and what is missing."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import uuid
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 #: What is this many times as large as its part of a file, and not small, is taken for an attack.
 LARGEST_EXPANSION = 1000
@@ -102,82 +98,6 @@ def may_write(path: str, overwrite: bool) -> bool:
             "`overwrite=True`."
         ) from None
     return answer == "y"
-
-
-@contextmanager
-def replacing(path: str) -> Iterator[str]:
-    """A path to write to, which takes the place of `path` once the block is done.
-
-    What is there stays as it is until then, and for good where the block fails. The new file, or
-    folder, is written next to it, so that taking its place is a single step.
-    """
-    target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    # h5py and zipfile leave a file behind where they fail, so it is removed by its name.
-    draft = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        _try_folder(draft, path)
-        yield draft
-        if os.path.isdir(draft):
-            _put_folder(draft, target)
-        else:
-            if os.path.exists(target):
-                shutil.copymode(target, draft)
-            _flush(draft)
-            os.replace(draft, target)
-    finally:
-        _remove(draft)
-
-
-def _try_folder(draft: str, path: str) -> None:
-    """See that a file can be made where it should be."""
-    try:
-        with open(draft, "xb"):
-            pass
-    except OSError as error:
-        _refuse(error, path)
-    os.remove(draft)
-
-
-def _refuse(error: OSError, path: str) -> NoReturn:
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.exists(folder):
-        raise FileNotFoundError(
-            f"A file is saved in a folder that exists. Received: filepath={path!r}, whose folder "
-            f"{folder!r} does not. Make it with `os.makedirs({folder!r})`."
-        ) from error
-    raise type(error)(
-        f"A file is saved in a folder that can be written to. Received: filepath={path!r}: "
-        f"{error.strerror or error} ({folder!r}). Choose another folder, or change its permissions."
-    ) from error
-
-
-def _put_folder(draft: str, target: str) -> None:
-    """Let a folder take the place of another, which is kept until it is there."""
-    if not os.path.exists(target):
-        os.rename(draft, target)
-        return
-    before = f"{draft}.before"
-    os.rename(target, before)
-    try:
-        os.rename(draft, target)
-    except OSError:
-        os.rename(before, target)
-        raise
-    _remove(before)
-
-
-def _flush(path: str) -> None:
-    """Have the content on the disk before its name is: else a crash could leave an empty file."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    elif os.path.lexists(path):
-        os.remove(path)
 
 
 def warn(message: str) -> None:

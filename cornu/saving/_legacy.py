@@ -167,5 +167,10 @@ def _values(group: Any, name: str) -> list[Any]:
     for path in _names(layer, "weight_names") or ():
         above, _, key = path.rpartition("/")
         owner = own_item(layer, above) if above else layer
+        if owner is None or key not in owner:
+            raise BrokenFileError(
+                "A file with weights must have those that it lists. Received: "
+                f"{layer.file.filename!r} without {path!r} in {layer.name!r}. Save the model again."
+            )
         found.append(StoredArrays([owner])[key])
     return found

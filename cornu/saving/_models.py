@@ -11,12 +11,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from .._version import __version__
+from ..core.files import replacing
 from ..core.serialization import (
     ObjectSharingScope,
     deserialize_keras_object,
     serialize_keras_object,
 )
-from ._files import as_path, is_file_object, may_write, replacing, require, warn
+from ._files import as_path, is_file_object, may_write, require, warn
 from ._legacy import load_legacy_model
 from ._package import (
     CONFIG,

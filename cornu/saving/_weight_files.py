@@ -6,7 +6,8 @@ import os
 from contextlib import nullcontext
 from typing import Any
 
-from ._files import as_path, is_file_object, may_write, replacing, require, warn
+from ..core.files import replacing
+from ._files import as_path, is_file_object, may_write, require, warn
 from ._legacy import load_legacy_weights, opened_legacy
 from ._models import OLD_ENDINGS, load_package_state
 from ._package import opened_package

@@ -9,19 +9,20 @@ import json
 import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import numpy as np
 
 from ..core.dtypes import numpy_dtype
+from ..core.files import replacing_together
 from ..core.variable import host_array
 from ..optimizers import Optimizer
 from ._files import (
     HARMLESS_BYTES,
     LARGEST_EXPANSION,
     BrokenFileError,
-    replacing,
+    is_file_object,
     require,
     warn,
 )
@@ -30,18 +31,77 @@ from ._walk import is_seed, walk
 # -------------------------------------------------------------------- writing
 
 
+class _Guarded:
+    """A file that HDF5 writes to: what fails is kept in `error`, and HDF5 goes on into nothing.
+
+    Its library would end the process: it writes again what failed as it closes the file.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, data: Any) -> int:
+        written = 0
+        while written < len(data) and self.error is None:
+            written += self._done(self._file.write, data[written:]) or 0
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._done(self._file.seek, offset, whence) or 0
+
+    def truncate(self, size: int) -> None:
+        self._done(self._file.truncate, size)
+
+    def flush(self) -> None:
+        self._done(self._file.flush)
+
+    def _done(self, call: Callable[..., Any], *args: Any) -> Any:
+        if self.error is None:
+            try:
+                return call(*args)
+            except OSError as error:
+                self.error = error
+        return None
+
+
+@contextmanager
+def new_file(target: Any) -> Iterator[Any]:
+    """A new HDF5 file at a path, or in a file that is open for writing.
+
+    Raises:
+        OSError: If it can't be written, at the end.
+    """
+    import h5py
+
+    with ExitStack() as stack:
+        is_open = is_file_object(target)
+        raw = target if is_open else stack.enter_context(open(target, "w+b", buffering=0))
+        guarded = _Guarded(raw)
+        try:
+            with h5py.File(guarded, "w") as file:
+                yield file
+        finally:
+            if guarded.error is not None:
+                raise guarded.error
+
+
 class WeightsWriter:
     """Arrays into one HDF5 file, or into several of limited size.
 
     Args:
-        open_file: Gives the open HDF5 file of a number.
+        open_file: Gives the new HDF5 file of a number, as a context.
         largest: The largest number of bytes of arrays in a file; no limit where it is left out.
     """
 
     def __init__(self, open_file: Callable[[int], Any], largest: float | None = None) -> None:
         self._open = open_file
         self._largest = math.inf if largest is None else largest
-        self._file = open_file(0)
+        self._opened = ExitStack()
+        self._file = self._opened.enter_context(open_file(0))
         self._filled = 0
         self.files = 1
         self.total = 0
@@ -78,8 +138,8 @@ class WeightsWriter:
                 f"{size / 2**30:.3g} GB. Raise `max_shard_size`."
             )
         if self._filled and self._filled + size > self._largest:
-            self._file.close()
-            self._file = self._open(self.files)
+            self.close()
+            self._file = self._opened.enter_context(self._open(self.files))
             self.files += 1
             self._filled = 0
         self._filled += size
@@ -96,7 +156,7 @@ class WeightsWriter:
 
     def close(self) -> None:
         """Finish the last file."""
-        self._file.close()
+        self._opened.close()
 
 
 def put_array(group: Any, key: str, array: np.ndarray[Any, Any]) -> None:
@@ -110,10 +170,8 @@ def put_array(group: Any, key: str, array: np.ndarray[Any, Any]) -> None:
 
 def write_weights(model: Any, target: Any, leave_out: Collection[Any] = ()) -> None:
     """Write a model's weights as HDF5 into a path or an open file."""
-    import h5py
-
-    with h5py.File(target, "w") as file:
-        WeightsWriter(lambda number: file).write(model, leave_out)
+    with closing(WeightsWriter(lambda number: new_file(target))) as writer:
+        writer.write(model, leave_out)
 
 
 def write_sharded(model: Any, path: str, largest: float, leave_out: Collection[Any] = ()) -> None:
@@ -125,31 +183,21 @@ def write_sharded(model: Any, path: str, largest: float, leave_out: Collection[A
         largest: The largest number of bytes of arrays in a file.
         leave_out: Objects whose state is left out.
     """
-    import h5py
-
-    folder, name = os.path.split(path)
+    name = os.path.basename(path)
     stem = name.removesuffix(".weights.json")
 
     def shard(number: int) -> str:
         return f"{stem}_{number:05d}.weights.h5"
 
-    with ExitStack() as drafts:
-        listing = drafts.enter_context(replacing(path))
-
-        def open_file(number: int) -> Any:
-            draft = drafts.enter_context(replacing(os.path.join(folder, shard(number))))
-            return h5py.File(draft, "w")
-
-        writer = WeightsWriter(open_file, largest)
-        try:
+    with replacing_together(path) as drafts:
+        writer = WeightsWriter(lambda n: new_file(os.path.join(drafts, shard(n))), largest)
+        with closing(writer):
             writer.write(model, leave_out)
-        finally:
-            writer.close()
         places = {
             f"/{group}": [shard(n) for n in numbers] for group, numbers in writer.places.items()
         }
         content = {"metadata": {"total_size": float(writer.total)}, "weight_map": places}
-        with open(listing, "w", encoding="utf-8") as file:
+        with open(os.path.join(drafts, name), "w", encoding="utf-8") as file:
             json.dump(content, file, indent=4)
 
 
@@ -176,8 +224,10 @@ def _read_array(group: Any, key: str) -> np.ndarray[Any, Any]:
     import h5py
 
     dataset = own_item(group, key)
-    if not isinstance(dataset, h5py.Dataset):
-        raise _suspicious(group, key, "which is no array")
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind in "OSU":
+        raise _suspicious(group, key, "which is no array of numbers")
+    if dataset.is_virtual:
+        raise _suspicious(group, key, "which is made of other arrays, maybe of other files")
     if dataset.external:
         raise _suspicious(group, key, "whose values are in another file")
     stored = max(HARMLESS_BYTES, dataset.id.get_storage_size() * LARGEST_EXPANSION)
@@ -234,7 +284,7 @@ class StoredWeights:
         found: list[str] = []
 
         def visit(name: str, item: Any) -> None:
-            if (name == "vars" or name.endswith("/vars")) and len(item):
+            if name.rpartition("/")[2] == "vars" and list(getattr(item, "keys", tuple)()):
                 found.append(name.removesuffix("vars").rstrip("/"))
 
         self._files[0].visititems(visit)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import resource
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -349,6 +350,37 @@ def test_a_failed_save_keeps_the_file(name: str, tmp_path: Path) -> None:
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
+WRITERS: dict[str, Callable[[Any, Path], Any]] = {
+    "model": lambda model, folder: model.save(folder / "a.keras"),
+    "folder": lambda model, folder: model.save(folder / "a", zipped=False),
+    "weights": lambda model, folder: model.save_weights(folder / "a.weights.h5"),
+    "list": lambda model, folder: model.save_weights(folder / "a.weights.json", max_shard_size=1),
+    "export": lambda model, folder: model.export(folder / "a.onnx", verbose=False),
+    "backup": lambda model, folder: backup(model, folder).on_epoch_end(0),
+}
+
+
+def backup(model: Any, folder: Path) -> Any:
+    callback = cornu.callbacks.BackupAndRestore(folder)
+    callback.set_model(model)
+    return callback
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk_says_so(name: str, tmp_path: Path) -> None:
+    model = around(layers.Dense(900))
+    model.compile("sgd", "mse")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**13, limit[1]))
+    try:
+        words = r"there is room for it. Received: filepath=.*File too large; free are .* bytes in"
+        with pytest.raises(OSError, match=words):
+            WRITERS[name](model, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert os.listdir(tmp_path) == []
+
+
 def test_replaces_what_a_link_points_to_and_keeps_its_mode(tmp_path: Path) -> None:
     real, link = tmp_path / "real.keras", tmp_path / "link.keras"
     make().save(real)
@@ -547,6 +579,79 @@ def test_the_old_format_of_keras_is_read(tmp_path: Path) -> None:
         state.attrs["weight_names"] = state.attrs["weight_names"][:-1]
     with pytest.warns(UserWarning, match="The optimizer of .* starts anew: its state has the shap"):
         saving.load_model(tmp_path / "old.h5")
+
+
+#: What may stand in place of an array, in a group, and the end of the error.
+ELSEWHERE: dict[str, tuple[Callable[[Any, str, str], Any], str]] = {
+    "soft link": (lambda g, key, _: g.__setitem__(key, h5py.SoftLink("/other")), "another place"),
+    "external link": (
+        lambda g, key, file: g.__setitem__(key, h5py.ExternalLink(file, "/other")),
+        "another place",
+    ),
+    "virtual": (
+        lambda g, key, file: g.create_virtual_dataset(key, virtual_layout(file)),
+        "other arrays, maybe of other files",
+    ),
+    "external": (
+        lambda g, key, file: g.create_dataset(key, (4, 3), "f4", external=[(file, 0, 48)]),
+        "in another file",
+    ),
+    "text": (lambda g, key, _: g.__setitem__(key, "hello"), "no array of numbers"),
+    "group": (lambda g, key, _: g.create_group(key), "no array of numbers"),
+}
+
+
+def virtual_layout(file: str) -> h5py.VirtualLayout:
+    layout = h5py.VirtualLayout((4, 3), "f4")
+    layout[...] = h5py.VirtualSource(file, "other", (4, 3))
+    return layout
+
+
+@pytest.fixture(scope="module")
+def formats(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[bytes, bytes]]:
+    """A file of each format, and its HDF5 part."""
+    folder = tmp_path_factory.mktemp("formats")
+    theirs = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    found = {}
+    for name in ("a.keras", "a.weights.h5", "a.h5"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            (theirs.save_weights if "weights" in name else theirs.save)(folder / name)
+        content = (folder / name).read_bytes()
+        packed = name.endswith(".keras")
+        inner = zipfile.ZipFile(folder / name).read("model.weights.h5") if packed else content
+        found[name] = content, inner
+    return found
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.weights.h5", "a.h5"])
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_a_file_holds_its_weights_itself(
+    kind: str, name: str, tmp_path: Path, formats: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with h5py.File("secret.h5", "w") as file:
+        file["other"] = np.ones((4, 3), "f4")
+    content, inner = formats[name]
+    buffer = io.BytesIO(inner)
+    put, words = ELSEWHERE[kind]
+    with h5py.File(buffer, "r+") as file:
+        arrays: list[str] = []
+        file.visititems(lambda path, x: arrays.append(path) if getattr(x, "ndim", 0) == 2 else None)
+        above, _, key = arrays[0].rpartition("/")
+        del file[above][key]
+        file["other"] = np.ones((4, 3), "f4")
+        put(file[above], key, str(tmp_path / "secret.h5"))
+    Path(name).write_bytes(content if name.endswith(".keras") else buffer.getvalue())
+    if name.endswith(".keras"):
+        with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(name, "w") as new:
+            for item in old.namelist():
+                new.writestr(item, buffer.getvalue() if "weights" in item else old.read(item))
+    with pytest.raises(ValueError, match=f"must hold them itself. Received: .*{words}"):
+        if "weights" in name:
+            around(layers.Dense(3)).load_weights(name)
+        else:
+            saving.load_model(name)
 
 
 def test_what_a_users_loader_raises_is_the_cause(tmp_path: Path) -> None:

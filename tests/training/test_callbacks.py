@@ -342,6 +342,7 @@ def test_backup(kwargs: Any, stop: Any, tmp_path: Any) -> None:
 
 def test_backup_stays_and_is_found_again(tmp_path: Any) -> None:
     kwargs = {"delete_checkpoint": False}
+    (tmp_path / ".killed.1234.tmp").mkdir()
     assert train(callbacks.BackupAndRestore(tmp_path, **kwargs)) == ([0, 1, 2], 9)
     assert train(callbacks.BackupAndRestore(tmp_path, **kwargs), epochs=4) == ([3], 12)
     assert len(list(tmp_path.iterdir())) == 2

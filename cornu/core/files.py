@@ -1,0 +1,150 @@
+"""Files that take the place of others whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import gettempdir
+from typing import NoReturn
+
+#: What a system says where a disk, a quota or the largest size of a file is used up.
+_FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
+#: How the names of what is being written end.
+_ENDING = ".tmp"
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A path to write a file or a folder to, which takes the place of `path` once the block is done.
+
+    What is there stays as it is until then, and for good where the block fails. What is new is
+    written next to it, so that taking its place is a single step.
+
+    Raises:
+        OSError: If there is no such folder, it can't be written to, or the disk is full.
+    """
+    target = os.path.realpath(path)
+    with _draft(target, path) as draft:
+        os.rmdir(draft)
+        yield draft
+        _put(draft, target)
+
+
+@contextmanager
+def replacing_together(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A folder for a file and those that it refers to, which come to the folder of `path` at the end.
+
+    The file comes last, when what it refers to is there. Where the block fails, nothing stays.
+
+    Raises:
+        OSError: As of `replacing`.
+    """
+    folder, main = os.path.split(os.path.abspath(path))
+    with _draft(os.path.join(folder, main), path) as draft:
+        yield draft
+        for name in sorted(os.listdir(draft), key=lambda name: name == main):
+            _put(os.path.join(draft, name), os.path.join(folder, name))
+
+
+def remove_drafts(folder: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed while they wrote left in a folder."""
+    for path in Path(folder).glob(f".*{_ENDING}"):
+        _remove(str(path))
+
+
+@contextmanager
+def _draft(target: str, path: str | os.PathLike[str]) -> Iterator[str]:
+    """A new folder beside a target, which is gone at the end, with errors that say what to do."""
+    folder, name = os.path.split(target)
+    draft = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}{_ENDING}")
+    try:
+        os.mkdir(draft)
+    except OSError as error:
+        _refuse(error, os.fspath(path))
+    try:
+        yield draft
+    except OSError as error:
+        if error.errno in _FULL:
+            _refuse(error, os.fspath(path))
+        raise
+    finally:
+        _remove(draft)  # h5py and zipfile leave a file behind where they fail
+
+
+def _refuse(error: OSError, path: str) -> NoReturn:
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.exists(folder):
+        raise FileNotFoundError(
+            f"A file is saved in a folder that exists. Received: filepath={path!r}, whose folder "
+            f"{folder!r} does not. Make it with `os.makedirs({folder!r})`."
+        ) from error
+    if error.errno in _FULL:
+        free = [f"{shutil.disk_usage(x).free:,} bytes in {x!r}" for x in (folder, gettempdir())]
+        raise OSError(
+            error.errno,
+            f"A file is saved where there is room for it. Received: filepath={path!r}: "
+            f"{os.strerror(error.errno)}; free are {' and '.join(free)}. What was there is as it was. "
+            "Free some space, or choose another folder.",
+        ) from error
+    raise type(error)(
+        f"A file is saved in a folder that can be written to. Received: filepath={path!r}: "
+        f"{error.strerror or error} ({folder!r}). Choose another folder, or change its permissions."
+    ) from error
+
+
+def _put(draft: str, target: str) -> None:
+    """Let a file or a folder take the place of another."""
+    if os.path.isdir(draft):
+        for parent, _, names in os.walk(draft):
+            for name in names:
+                _flush(os.path.join(parent, name))
+        _put_folder(draft, target)
+    else:
+        if os.path.exists(target):
+            shutil.copymode(target, draft)
+        _flush(draft)
+        os.replace(draft, target)
+    _flush_names(os.path.dirname(target))
+
+
+def _put_folder(draft: str, target: str) -> None:
+    """Let a folder take the place of another, which is kept until it is there."""
+    if not os.path.exists(target):
+        os.rename(draft, target)
+        return
+    before = f"{draft}.before"
+    os.rename(target, before)
+    try:
+        os.rename(draft, target)
+    except OSError:
+        os.rename(before, target)
+        raise
+    _remove(before)
+
+
+def _flush(path: str) -> None:
+    """Have the content on the disk before its name is: else a crash could leave an empty file."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_names(folder: str) -> None:
+    """Have the names of a folder's files on the disk, where the system can."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    elif os.path.lexists(path):
+        os.remove(path)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import cornu
-from cornu import initializers, layers, losses
+from cornu import callbacks, initializers, layers, losses
 
 
 class Positional(layers.Dense):
@@ -78,3 +78,20 @@ def test_a_layer_without_weights_is_built_unless_a_subclass_builds() -> None:
     assert not scaled.built
     scaled(cornu.ops.ones((2, 3)))
     assert scaled.factor.shape == (3,)
+
+
+def test_callbacks_keep_their_arguments_and_a_users_its_own() -> None:
+    class Patient(callbacks.EarlyStopping):
+        def __init__(self, patience: int) -> None:
+            super().__init__(patience=2 * patience, mode="min")
+
+    assert (callbacks.CSVLogger("log.csv", ";").sep, Patient(3).patience) == (";", 6)
+    assert callbacks.LambdaCallback().on_epoch_begin(0) is None  # type: ignore[func-returns-value]
+
+
+def test_the_layers_of_both_directions_stand_in_the_order_of_their_weights() -> None:
+    ahead, back = layers.LSTM(2), layers.LSTM(3, go_backwards=True, name="back")
+    both = layers.Bidirectional(ahead, backward_layer=back)
+    assert [layer.name for layer in both._layers] == ["forward_lstm", "back"]
+    again = layers.Bidirectional.from_config(both.get_config())
+    assert [layer.units for layer in again._layers] == [2, 3]

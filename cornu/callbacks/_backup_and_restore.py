@@ -51,9 +51,6 @@ class BackupAndRestore(Callback):
         self.frequency = SaveFrequency(save_freq)
         self.sees_each_batch = not self.frequency.by_epoch
         self.backup_dir = Path(backup_dir)
-        self.save_freq = save_freq
-        self.double_checkpoint = double_checkpoint
-        self.delete_checkpoint = delete_checkpoint
         self._epoch = 0
         self._last_batch = 0
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.described import Keeping
+
 Logs = Mapping[str, Any] | None
 
 
-class Callback:
+class Callback(Keeping):
     """What is told of each event of `fit`, `evaluate` and `predict`; subclasses define the methods.
 
     Batches are counted from 0 in each epoch, epochs from 0 in each training. `logs` are the metrics

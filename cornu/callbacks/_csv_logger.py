@@ -24,13 +24,14 @@ class CSVLogger(Callback):
         append: Whether rows are added to a file that exists, instead of starting it anew.
     """
 
+    _kept_as = {"separator": "sep"}
+    sep: str
+
     def __init__(
         self, filename: str | PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
         super().__init__()
-        self.sep = separator
         self.filename = fspath(filename)
-        self.append = append
         self.keys: list[str] | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:

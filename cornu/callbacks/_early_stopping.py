@@ -39,13 +39,7 @@ class EarlyStopping(Watching):
     ) -> None:
         super().__init__()
         self.watched = Monitor("EarlyStopping", monitor, mode, min_delta)
-        self.monitor = monitor
         self.min_delta = self.watched.min_delta
-        self.patience = patience
-        self.verbose = verbose
-        self.baseline = baseline
-        self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
         self._reset()
 
     def _reset(self) -> None:
@@ -67,18 +61,18 @@ class EarlyStopping(Watching):
         if current is None or epoch < self.start_from_epoch:
             return
         if self.restore_best_weights and self.best_weights is None:
-            self._keep(epoch)
+            self._remember(epoch)
         self.wait += 1
         if self.watched.improves(current, self.best):
             self.best = current
-            self._keep(epoch)
+            self._remember(epoch)
             if self.baseline is None or self.watched.improves(current, self.baseline):
                 self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def _keep(self, epoch: int) -> None:
+    def _remember(self, epoch: int) -> None:
         self.best_epoch = epoch
         if self.restore_best_weights:
             self.best_weights = self.model.get_weights()

@@ -24,6 +24,8 @@ class LambdaCallback(Callback):
     0 0.5
     """
 
+    _describes_itself = True
+
     def __init__(
         self,
         on_epoch_begin: Function = None,

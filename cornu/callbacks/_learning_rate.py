@@ -52,8 +52,6 @@ class LearningRateScheduler(Callback):
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         super().__init__()
-        self.schedule = schedule
-        self.verbose = verbose
         self._takes_rate = _takes_two(schedule)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
@@ -123,13 +121,6 @@ class ReduceLROnPlateau(Watching):
                 f"`factor` must be below 1, so that the learning rate shrinks. Received: {factor=}."
             )
         self.watched = Monitor("ReduceLROnPlateau", monitor, mode, min_delta)
-        self.monitor = monitor
-        self.factor = factor
-        self.patience = patience
-        self.verbose = verbose
-        self.min_delta = min_delta
-        self.cooldown = cooldown
-        self.min_lr = min_lr
         self._reset()
 
     def _reset(self) -> None:

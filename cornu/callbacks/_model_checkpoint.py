@@ -51,12 +51,7 @@ class ModelCheckpoint(Watching):
         self.watched = Monitor("ModelCheckpoint", monitor, mode)
         self.frequency = SaveFrequency(save_freq)
         self.sees_each_batch = not self.frequency.by_epoch
-        self.monitor = monitor
-        self.verbose = verbose
         self.filepath = os.fspath(filepath)
-        self.save_best_only = save_best_only
-        self.save_weights_only = save_weights_only
-        self.save_freq = save_freq
         self.best = initial_value_threshold
         self._epoch = 0
         ending = ".weights.h5" if save_weights_only else ".keras"

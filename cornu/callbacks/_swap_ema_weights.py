@@ -22,7 +22,6 @@ class SwapEMAWeights(Callback):
 
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()
-        self.swap_on_epoch = swap_on_epoch
         #: The weights, while their average stands in the model.
         self._weights: list[Any] | None = None
         self._for_test = False

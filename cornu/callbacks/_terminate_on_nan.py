@@ -22,7 +22,6 @@ class TerminateOnNaN(Callback):
 
     def __init__(self, raise_error: bool = False) -> None:
         super().__init__()
-        self.raise_error = raise_error
 
     def on_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Look at the batch's loss."""

@@ -102,7 +102,6 @@ class _LiveBar(cornu.callbacks.Callback):
 
     def __init__(self, progress: Progress) -> None:
         super().__init__()
-        self.progress = progress
         self.epoch = 0
         self.figures = COMPILING
 

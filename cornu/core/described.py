@@ -25,8 +25,8 @@ from .serialization import custom_object_scope, deserialize_arguments, serialize
 Converter = Callable[[Any], Any]
 
 
-class Described:
-    """An object that the arguments of its constructor describe.
+class Keeping:
+    """An object whose constructor's arguments are kept.
 
     The constructors of a user's classes keep their arguments themselves, as they do in Keras.
     """
@@ -36,23 +36,15 @@ class Described:
     _converters: ClassVar[Mapping[str, Converter | None]] = {}
     #: The attributes of arguments that are kept under another name than theirs.
     _kept_as: ClassVar[Mapping[str, str]] = {}
-    #: Arguments that a config leaves out where they have their default.
-    _optional_arguments: ClassVar[frozenset[str]] = frozenset()
-    #: Arguments that a config never holds.
-    _unwritten_arguments: ClassVar[frozenset[str]] = frozenset()
     #: A class whose arguments are not kept, and whose own `get_config` names them.
     _describes_itself: ClassVar[bool] = True
-    #: Whether a user's class without a `get_config` is described by its constructor too.
-    _describes_users: ClassVar[bool] = False
-    #: What the constructor of a user's class was given, where that is noted.
-    _arguments: Mapping[str, Any] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls) and _keeps(cls):
             cls.__init__ = _keeping(cls)  # type: ignore[method-assign]
 
-    def _keep(self, owner: Any, given: dict[str, Any]) -> None:
+    def _keep_arguments(self, owner: Any, given: dict[str, Any]) -> None:
         """Keep what the constructor of one of the object's classes was given."""
         cls: Any = type(self)
         for name, attribute, convert in _kept(owner, cls):
@@ -63,6 +55,19 @@ class Described:
     if TYPE_CHECKING:  # the attributes that the arguments become
 
         def __getattr__(self, name: str) -> Any: ...
+
+
+class Described(Keeping):
+    """An object that the arguments of its constructor describe."""
+
+    #: Arguments that a config leaves out where they have their default.
+    _optional_arguments: ClassVar[frozenset[str]] = frozenset()
+    #: Arguments that a config never holds.
+    _unwritten_arguments: ClassVar[frozenset[str]] = frozenset()
+    #: Whether a user's class without a `get_config` is described by its constructor too.
+    _describes_users: ClassVar[bool] = False
+    #: What the constructor of a user's class was given, where that is noted.
+    _arguments: Mapping[str, Any] = {}
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, as what a file can hold."""
@@ -84,6 +89,9 @@ class Described:
             return cls(**deserialize_arguments(config))
 
 
+if TYPE_CHECKING:
+    Described().mistyped  # type: ignore[misc]  # noqa: B018  # `scripts/mypy_described.py` tells it
+
 _MISSING = object()
 
 
@@ -98,7 +106,7 @@ def _keeping(owner: Any) -> Callable[..., None]:
 
     @functools.wraps(own)
     def constructor(self: Any, *args: Any, **kwargs: Any) -> None:
-        self._keep(owner, given_arguments(own, args, kwargs))
+        self._keep_arguments(owner, given_arguments(own, args, kwargs))
         own(self, *args, **kwargs)
 
     return constructor
@@ -114,7 +122,7 @@ def _kept(owner: Any, cls: Any) -> list[tuple[str, str, Converter | None]]:
     passed_on = {
         name
         for base in owner.__mro__[1:]
-        if "__init__" in vars(base) and issubclass(base, Described)
+        if "__init__" in vars(base) and issubclass(base, Keeping)
         for name in parameters(vars(base)["__init__"])
     }
     kept_as = _mapping(owner, "_kept_as")

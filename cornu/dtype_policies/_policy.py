@@ -119,6 +119,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
     """
 
     _kept_as = {"default_policy": "_default_policy_arg", "policy_map": "_policy_map"}
+    _default_policy_arg: Any
 
     def __init__(
         self, default_policy: Any = None, policy_map: Mapping[str, Any] | None = None

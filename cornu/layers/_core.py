@@ -328,6 +328,7 @@ class Lambda(Layer):
     """
 
     _kept_as = {"output_shape": "_output_shape"}
+    _output_shape: Any
     _optional_arguments = frozenset({"output_shape", "mask"})
 
     def __init__(

@@ -374,11 +374,7 @@ class UnitNormalization(Layer):
 
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
-        if not isinstance(axis, (int, list, tuple)):
-            raise TypeError(
-                f"`axis` must be an integer or a list of integers. Received: axis={axis!r}."
-            )
+        self.axis = axis if isinstance(axis, int) else _axes(axis)
 
     def call(self, inputs: Any) -> Any:
         """The inputs over their length."""

@@ -52,6 +52,8 @@ class Normalization(Layer):
     _supports_masking = True
 
     _kept_as = {"mean": "input_mean", "variance": "input_variance"}
+    input_mean: Any
+    input_variance: Any
 
     def __init__(
         self,

@@ -221,9 +221,9 @@ class _Standard(RNN):
             if name not in ("kwargs", "name"):
                 setattr(cls, name, property(operator.attrgetter(f"cell.{name}")))
 
-    def _keep(self, owner: Any, given: dict[str, Any]) -> None:
+    def _keep_arguments(self, owner: Any, given: dict[str, Any]) -> None:
         if "_cell" not in vars(owner):
-            super()._keep(owner, given)
+            super()._keep_arguments(owner, given)
         else:  # to be handed on: nothing of it is kept here
             object.__setattr__(self, "_given", given)
 

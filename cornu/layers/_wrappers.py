@@ -57,6 +57,8 @@ class Bidirectional(Layer):
     # It keeps a copy of the layer that it is given, in front: weights are in this order.
     _converters = {"layer": _renamed_copy, "backward_layer": None}
     _kept_as = {"layer": "forward_layer", "weights": "_initial_weights"}
+    forward_layer: Any
+    _initial_weights: Any
     _unwritten_arguments = frozenset({"weights"})
 
     def __init__(

@@ -46,27 +46,21 @@ class SensitivitySpecificityBase(Decisions):
     _constrained: ClassVar[Rate]
     _wanted: ClassVar[Rate]
 
-    def __init__(
-        self,
-        value: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        if not 0 <= value <= 1:
+        self.value: float = getattr(self, self._argument)
+        if not 0 <= self.value <= 1:
             raise ValueError(
                 f"`{self._argument}` must lie between 0 and 1. "
-                f"Received: {self._argument}={value!r}."
+                f"Received: {self._argument}={self.value!r}."
             )
-        if num_thresholds <= 0:
+        if self.num_thresholds <= 0:
             raise ValueError(
                 "`num_thresholds` must be a positive integer. "
-                f"Received: num_thresholds={num_thresholds!r}."
+                f"Received: num_thresholds={self.num_thresholds!r}."
             )
-        self.thresholds = spread_thresholds(num_thresholds)
-        self._make_counts((num_thresholds,))
+        self.thresholds = spread_thresholds(self.num_thresholds)
+        self._make_counts((self.num_thresholds,))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count the decisions of a batch."""
@@ -101,7 +95,7 @@ class SensitivityAtSpecificity(SensitivitySpecificityBase):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(specificity, num_thresholds, class_id, name, dtype)
+        super().__init__(name, dtype)
 
 
 class SpecificityAtSensitivity(SensitivitySpecificityBase):
@@ -128,7 +122,7 @@ class SpecificityAtSensitivity(SensitivitySpecificityBase):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
+        super().__init__(name, dtype)
 
 
 class PrecisionAtRecall(SensitivitySpecificityBase):
@@ -154,7 +148,7 @@ class PrecisionAtRecall(SensitivitySpecificityBase):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(recall, num_thresholds, class_id, name, dtype)
+        super().__init__(name, dtype)
 
 
 class RecallAtPrecision(SensitivitySpecificityBase):
@@ -180,7 +174,7 @@ class RecallAtPrecision(SensitivitySpecificityBase):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(precision, num_thresholds, class_id, name, dtype)
+        super().__init__(name, dtype)
 
 
 # ------------------------------------------------------------------------ areas
@@ -219,6 +213,7 @@ class AUC(Decisions):
     """
 
     _kept_as = {"thresholds": "_given_thresholds", "from_logits": "_from_logits"}
+    _from_logits: bool
     _optional_arguments = frozenset({"thresholds"})
 
     _direction = "up"

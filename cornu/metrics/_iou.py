@@ -12,15 +12,34 @@ from ._confusion import weights_like
 from ._metric import Metric, masked
 
 
-class _Confusion(Metric):
-    """A metric whose state counts how often class i is predicted as class j."""
+class IoU(Metric):
+    """Intersection over union of some classes: tp / (tp + fp + fn), their mean.
+
+    Its state counts how often class i is predicted as class j. Targets and predictions that are no
+    class, 255 say, are left out, each with what it belongs to.
+
+    Args:
+        num_classes: The number of classes.
+        target_class_ids: The classes that count.
+        name, dtype: As in `Metric`; the state is of int32 where no dtype is given.
+        ignore_class: A target that doesn't count.
+        sparse_y_true: Whether targets are integers; if not, one value for each class.
+        sparse_y_pred: Whether predictions are integers; if not, one value for each class.
+        axis: The axis of classes, where there is one.
+
+    Raises:
+        ValueError: If a target class is none of the classes.
+
+    >>> round(float(IoU(2, target_class_ids=[0])([0, 0, 1, 1], [0, 1, 0, 1])), 3)
+    0.333
+    """
 
     _direction = "up"
 
     def __init__(
         self,
         num_classes: int,
-        target_class_ids: Sequence[int] | None = None,
+        target_class_ids: Sequence[int],
         name: str | None = None,
         dtype: Any = None,
         ignore_class: int | None = None,
@@ -29,14 +48,13 @@ class _Confusion(Metric):
         axis: int = -1,
     ) -> None:
         super().__init__(name=name, dtype=dtype or "int32")
-        chosen = range(num_classes) if target_class_ids is None else target_class_ids
-        for class_id in chosen:
+        self.target_class_ids = list(target_class_ids)
+        for class_id in target_class_ids:
             if not 0 <= class_id < num_classes:
                 raise ValueError(
                     f"A target class must lie in [0, {num_classes}). "
-                    f"Received: target_class_ids={list(chosen)}."
+                    f"Received: target_class_ids={self.target_class_ids}."
                 )
-        self.target_class_ids = list(chosen)
         self.total_confusion_matrix = self.add_variable(
             (num_classes, num_classes), "zeros", name="total_confusion_matrix"
         )
@@ -84,50 +102,6 @@ class _Confusion(Metric):
         either = ops.take(ops.sum(matrix, axis=0) + ops.sum(matrix, axis=1), chosen) - both
         found = ops.sum(ops.cast(either > 1e-9, "float32"))
         return ops.divide_no_nan(ops.sum(ops.divide_no_nan(both, either)), found)
-
-
-class IoU(_Confusion):
-    """Intersection over union of some classes: tp / (tp + fp + fn), their mean.
-
-    Targets and predictions that are no class, 255 say, are left out, each with what it belongs to.
-
-    Args:
-        num_classes: The number of classes.
-        target_class_ids: The classes that count.
-        name, dtype: As in `Metric`; the state is of int32 where no dtype is given.
-        ignore_class: A target that doesn't count.
-        sparse_y_true: Whether targets are integers; if not, one value for each class.
-        sparse_y_pred: Whether predictions are integers; if not, one value for each class.
-        axis: The axis of classes, where there is one.
-
-    Raises:
-        ValueError: If a target class is none of the classes.
-
-    >>> round(float(IoU(2, target_class_ids=[0])([0, 0, 1, 1], [0, 1, 0, 1])), 3)
-    0.333
-    """
-
-    def __init__(
-        self,
-        num_classes: int,
-        target_class_ids: Sequence[int],
-        name: str | None = None,
-        dtype: Any = None,
-        ignore_class: int | None = None,
-        sparse_y_true: bool = True,
-        sparse_y_pred: bool = True,
-        axis: int = -1,
-    ) -> None:
-        super().__init__(
-            num_classes,
-            target_class_ids,
-            name,
-            dtype,
-            ignore_class,
-            sparse_y_true,
-            sparse_y_pred,
-            axis,
-        )
 
 
 class BinaryIoU(IoU):
@@ -183,16 +157,8 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
-        super().__init__(
-            num_classes,
-            list(range(num_classes)),
-            name,
-            dtype,
-            ignore_class,
-            sparse_y_true,
-            sparse_y_pred,
-            axis,
-        )
+        of_y = (ignore_class, sparse_y_true, sparse_y_pred, axis)
+        super().__init__(num_classes, range(num_classes), name, dtype, *of_y)
 
 
 class OneHotIoU(IoU):

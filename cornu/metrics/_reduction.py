@@ -117,6 +117,7 @@ class MeanMetricWrapper(Mean):
     """
 
     _kept_as = {"fn": "_fn"}
+    _fn: Callable[..., Any]
 
     def __init__(
         self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any

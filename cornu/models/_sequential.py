@@ -216,7 +216,8 @@ class Sequential(Model):
             "layers": [serialize_keras_object(layer) for layer in self._stack],
         }
         if self._functional is not None and self._build_shapes:
-            config["build_input_shape"] = self._stack[0].batch_shape
+            first: Any = self._stack[0]
+            config["build_input_shape"] = first.batch_shape
         return config
 
     @classmethod

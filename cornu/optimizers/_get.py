@@ -12,7 +12,7 @@ from ._optimizer import Optimizer
 _BY_NAME: dict[str, type[Optimizer]] = {
     kind.__name__.lower(): kind
     for kind in vars(_rules).values()
-    if isinstance(kind, type) and issubclass(kind, Optimizer) and kind is not Optimizer
+    if isinstance(kind, type) and kind.__module__ == _rules.__name__ and kind.__name__[0] != "_"
 } | {"lossscaleoptimizer": LossScaleOptimizer}
 
 

@@ -53,7 +53,26 @@ class SGD(Optimizer):
         return w + (moved * self.momentum + step if self.nesterov else moved), moved
 
 
-class Adam(Optimizer):
+class _OfMoments(Optimizer):
+    """What goes by running means of gradients, and of their squares."""
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+
+    def _moved(self, g: Any, momentum: Any, velocity: Any) -> tuple[Any, Any]:
+        """The two means, one step on."""
+        momentum = momentum + (g - momentum) * (1 - self.beta_1)
+        return momentum, velocity + (ops.square(g) - velocity) * (1 - self.beta_2)
+
+
+class Adam(_OfMoments):
     """Adam (Kingma and Ba, 2014); with `amsgrad`, Reddi et al., 2018.
 
     Args:
@@ -79,7 +98,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, **options)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **options)
 
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """Means of gradients and squares, and the largest of the latter for amsgrad."""
@@ -101,8 +120,7 @@ class Adam(Optimizer):
         """A step along the mean gradient, over the root of the mean square."""
         t = ops.cast(self.step, w.dtype)
         correction = ops.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        momentum = momentum + (g - momentum) * (1 - self.beta_1)
-        velocity = velocity + (ops.square(g) - velocity) * (1 - self.beta_2)
+        momentum, velocity = self._moved(g, momentum, velocity)
         if largest is not None:
             largest = ops.maximum(largest, velocity)
         spread = velocity if largest is None else largest
@@ -135,7 +153,7 @@ class AdamW(Adam):
             raise ValueError("AdamW needs a `weight_decay`. Received: weight_decay=None. Use Adam.")
 
 
-class Nadam(Optimizer):
+class Nadam(_OfMoments):
     """Adam with Nesterov's momentum (Dozat, 2016).
 
     Args:
@@ -144,16 +162,6 @@ class Nadam(Optimizer):
     """
 
     slots = ("momentum", "velocity")
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
 
     def build(self, variables: Any) -> None:
         """Also keep the product of the momenta so far."""
@@ -174,15 +182,14 @@ class Nadam(Optimizer):
         """As Adam's, looking one step ahead."""
         now, after = self._momentum_at(self.step), self._momentum_at(self.step + 1)
         product = self._product.value
-        momentum = momentum + (g - momentum) * (1 - self.beta_1)
-        velocity = velocity + (ops.square(g) - velocity) * (1 - self.beta_2)
+        momentum, velocity = self._moved(g, momentum, velocity)
         ahead = momentum * ops.cast(after / (1 - product * after), w.dtype)
         ahead = ahead + g * ops.cast((1 - now) / (1 - product), w.dtype)
         spread = velocity / ops.cast(1 - self.beta_2**self.step, w.dtype)
         return w - ahead * rate / (ops.sqrt(spread) + self.epsilon), momentum, velocity
 
 
-class Adamax(Optimizer):
+class Adamax(_OfMoments):
     """Adam with the largest gradient instead of the mean square (Kingma and Ba, 2014).
 
     Args:
@@ -191,16 +198,6 @@ class Adamax(Optimizer):
     """
 
     slots = ("momentum", "norm")
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
 
     def rule(
         self, g: Any, w: Any, rate: Any, momentum: Any = None, norm: Any = None
@@ -411,7 +408,7 @@ class Lion(Optimizer):
         return w - rate * ops.sign(mixed), momentum * self.beta_2 + g * (1 - self.beta_2)
 
 
-class Lamb(Optimizer):
+class Lamb(_OfMoments):
     """Adam's step scaled to the weight's norm, for large batches (You et al., 2019).
 
     Args:
@@ -422,23 +419,12 @@ class Lamb(Optimizer):
     slots = ("momentum", "velocity")
     elementwise = False
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
-
     def rule(
         self, g: Any, w: Any, rate: Any, momentum: Any = None, velocity: Any = None
     ) -> tuple[Any, ...]:
         """Adam's direction, at the length of the weight."""
         t = ops.cast(self.step, w.dtype)
-        momentum = momentum + (g - momentum) * (1 - self.beta_1)
-        velocity = velocity + (ops.square(g) - velocity) * (1 - self.beta_2)
+        momentum, velocity = self._moved(g, momentum, velocity)
         direction = (momentum / (1 - self.beta_1**t)) / (
             ops.sqrt(velocity / (1 - self.beta_2**t)) + self.epsilon
         )

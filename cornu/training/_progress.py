@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.config import is_interactive_logging_enabled
+from ..core.described import Keeping
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -28,7 +29,7 @@ WIDTH = 20
 MIN_WIDTH = 5
 
 
-class Progress:
+class Progress(Keeping):
     """The line of one epoch, or of one evaluation or prediction.
 
     Args:
@@ -40,6 +41,8 @@ class Progress:
         width: The bar's width in characters.
     """
 
+    target: int | None
+
     def __init__(
         self,
         target: int | None,
@@ -49,12 +52,6 @@ class Progress:
         interval: float = INTERVAL,
         width: int = WIDTH,
     ) -> None:
-        self.target = target
-        self.title = title
-        self.unit = unit
-        self.interval = interval
-        self.width = width
-        self.verbose = verbose
         self._live: Live | None = None
         self._shows_live = verbose == 1 and _has_terminal()
         self._done = False
@@ -138,7 +135,7 @@ class Progress:
         return (now - self._started) / max(step, 1)
 
 
-class Progbar:
+class Progbar(Keeping):
     """A progress bar for loops of your own.
 
     Args:
@@ -167,11 +164,6 @@ class Progbar:
         stateless_metrics: Iterable[str] | None = None,
         unit_name: str = "step",
     ) -> None:
-        self.target = target
-        self.width = width
-        self.verbose = verbose
-        self.interval = interval
-        self.unit_name = unit_name
         self.stateful_metrics = set(stateful_metrics or ())
         self.stateless_metrics = None if stateless_metrics is None else set(stateless_metrics)
         self._seen_so_far = 0

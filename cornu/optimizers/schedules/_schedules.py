@@ -200,6 +200,8 @@ class CosineDecayRestarts(LearningRateSchedule):
     """
 
     _kept_as = {"t_mul": "_t_mul", "m_mul": "_m_mul"}
+    _t_mul: float
+    _m_mul: float
 
     def __init__(
         self,

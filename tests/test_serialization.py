@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 from collections import OrderedDict
 from typing import Any
 
@@ -164,6 +166,19 @@ CONFIGS = [
     {"module": None, "class_name": "Described", "config": {}},
     {"module": __name__, "class_name": "Described", "config": {}, "registered_name": "Described"},
     {"class_name": ["unhashable"], "config": {}},
+    # What a file says to be registered is not taken for what the library has under that name.
+    {
+        "module": "keras.regularizers",
+        "class_name": "L2",
+        "config": {},
+        "registered_name": "mine>L2",
+    },
+    {
+        "module": "builtins",
+        "class_name": "function",
+        "config": "relu",
+        "registered_name": "mine>relu",
+    },
     object(),
 ]
 
@@ -176,7 +191,7 @@ def test_configs_are_read_as_by_keras(config: Any) -> None:
         if config == {"module": "keras.regularizers", "class_name": "l2", "config": {"l2": 0.5}}:
             assert result.l2 == 0.5  # an alias of a class is as good as its name
         else:
-            assert result is expected
+            assert issubclass(result, expected)
     else:
         assert repr(result) == repr(expected)
         assert getattr(result, "dtype", None) == getattr(expected, "dtype", None)
@@ -199,6 +214,7 @@ def test_keras_tensors() -> None:
 )
 def test_internal_modules_of_keras_are_known(module: str, class_name: str) -> None:
     config = {"module": module, "class_name": class_name, "config": {"l2": 0.5}}
+    config["registered_name"] = class_name
     assert deserialize_keras_object(config).l2 == 0.5
 
 
@@ -317,6 +333,114 @@ def test_code_is_never_read(safe_mode: bool) -> None:
     assert where.startswith("test_serialization.py:")
     with pytest.raises(ValueError, match="named function"):
         deserialize_keras_object(ours, safe_mode=safe_mode)
+
+
+class Lazy(types.ModuleType):
+    """A module that loads something when it is asked for anything."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise AssertionError("never")
+
+
+#: Modules and names that a file may say, where nothing may be found.
+NOT_TAKEN = {
+    "a function": (__name__, "function"),
+    "another class": (__name__, "Described"),
+    "a class from elsewhere": (__name__, "Borrowed"),
+    "another name": (__name__, "Renamed"),
+    "within a class": (__name__, "Holder.Inner"),
+    "an instance": (__name__, "INSTANCE"),
+    "a class of the library": ("cornu.regularizers._regularizers", "Regularizer"),
+    "what is private in the library": ("cornu.losses._declared", "Declared"),
+    "a module of another kind": ("lazy_module", "Mine"),
+    "no module": ("no_module", "Mine"),
+    "not loaded": ("this", "Mine"),
+    "not by attributes": ("os.path", "os"),
+}
+
+
+class Mine(constraints.Constraint):
+    pass
+
+
+class Holder(constraints.Constraint):
+    class Inner(constraints.Constraint):
+        pass
+
+
+Borrowed, Renamed, INSTANCE = regularizers.L2, Mine, Mine()
+
+
+@pytest.mark.parametrize("case", NOT_TAKEN)
+def test_nothing_else_is_found_by_module_and_name(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lazy = Lazy("lazy_module")
+    object.__getattribute__(lazy, "__dict__")["Mine"] = Mine
+    monkeypatch.setitem(sys.modules, "lazy_module", lazy)
+    monkeypatch.setitem(sys.modules, "no_module", types.SimpleNamespace(Mine=Mine))  # type: ignore[arg-type]
+    module, name = NOT_TAKEN[case]
+    with pytest.raises(TypeError, match="must be known"):
+        deserialize_keras_object({"module": module, "class_name": name, "config": {}})
+    assert "this" not in sys.modules
+
+
+def test_a_class_that_is_loaded_is_found_by_module_and_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = serialize_keras_object(Mine())
+    assert written["registered_name"] == "Mine"
+    assert type(deserialize_keras_object(written)) is Mine
+    script = types.ModuleType("__main__")
+    exec("class InScript(Mine): pass", vars(script) | {"Mine": Mine}, vars(script))
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    written = serialize_keras_object(script.InScript())
+    assert written["module"] is None
+    assert type(deserialize_keras_object(written)) is script.InScript
+    del written["module"]
+    with pytest.raises(TypeError, match="must be known"):
+        deserialize_keras_object(written)
+
+
+def test_files_from_before_something_was_registered() -> None:
+    class Own(constraints.Constraint):
+        pass
+
+    def own(x: Any) -> Any:
+        return x
+
+    written = json.loads(json.dumps(serialize_keras_object([Own(), own])))
+    known = serialization.get_custom_objects()
+    before = dict(known)
+    try:
+        for target in (Own, own):
+            with pytest.raises(
+                TypeError, match=r"Put `@keras.saving.register_keras_seriali.*\(\)`"
+            ):
+                deserialize_keras_object(written)
+            serialization.register_keras_serializable("one")(target)
+        assert type(deserialize_keras_object(written)[0]) is Own
+        assert deserialize_keras_object(written)[1] is own
+        later = serialize_keras_object([Own(), own])
+        known["two>Own"] = Mine
+        with pytest.raises(TypeError, match="must be known. Received: 'Own'"):
+            deserialize_keras_object(written)
+    finally:
+        known.clear()
+        known.update(before)
+    for config, name in zip(later, ("Own", "own"), strict=True):
+        with pytest.raises(TypeError, match=rf"serializable\('one', '{name}'\)`"):
+            deserialize_keras_object(config)
+
+
+def test_a_function_under_a_name_of_the_librarys_is_told() -> None:
+    def relu(x: Any) -> Any:
+        return x
+
+    with pytest.warns(UserWarning, match="is read as the library's. Received: 'relu' of 'test_"):
+        serialize_keras_object({"activation": relu})
+    with serialization.functions_as_they_are():
+        assert serialize_keras_object(relu)["config"]["value"] is relu
 
 
 def test_a_class_must_be_revivable() -> None:

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import naming
-from .serialization import custom_object_scope, deserialize_arguments, serialize_argument
+from .serialization import RESOLVERS, custom_object_scope, deserialize_arguments, serialize_argument
 
 Converter = Callable[[Any], Any]
 
@@ -91,6 +93,25 @@ class Described(Keeping):
 
 if TYPE_CHECKING:
     Described().mistyped  # type: ignore[misc]  # noqa: B018  # `scripts/mypy_described.py` tells it
+
+
+def loaded_class(module: str, class_name: str) -> type[Described] | None:
+    """A user's layer, loss, ... that the program has loaded under just this module and name.
+
+    Nothing is imported, no attribute is asked for, which a module may answer by loading something,
+    and neither a function nor any other class is found.
+    """
+    loaded = sys.modules.get(module)
+    if not issubclass(type(loaded), ModuleType):
+        return None
+    found = object.__getattribute__(loaded, "__dict__").get(class_name)
+    if not issubclass(type(found), type) or Described not in found.__mro__:
+        return None
+    known = (found.__module__, found.__qualname__) == (module, class_name)
+    return found if known and not naming.is_ours(found) else None
+
+
+RESOLVERS.append(loaded_class)
 
 _MISSING = object()
 

@@ -8,6 +8,7 @@ from . import naming, tree
 from .described import Described, given_arguments
 from .keras_tensor import KerasHistory, KerasTensor
 from .scopes import SymbolicScope
+from .serialization import ConfigError
 
 
 class Node:
@@ -112,8 +113,10 @@ class Operation(Described):
         """The operation that `get_config` described."""
         try:
             return super().from_config(config, custom_objects)
+        except ConfigError:
+            raise
         except TypeError as error:
-            raise TypeError(
+            raise ConfigError(
                 f"A config must hold arguments of the constructor of {cls.__name__}. "
                 f"Received: config={config}. {error}. "
                 "Give the class a `get_config` (and `from_config`) that fit its constructor."

@@ -5,8 +5,9 @@ An object is written as its public name and its config:
     {"module": "keras.layers", "class_name": "Dense", "config": {...}, "registered_name": None}
 
 so that files are exchanged with Keras, a class of Cornu goes by the path that Keras exports it at.
-Reading never runs or imports what a file names: a name is looked up among the registered objects
-and in the public packages listed here, and what is found nowhere is an error.
+Reading never runs or imports what a file names: a name is looked up among the registered objects,
+in the public packages listed here, and, for a class, in the modules that are loaded already
+(`described.loaded_class`). What is found nowhere is an error.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ FUNCTION_PACKAGES: tuple[str, ...] = (
 _NOT_MODELING = {"get", "serialize", "deserialize"}
 
 
-#: Calls `(module, class_name) -> class or None` that are asked for classes of `keras.src`.
+#: Calls `(module, class_name) -> class or None` that are asked for what no public package has.
 RESOLVERS: list[Callable[[str, str], type | None]] = []
 
 _registered: dict[str, Any] = {}
@@ -91,6 +92,10 @@ _custom_objects: ContextVar[Mapping[str, Any]] = ContextVar(
 _shared: ContextVar[tuple[dict[int, Any], dict[int, Any]] | None] = ContextVar(
     "shared", default=None
 )
+
+
+class ConfigError(TypeError):
+    """A config that can't be read. It is raised where that is, and configs around it add nothing."""
 
 
 # ------------------------------------------------------------ registered names
@@ -239,13 +244,44 @@ def resolve_class(
     registered_name: str | None = None,
     custom_objects: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The class that a config means, or None."""
+    """The class that a config means, or None; the module None is that of the running script.
+
+    Raises:
+        ValueError: If a class of the library would stand in for one registered under another name.
+    """
     if registered_name:
         found = get_registered_object(registered_name, custom_objects)
         if found is not None:
             return found
+    module = "__main__" if module is None else module
     found = _public_class(module, class_name) if isinstance(module, str) else None
-    return get_registered_object(class_name, custom_objects) if found is None else found
+    if found is not None:
+        _require_own_name(f"{module}.{class_name}", registered_name, class_name)
+        return found
+    found = get_registered_object(class_name, custom_objects)
+    if found is None and isinstance(module, str):
+        found = _resolved(module, class_name)
+    return _in_any_package(registered_name or class_name) if found is None else found
+
+
+def _resolved(module: str, class_name: str) -> type | None:
+    return next((kind for resolve in RESOLVERS if (kind := resolve(module, class_name))), None)
+
+
+def _require_own_name(public: str, registered_name: Any, own_name: str) -> None:
+    """See that what a file says to be registered is not taken for what the library has."""
+    if registered_name and registered_name != own_name:
+        raise ValueError(
+            f"What is registered under a name is not replaced by the library's. Received: "
+            f"registered_name={registered_name!r} for {public!r}. Import what registers it before "
+            "loading."
+        )
+
+
+def _in_any_package(name: str) -> Any:
+    """What is registered by a bare name in one package, for files from before it was registered."""
+    found = {id(kind): kind for key, kind in _registered.items() if key.endswith(f">{name}")}
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _public_class(module: str, class_name: str) -> type | None:
@@ -268,10 +304,8 @@ def _public_class(module: str, class_name: str) -> type | None:
         found = _attribute(package, class_name)
         if isinstance(found, type) and naming.is_ours(found) and hasattr(found, "from_config"):
             return found
-    if module.startswith("keras.src."):
-        # The packages are loaded by now, so their modules have added their resolvers.
-        return next((kind for resolve in RESOLVERS if (kind := resolve(module, class_name))), None)
-    return None
+    # The packages are loaded by now, so their modules have added their resolvers.
+    return _resolved(module, class_name) if module.startswith("keras.src.") else None
 
 
 def _public_function(module: str | None, name: str) -> Any:
@@ -380,12 +414,21 @@ def _serialize_function(function: Any) -> dict[str, Any]:
             stacklevel=4,
         )
         return _marked("__lambda__", value=[where, None, None])
-    kind = types.FunctionType if naming.is_ours(function) else type(function)
+    kind, name = type(function), get_registered_name(function)
+    if naming.is_ours(function):
+        kind = types.FunctionType
+    elif _public_function(None, name) is not None:
+        warnings.warn(
+            "A function that is written under a name of the library's is read as the library's. "
+            f"Received: {name!r} of {function.__module__!r}. Put "
+            "`@keras.saving.register_keras_serializable()` above it, or give it another name.",
+            stacklevel=4,
+        )
     # Python's own types say "builtins" as their module, which is what files have for functions.
     return {
         "module": kind.__module__,
         "class_name": kind.__name__,
-        "config": get_registered_name(function),
+        "config": name,
         "registered_name": kind.__name__,
     }
 
@@ -493,8 +536,13 @@ def _deserialize(config: Any, module_objects: Mapping[str, Any] | None = None) -
 def _revive_function(config: dict[str, Any]) -> Any:
     name = str(config["config"])
     found = get_registered_object(name)
-    if found is None:
-        found = _public_function(config.get("module"), name)
+    if found is not None:
+        return found
+    found = _public_function(config.get("module"), name)
+    if found is not None:
+        _require_own_name(name, config.get("registered_name"), "function")
+        return found
+    found = _in_any_package(name)
     if found is None:
         raise _unknown("function", name, config)
     return found
@@ -504,7 +552,7 @@ def _revive_instance(config: dict[str, Any], module_objects: Mapping[str, Any] |
     inner = config["config"] if config["config"] is not None else {}
     name = str(config["class_name"])
     if not isinstance(inner, dict):
-        raise TypeError(
+        raise ConfigError(
             f"The config of a class must be a dict. Received: {inner!r} for {name!r}, in {config}."
         )
     shared = config.get("shared_object_id")
@@ -512,7 +560,7 @@ def _revive_instance(config: dict[str, Any], module_objects: Mapping[str, Any] |
     revived = sharing[1] if sharing is not None else None
     if revived is not None and shared is not None and shared in revived:
         return revived[shared]
-    kind = resolve_class(config.get("module"), name, config.get("registered_name"))
+    kind = resolve_class(config.get("module", ""), name, config.get("registered_name"))
     if kind is None:
         kind = (module_objects or {}).get(name)
     if kind is None:
@@ -527,14 +575,16 @@ def _revive_instance(config: dict[str, Any], module_objects: Mapping[str, Any] |
 
 def _from_config(kind: Any, inner: dict[str, Any], config: dict[str, Any]) -> Any:
     if not hasattr(kind, "from_config"):
-        raise TypeError(
+        raise ConfigError(
             f"A class that is read from a config must have a classmethod `from_config`. "
             f"Received: {kind!r}, for {config}. Let it return `cls(**config)`."
         )
     try:
         instance = kind.from_config(inner)
+    except ConfigError:
+        raise
     except TypeError as error:
-        raise TypeError(
+        raise ConfigError(
             f"{kind.__name__} must be what its config says. Received: config={config}. {error} "
             "Where `get_config` of a class writes other objects, its `from_config` must read them "
             "with `deserialize_keras_object`."
@@ -555,9 +605,13 @@ def _unknown(what: str, name: str, config: dict[str, Any]) -> Exception:
             f"{name!r}, in {config}. Check the name, or register your own class with "
             "`@keras.saving.register_keras_serializable()`."
         )
-    return TypeError(
+    package, _, own_name = str(config.get("registered_name") or "").rpartition(">")
+    if what == "function":
+        package, _, own_name = name.rpartition(">")
+    line = f"({package!r}, {own_name!r})" if package else "()"
+    return ConfigError(
         f"A {what} that a config names must be known. Received: {name!r}, in {config}. Put "
-        f"`@keras.saving.register_keras_serializable()` above it and import it before loading, "
+        f"`@keras.saving.register_keras_serializable{line}` above it and import it before loading, "
         f"or pass `custom_objects={{{name!r}: ...}}`."
     )
 

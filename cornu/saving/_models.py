@@ -203,19 +203,10 @@ def load_model(
             with ObjectSharingScope():
                 model = deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
         except (TypeError, ValueError) as error:
-            reason = _innermost(error)
-            reason.add_note(f"Raised while loading {package.called!r}.")
-            raise reason from None
+            error.add_note(f"Raised while loading {package.called!r}.")
+            raise
         load_package_state(model, package)
     return model
-
-
-def _innermost(error: Exception) -> Exception:
-    """The error of the object that could not be read, without those of what it is part of."""
-    cause = error.__cause__
-    while isinstance(cause, (TypeError, ValueError)) and "Received:" in str(cause):
-        error, cause = cause, cause.__cause__
-    return error
 
 
 def load_package_state(

@@ -73,9 +73,12 @@ def write_files() -> None:
         group["1"] = np.zeros(3)
 
 
-class Unknown(layers.Layer):
-    def call(self, x: Any) -> Any:
-        return x
+def unknown() -> type[layers.Layer]:
+    class Unknown(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x
+
+    return Unknown
 
 
 def undecorated(x: Any) -> Any:
@@ -210,7 +213,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         ["must be built", "Received: the model 'never'"],
     ),
     "unknown class": (
-        lambda: saved(around(Unknown()), "u.keras"),
+        lambda: saved(around(unknown()()), "u.keras"),
         TypeError,
         ["must be known. Received: 'Unknown'", "register_keras_serializable", "custom_objects"],
     ),

@@ -22,6 +22,10 @@ class KerasHistory(NamedTuple):
     tensor_index: int
 
 
+class NoValueError(TypeError):
+    """A value was asked of a symbolic tensor."""
+
+
 class KerasTensor(OpOperators, Spec):
     """A symbolic tensor: a shape, a dtype, and the operation that gives it.
 
@@ -73,8 +77,8 @@ class KerasTensor(OpOperators, Spec):
     def __repr__(self) -> str:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
-    def _no_value(self, what: str) -> TypeError:
-        return TypeError(
+    def _no_value(self, what: str) -> NoValueError:
+        return NoValueError(
             f"A KerasTensor has no value: it is part of a model under construction. Received: {what} "
             f"of {self!r}. Use functions of `cornu.ops` on it, or do this in a layer's `call`."
         )

@@ -44,6 +44,14 @@ class CallSignature:
                 arguments.update(arguments.pop(parameter.name, {}))
         return arguments
 
+    def takes(self, arguments: dict[str, Any]) -> bool:
+        """Whether a call with just these arguments is one."""
+        try:
+            self.signature.bind(**arguments)
+        except TypeError:
+            return False
+        return True
+
 
 class BuildSignature:
     """The parameters of a `build`: one shape, or one for each argument of the call."""

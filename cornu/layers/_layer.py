@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from .. import activations, dtype_policies, initializers, ops, regularizers
+from .. import activations, dtype_policies, initializers, ops, regularizers, tuning
 from .. import constraints as constraint_functions
 from ..core import naming, tree
 from ..core.config import standardize_data_format
 from ..core.dtypes import is_float
-from ..core.keras_tensor import KerasTensor
+from ..core.keras_tensor import KerasTensor, NoValueError
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Operation, any_symbolic
 from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, here
@@ -26,6 +26,7 @@ from ..engines import Engine, active, current
 from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
+from ._native import traced_spec
 
 #: Tensors that say their own shape and dtype.
 _SYMBOLIC = (KerasTensor, SparseTensor)
@@ -70,6 +71,8 @@ class Layer(Operation):
     _call_signature: ClassVar[CallSignature]
     _build_signature: ClassVar[BuildSignature]
     _built_by_calling: ClassVar[bool] = True
+    #: Within a build: whether the layer was built before it.
+    _building: bool | None = None
     #: Attributes that say nothing about what a call computes.
     _beside: ClassVar[frozenset[str]] = frozenset()
 
@@ -420,13 +423,18 @@ class Layer(Operation):
         return any(not layer.built for layer in self._layers)
 
     def _build_for(self, arguments: dict[str, Any]) -> None:
-        """Build for the arguments of the first call."""
+        """Build for the arguments of the first call.
+
+        A layer whose parts are built by a call stays as it is where none can be made on shapes alone:
+        the call itself builds it then, or says what is wrong.
+        """
         shapes = shapes_of(arguments)
         if self._built_by_calling:
-            with naming.NameScope(self.name, caller=self):
-                self._path = naming.current_path()
-                if shapes and self._has_unbuilt_parts():
-                    self._dry_run(arguments)
+            try:
+                self._build_by_calling(arguments if shapes else {})
+            except Exception as error:
+                tuning.say("The layer %s is built by a call on values: %r.", self.path, error)
+                return
             self._build_shapes = shapes or None
             self._after_build()
             return
@@ -445,15 +453,12 @@ class Layer(Operation):
         self._build_shapes = shapes
         self.build(**given)
 
-    def _dry_run(self, arguments: dict[str, Any]) -> None:
-        """Run the call on shapes only, which builds the sublayers."""
-        specs = tree.map_structure(_as_spec, arguments)
-        try:
-            with SymbolicScope():
-                self.call(**specs)
-        except Exception as error:
-            if self._has_unbuilt_parts() and isinstance(error, (ValueError, NotImplementedError)):
-                return
+    def _build_by_calling(self, arguments: dict[str, Any]) -> None:
+        """Run the call on shapes alone, which builds the parts."""
+        with naming.NameScope(self.name, caller=self):
+            self._path = naming.current_path()
+        if arguments and self._has_unbuilt_parts():
+            self._called_on_specs((), tree.map_structure(_as_spec, arguments))
 
     def _after_build(self) -> None:
         self.built = True
@@ -481,28 +486,25 @@ class Layer(Operation):
         else:
             shapes = {"input_shape": _as_shape(config["input_shape"])}
         if self._built_by_calling:
-            with naming.NameScope(self.name, caller=self):
-                self._build_by_calling(shapes)
-            self._build_shapes = shapes
+            specs = self._specs_of_shapes(shapes)
+            if not self._call_signature.takes(specs):
+                return  # it takes more than tensors: its first call builds it
+            self._build_by_calling(specs)
             self._after_build()
-            return
-        given = self._build_signature.arguments(shapes)
-        self.build(**(shapes if given is None else given))
+        else:
+            given = self._build_signature.arguments(shapes)
+            self.build(**(shapes if given is None else given))
         self._build_shapes = shapes
 
-    def _build_by_calling(self, shapes: dict[str, Any]) -> None:
-        """Build sublayers by a call on shapes only."""
+    def _specs_of_shapes(self, shapes: dict[str, Any]) -> dict[str, Any]:
+        """Symbolic arguments of the call, from shapes by the names that `build` has for them."""
         if len(shapes) == 1:
-            (shape,) = shapes.values()
-            specs = {
-                self._call_signature.first or "inputs": _spec_of_shape(shape, self.input_dtype)
-            }
-        else:
-            specs = {
-                key.removesuffix("_shape"): _spec_of_shape(shape, self.input_dtype)
-                for key, shape in shapes.items()
-            }
-        self._dry_run(specs)
+            shapes = {self._call_signature.first or "inputs": next(iter(shapes.values()))}
+        return {
+            name.removesuffix("_shape"): _spec_of_shape(shape, self.input_dtype)
+            for name, shape in shapes.items()
+            if shape is not None
+        }
 
     # ------------------------------------------------------------------- call
 
@@ -590,7 +592,10 @@ class Layer(Operation):
         elif not given and len(args) == 1 and isinstance(args[0], KerasTensor):
             given = {"mask": kwargs.get("mask")} if signature.has_mask else {}
             given |= {key: x for key, x in kwargs.items() if key != "training"}
-        return self._run(engine, args, kwargs, first, previous, training, given)
+        outputs = self._run(engine, args, kwargs, first, previous, training, given)
+        if not self.built and given is None:
+            self._after_build()
+        return outputs
 
     def _fill_masks(self, arguments: dict[str, Any], kwargs: dict[str, Any]) -> None:
         """Add the masks of the tensors that are given.
@@ -644,6 +649,8 @@ class Layer(Operation):
         try:
             if recorded is not None:
                 outputs = self._record(args, recorded, self.compute_output_spec(*args, **kwargs))
+            elif not engine.computes and any_symbolic((args, kwargs)):
+                outputs = self._called_on_specs(args, kwargs)
             elif self._tracker.owned["layers"] or not self.built:
                 with naming.NameScope(self.name, caller=self):
                     outputs = self.call(*args, **kwargs)
@@ -718,14 +725,24 @@ class Layer(Operation):
         """
         if not naming.is_ours(type(self).compute_output_shape):
             return self._spec_from_shape(args, kwargs)
-        try:
-            with SymbolicScope(), naming.NameScope(self.name, caller=self):
-                return self.call(*args, **kwargs)
-        except (TypeError, AttributeError) as error:
-            traced = self._traced_spec(args, kwargs)
-            if traced is None:
-                raise error
-            return traced
+        return self._called_on_specs(args, kwargs)
+
+    def _called_on_specs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The outputs' specs by running `call` on the spec engine, or on the engine's own tracer."""
+        with naming.NameScope(self.name, caller=self):
+            try:
+                with SymbolicScope():
+                    return self.call(*args, **kwargs)
+            except (TypeError, AttributeError) as error:
+                try:
+                    traced = traced_spec(self, args, kwargs)
+                except Exception as other:
+                    if isinstance(error, NoValueError):  # a tracer has none either
+                        raise error from other
+                    raise
+                if traced is None:
+                    raise
+                return traced
 
     def _spec_from_shape(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         shapes = shapes_of(self._call_signature.bind(args, kwargs))
@@ -733,25 +750,10 @@ class Layer(Operation):
         shape = self.compute_output_shape(**given)
         return _spec_of_shape(shape, self.compute_dtype)
 
-    def _traced_spec(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The outputs' specs from the engine's tracer, unknown sizes found by trying two."""
-        from ._native import traced_spec
-
-        return traced_spec(self, args, kwargs)
-
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """The shape of the output for a shape of the input."""
-        if args and not kwargs and len(args) == 1:
-            first = self._call_signature.first or "inputs"
-            specs: dict[str, Any] = {first: _spec_of_shape(args[0], self.input_dtype)}
-        else:
-            names = [f"{name}_shape" for name in self._call_signature.parameters]
-            shapes = {**dict(zip(names, args, strict=False)), **kwargs}
-            specs = {
-                key.removesuffix("_shape"): _spec_of_shape(shape, self.input_dtype)
-                for key, shape in shapes.items()
-                if shape is not None
-            }
+        names = [f"{name}_shape" for name in self._call_signature.parameters]
+        specs = self._specs_of_shapes({**dict(zip(names, args, strict=False)), **kwargs})
         if not self.built:
             with concrete_scope():
                 self._build_for(specs)
@@ -941,13 +943,21 @@ _OF_MODULES = frozenset(
 
 
 def _in_build(build: Callable[..., None]) -> Callable[..., None]:
-    """A `build` within the layer's name scope, which marks the layer as built."""
+    """A `build` within the layer's name scope, which marks the layer as built.
+
+    One of this library does nothing to a layer that was built before.
+    """
+    once = naming.is_ours(build)
 
     @functools.wraps(build)
     def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
-        if self.__dict__.get("_building"):
+        within = self._building is not None
+        again = self._building if within else self.built
+        if again and once:
+            return None
+        if within:
             return build(self, *args, **kwargs)
-        object.__setattr__(self, "_building", True)
+        object.__setattr__(self, "_building", again)
         try:
             with concrete_scope(), naming.NameScope(self.name, caller=self):
                 self._path = naming.current_path()
@@ -958,7 +968,7 @@ def _in_build(build: Callable[..., None]) -> Callable[..., None]:
                 self._build_shapes = {k: v for k, v in shapes.items() if v is not None} or None
             self._after_build()
         finally:
-            object.__setattr__(self, "_building", False)
+            object.__setattr__(self, "_building", None)
 
     return wrapper
 
@@ -1016,7 +1026,9 @@ def _spec_of_shape(shape: Any, dtype: str) -> Any:
 def _default_build(self: Layer, input_shape: Any = None) -> None:
     """Make the weights. Subclasses that need shapes for it override this."""
     if input_shape is not None and self._has_unbuilt_parts():
-        self._build_by_calling({"input_shape": input_shape})
+        specs = self._specs_of_shapes({"input_shape": input_shape})
+        self._bind((), specs)
+        self._build_by_calling(specs)
 
 
 Layer.build = _in_build(_default_build)

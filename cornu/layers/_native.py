@@ -7,7 +7,7 @@ from typing import Any
 from ..core import tree
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import StatelessScope, here
-from ..engines import use
+from ..engines import computing, current, use
 
 #: Two sizes to stand for an unknown one: where an output's size differs, it depends on it.
 _SIZES = (2, 3)
@@ -15,7 +15,7 @@ _SIZES = (2, 3)
 
 def traced_spec(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The specs of a call's outputs, found by tracing it; None where the engine can't."""
-    engine = here.computing.get()
+    engine = current() if computing() else here.computing.get()
     if engine is None:
         return None
     flat = tree.flatten((args, kwargs))

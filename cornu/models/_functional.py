@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core import tree
+from ..core import naming, tree
 from ..core.keras_tensor import KerasTensor, made_by
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Node, Operation
@@ -356,7 +356,7 @@ def functional_from_config(cls: type, config: dict[str, Any], custom_objects: An
     made: dict[str, Operation] = {}
     waiting: list[tuple[Operation, list[Any]]] = []
     for entry in config["layers"]:
-        operation = deserialize_keras_object(entry, custom_objects=custom_objects)
+        operation = _unbuilt_from_config(entry, custom_objects)
         made[entry["name"]] = operation
         waiting.append((operation, list(entry["inbound_nodes"])))
     while any(nodes for _, nodes in waiting):
@@ -387,6 +387,15 @@ def functional_from_config(cls: type, config: dict[str, Any], custom_objects: An
     if config.get("trainable") is not None:
         model._trainable = config["trainable"]  # of the model alone: the layers know theirs
     return model
+
+
+def _unbuilt_from_config(entry: dict[str, Any], custom_objects: Any) -> Any:
+    """An operation of a graph, whose calls build it: they know dtypes, as a build config does not."""
+    shapes = entry.get("build_config")
+    operation = deserialize_keras_object({**entry, "build_config": None}, custom_objects)
+    if shapes and not naming.is_ours(operation.build_from_config):
+        operation.build_from_config(shapes)
+    return operation
 
 
 def _map_places(tensor: Any, places: Any) -> Any:

@@ -389,6 +389,8 @@ class Lambda(Layer):
     ) -> Any:
         """The layer that `get_config` described."""
         config = dict(config)
+        if isinstance(config["function"], (list, tuple)):  # code, as Keras 2 wrote it
+            config["function"] = {"class_name": "__lambda__", "config": {}}
         if isinstance(config["function"], str):
             config["function"] = deserialize_keras_object(config["function"], custom_objects)
         if isinstance(config.get("output_shape"), list):

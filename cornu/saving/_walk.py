@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ..core.naming import to_snake_case
@@ -42,15 +42,17 @@ _RECORDS: tuple[tuple[type, frozenset[str]], ...] = (
 )
 
 
-def walk(root: Any) -> Iterator[tuple[str, Any]]:
+def walk(root: Any, leave_out: Collection[Any] = ()) -> Iterator[tuple[str, Any]]:
     """Every object below a model or layer, and itself, with its path: `""` for the root.
+
+    What is left out is so with all that is below it.
 
     >>> from cornu import Input, Sequential, layers
     >>> model = Sequential([Input((2,)), layers.Dense(3, name="first"), layers.Dense(1)])
     >>> [path for path, _ in walk(model)]
     ['', 'layers/dense', 'layers/dense_1']
     """
-    yield from _walk_object("", root, set())
+    yield from _walk_object("", root, {id(item) for item in leave_out})
 
 
 def is_seed(arrays: Mapping[str, Any]) -> bool:

@@ -110,9 +110,8 @@ class WeightsWriter:
 
     def write(self, model: Any, leave_out: Collection[Any] = ()) -> None:
         """Write the state of every object of a model."""
-        skipped = {id(item) for item in leave_out}
-        for path, part in walk(model):
-            if hasattr(part, "save_own_variables") and id(part) not in skipped:
+        for path, part in walk(model, leave_out):
+            if hasattr(part, "save_own_variables"):
                 values: dict[str, Any] = {}
                 part.save_own_variables(values)
                 self._write_group(f"{path}/vars" if path else "vars", part, values)
@@ -368,13 +367,10 @@ def load_state(
     Raises:
         ValueError: If the file is of another architecture.
     """
-    skipped = {id(item) for item in leave_out}
     misfits: list[Exception] = []
     met: set[str] = set()
-    for path, part in walk(model):
+    for path, part in walk(model, leave_out):
         met.add(path)
-        if id(part) in skipped:
-            continue
         if hasattr(part, "load_own_variables"):
             arrays = weights.arrays(path)
             if isinstance(part, Optimizer) and path == "optimizer" and arrays and not part.built:
@@ -388,7 +384,7 @@ def load_state(
         _report(model, called, misfits, skip_mismatch)
     others = [p for p in weights.paths() if p not in met and not p.startswith("optimizer")]
     unknown = [path for path in others if not is_seed(weights.arrays(path))]
-    if unknown and not misfits and not skip_mismatch:
+    if unknown and not (misfits or skip_mismatch or leave_out):
         warn(
             f"The model {model.name!r} took the weights that it has a place for. Received: "
             f"{called!r}, which also has weights of {_some(unknown)}. Is it the architecture that "

@@ -456,6 +456,14 @@ def test_skip_mismatch_and_left_over_weights(tmp_path: Path) -> None:
     before = skipping.layers[0].get_weights()
     skipping.load_weights(path, objects_to_skip=[skipping.layers[0]])
     np.testing.assert_array_equal(skipping.layers[0].get_weights()[0], before[0])
+    for k in (keras, cornu):  # with what is below it
+        inner = k.Sequential([k.layers.Dense(2)])
+        outer = k.Sequential([k.Input((2,)), inner, k.layers.Dense(1)])
+        k.saving.save_weights(outer, path, objects_to_skip=[inner])
+        with h5py.File(path) as file:
+            assert list(file["layers/dense/vars"]) == ["0", "1"]
+            assert "layers" not in file.get("layers/sequential", ())
+        k.saving.load_weights(outer, path, objects_to_skip=[inner])
 
 
 def test_draws_go_on_where_the_file_was_saved(tmp_path: Path) -> None:

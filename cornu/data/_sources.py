@@ -132,6 +132,48 @@ def make_source(
     raise _unrecognized(x, y, sample_weight)
 
 
+def inputs_of(data: Any) -> Iterator[Any]:
+    """The inputs of each batch of data that a layer adapts to, without targets and weights.
+
+    Args:
+        data: One array, or a list of numbers or strings: it is one batch. Or what gives batches, each
+            `x`, `(x, y)` or `(x, y, sample_weight)`: a list or tuple of arrays, a generator, a `PyDataset`
+            or another iterable, such as a torch `DataLoader` or a `tf.data.Dataset`.
+
+    Raises:
+        TypeError: If it is neither.
+
+    >>> [x.shape for x in inputs_of([(np.ones((2, 3)), np.ones(2)), (np.ones((1, 3)), np.ones(1))])]
+    [(2, 3), (1, 3)]
+    """
+    if _is_array(data) or _is_plain(data):
+        yield _on_host(data)
+    elif isinstance(data, (str, bytes, Mapping)) or not hasattr(data, "__iter__"):
+        raise TypeError(
+            "`adapt` takes an array, or batches of arrays: a list, a generator, a PyDataset or another "
+            f"iterable. Received: {_outline(data)}. Make a structure of numbers an array."
+        )
+    else:
+        if _is_dataset(data):
+            data = DatasetSource(data).batches()
+        for batch in data:
+            whole = _is_array(batch) or _is_plain(batch)
+            yield _on_host(batch if whole else unpack_x_y_sample_weight(batch)[0])
+
+
+def _is_plain(data: Any) -> bool:
+    """Whether data is a list of Python's numbers or strings, nested or not."""
+    leaves = tree.flatten(data) if isinstance(data, list) else []
+    return bool(leaves) and all(isinstance(x, (int, float, str, bytes, np.generic)) for x in leaves)
+
+
+def _on_host(x: Any) -> Any:
+    if isinstance(x, np.ndarray) or not _is_array(x):
+        return x
+    sparse = on_host(x)
+    return _to_numpy(x) if sparse is None else np.asarray(sparse)
+
+
 # -------------------------------------------------------------------- x, y, sample_weight
 
 
@@ -483,7 +525,7 @@ class DatasetSource(Source):
         if self.num_batches is None and steps is None:
             raise ValueError(
                 "A PyDataset without an end needs a number of steps. Received: "
-                "num_batches=None. Pass `steps_per_epoch`, `validation_steps` or `steps`."
+                "num_batches=None. Pass `steps_per_epoch`, `validation_steps` or `steps`, or give it an end."
             )
 
     @property
@@ -505,10 +547,11 @@ class DatasetSource(Source):
 
     def __iter__(self) -> Iterator[Any]:
         self.on_epoch_begin()
-        for batch in self._raw_batches():
+        for batch in self.batches():
             yield _weighted(_checked_item(batch), self.class_weight)
 
-    def _raw_batches(self) -> Iterator[Any]:
+    def batches(self) -> Iterator[Any]:
+        """The batches of one pass, as the dataset gives them."""
         workers = int(getattr(self.dataset, "workers", 1) or 0)
         processes = workers > 0 and getattr(self.dataset, "use_multiprocessing", False)
         if workers <= 1 and not processes:  # the caller's thread may hold a connection, say

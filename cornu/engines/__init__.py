@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .contract import Engine as Engine
 
@@ -113,6 +113,16 @@ def loaded() -> list[Engine]:
 def names() -> list[str]:
     """The engines that can be asked for, whether or not their libraries are installed."""
     return [*BUILTIN, *(point.name for point in _installed())]
+
+
+def tracing(x: Any) -> Engine | None:
+    """The engine whose library is tracing a function of `x`, a tensor that has no value yet; else None.
+
+    So a layer within `tf.data.Dataset.map` finds its engine, whichever is current.
+    """
+    library = type(x).__module__.partition(".")[0]
+    engine = get(library) if library in BUILTIN else None
+    return engine if engine is not None and engine.is_traced(x) else None
 
 
 def configured_name() -> str:

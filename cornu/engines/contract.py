@@ -144,6 +144,10 @@ class Engine(ABC):
     def is_tensor(self, x: Any) -> bool:
         """Whether `x` is a tensor of this engine."""
 
+    def is_traced(self, x: Any) -> bool:
+        """Whether `x` has no value yet: it is the operand of a function that the library traces."""
+        return False
+
     @abstractmethod
     def dtype_of(self, x: Tensor) -> str:
         """The dtype's standard name, such as `"float32"`."""

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from contextlib import nullcontext
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import ops
+from ..core import tree
+from ..core.config import standardize_data_format
+from ..data import inputs_of
+from ..engines import tracing, use
 from ._layer import Layer
 
 
-class Rescaling(Layer):
+class _Preparing(Layer):
+    """A layer that prepares data, also in a pipeline of another library than the current engine's."""
+
+    #: AutoGraph would rewrite all that a call runs, for 5 s in place of 0.2 in a first `Dataset.map`.
+    autograph_info__: ClassVar[Any] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the layer; in `tf.data.Dataset.map` on TensorFlow's engine, whichever is current."""
+        engine = next(filter(None, map(tracing, tree.flatten((args, kwargs)))), None)
+        with nullcontext() if engine is None else use(engine):
+            return super().__call__(*args, **kwargs)
+
+
+class Rescaling(_Preparing):
     """`inputs * scale + offset`.
 
     Args:
         scale: The factor, or one for each channel.
         offset: The addition, or one for each channel.
+
+    Channels lie where `cornu.config.image_data_format()` says: of (channels, height, width) first, with
+    or without a batch.
 
     >>> import numpy as np
     >>> Rescaling(1 / 255)(np.array([0.0, 255.0])).tolist()
@@ -26,16 +48,23 @@ class Rescaling(Layer):
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._channels_first = standardize_data_format(None) == "channels_first"
 
     def call(self, inputs: Any) -> Any:
         """The inputs, scaled and shifted."""
-        dtype = self.compute_dtype
-        scale = ops.convert_to_tensor(self.scale, dtype)
-        offset = ops.convert_to_tensor(self.offset, dtype)
-        return ops.cast(inputs, dtype) * scale + offset
+        inputs = ops.cast(inputs, self.compute_dtype)
+        rank = len(inputs.shape)
+        return inputs * self._along(self.scale, rank) + self._along(self.offset, rank)
+
+    def _along(self, value: Any, rank: int) -> Any:
+        """A number for each channel, in a shape that broadcasts to the inputs."""
+        value = ops.convert_to_tensor(value, self.compute_dtype)
+        if self._channels_first and len(value.shape) == 1 and rank > 2:
+            return ops.reshape(value, (-1, *(1,) * max(2, rank - 2)))
+        return value
 
 
-class Normalization(Layer):
+class Normalization(_Preparing):
     """`(inputs - mean) / sqrt(variance)`, feature by feature.
 
     Args:
@@ -71,8 +100,28 @@ class Normalization(Layer):
             )
         axes = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
         self.axis = axes
-        self.mean: Any = None
-        self.variance: Any = None
+
+    @property
+    def mean(self) -> Any:
+        """The mean of each feature, in a shape that broadcasts to the inputs; None before `build`."""
+        return self._moment("mean")
+
+    @property
+    def variance(self) -> Any:
+        """The variance of each feature, in a shape that broadcasts to the inputs; None before `build`."""
+        return self._moment("variance")
+
+    def _moment(self, name: str) -> Any:
+        given = getattr(self, f"input_{name}")
+        if given is None:
+            weight = getattr(self, f"adapt_{name}", None)
+            return None if weight is None else ops.reshape(weight, self._along)
+        if not self.built:
+            return None
+        host = np.asarray(given, "float32")
+        if host.size != math.prod(self._features):
+            host = np.broadcast_to(host, self._features)
+        return ops.convert_to_tensor(host.reshape(self._along))
 
     def build(self, input_shape: Any) -> None:
         """Make the moments' variables, unless the moments were given."""
@@ -91,78 +140,89 @@ class Normalization(Layer):
                 )
         self._reduced = tuple(axis for axis in range(rank) if axis not in kept)
         self._along = tuple(input_shape[axis] if axis in kept else 1 for axis in range(rank))
-        shape = tuple(input_shape[axis] for axis in kept)
+        self._features = tuple(input_shape[axis] for axis in kept)
         if self.input_mean is not None:
-            self.mean = self._broadcast(self.input_mean, shape)
-            self.variance = self._broadcast(self.input_variance, shape)
             return
         self.adapt_mean = self.add_weight(
-            name="mean", shape=shape, initializer="zeros", trainable=False
+            name="mean", shape=self._features, initializer="zeros", trainable=False
         )
         self.adapt_variance = self.add_weight(
-            name="variance", shape=shape, initializer="ones", trainable=False
+            name="variance", shape=self._features, initializer="ones", trainable=False
         )
         self.count = self.add_weight(
             name="count", shape=(), dtype="int32", initializer="zeros", trainable=False
         )
-        self.finalize_state()
-
-    def _broadcast(self, value: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        host = np.broadcast_to(np.asarray(value, "float32"), shape)
-        return host.reshape(self._along)
 
     def adapt(self, data: Any) -> None:
-        """Find the moments of data: an array, or batches of arrays."""
+        """Find the moments of data.
+
+        Args:
+            data: An array, whose first axis counts samples, or batches of arrays in whatever form `fit`
+                takes: a list, a generator, a `PyDataset`, a data loader. Targets are left out.
+
+        Raises:
+            ValueError: If there is no sample, or samples have different shapes.
+            TypeError: If it is no data.
+        """
         if self.input_mean is not None:
             raise ValueError(
                 "`adapt` finds moments where none were given. Received: a layer with mean and "
                 f"variance ({self.name!r})."
             )
-        batches = [data] if hasattr(data, "shape") or isinstance(data, (list, tuple)) else data
-        total, mean, variance = 0, None, None
-        for batch in batches:
-            batch = batch[0] if isinstance(batch, tuple) else batch
-            x = np.asarray(batch, "float64")
-            x = x[:, None] if x.ndim == 1 and self.axis else x
-            if not self.built:
-                self.build((None, *x.shape[1:]) if x.ndim > 1 else x.shape)
-            batch_mean, batch_variance = x.mean(axis=self._reduced), x.var(axis=self._reduced)
-            count = x.size // max(batch_mean.size, 1)
-            if mean is None or variance is None:
-                total, mean, variance = count, batch_mean, batch_variance
+        total, mean, variance = 0, np.zeros(()), np.zeros(())
+        for batch in inputs_of(data):
+            x = self._samples(batch, batch is data or hasattr(data, "shape"))
+            if not x.size:
                 continue
+            batch_mean, batch_variance = x.mean(axis=self._reduced), x.var(axis=self._reduced)
+            count = x.size // batch_mean.size
             share = count / (total + count)
             new_mean = mean + (batch_mean - mean) * share
             variance = (variance + (mean - new_mean) ** 2) * (1 - share) + (
                 batch_variance + (batch_mean - new_mean) ** 2
             ) * share
             mean, total = new_mean, total + count
-        if mean is None:
-            raise ValueError(f"`adapt` needs data. Received: no batch for the layer {self.name!r}.")
+        if not total:
+            raise ValueError(
+                f"`adapt` needs data. Received: no sample for the layer {self.name!r}. Look whether a "
+                "generator was used up before."
+            )
         self.adapt_mean.assign(mean)
         self.adapt_variance.assign(variance)
         self.count.assign(total)
-        self.finalize_state()
+
+    def _samples(self, batch: Any, whole: bool) -> np.ndarray[Any, Any]:
+        """A batch in double precision, for which the layer is built.
+
+        A vector is a feature of many samples where it is the whole data, else a sample of many features.
+        """
+        x = np.asarray(batch)
+        if x.dtype.kind not in "biuf" and x.dtype.name != "bfloat16":
+            raise TypeError(
+                f"`adapt` finds the moments of numbers. Received: dtype={x.dtype} for the layer "
+                f"{self.name!r}. Encode strings and objects as numbers first."
+            )
+        if x.ndim == 1 and self.axis:
+            x = x[:, None] if whole else x[None]
+        if not self.built:
+            self.build((None, *x.shape[1:]))
+        sizes = tuple(x.shape[axis] for axis in range(x.ndim) if axis not in self._reduced)
+        if x.ndim != len(self._along) or sizes != self._features:
+            raise ValueError(
+                "Samples must have the features that the layer was built for. Received: "
+                f"shape={x.shape}, while the layer {self.name!r} has features of shape "
+                f"{self._features} along axis={self.axis}. Batches are given one by one, targets in "
+                "tuples: `[(x, y), ...]`."
+            )
+        return x.astype("float64")
 
     def finalize_state(self) -> None:
-        """Take the moments that were found into use."""
-        if self.input_mean is None and self.built:
-            self.mean = self.variance = None
-
-    def load_own_variables(self, store: Any) -> None:
-        """Take the moments from a mapping."""
-        super().load_own_variables(store)
-        self.finalize_state()
+        """Nothing is left to do after `adapt`: moments are read from the weights."""
 
     def call(self, inputs: Any) -> Any:
         """The inputs, normalized."""
         inputs = ops.cast(inputs, self.compute_dtype)
-        if self.input_mean is None:
-            mean = ops.reshape(ops.cast(self.adapt_mean, self.compute_dtype), self._along)
-            variance = ops.reshape(ops.cast(self.adapt_variance, self.compute_dtype), self._along)
-        else:
-            mean = ops.convert_to_tensor(self.mean, self.compute_dtype)
-            variance = ops.convert_to_tensor(self.variance, self.compute_dtype)
+        mean, variance = (ops.cast(x, self.compute_dtype) for x in (self.mean, self.variance))
         spread = ops.maximum(ops.sqrt(variance), 1e-7)
         return inputs * spread + mean if self.invert else (inputs - mean) / spread
 
@@ -174,7 +234,7 @@ class Normalization(Layer):
         return config
 
 
-class Resizing(Layer):
+class Resizing(_Preparing):
     """Images brought to one size.
 
     Args:

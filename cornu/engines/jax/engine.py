@@ -104,6 +104,9 @@ class JaxEngine(Engine):
         # The class first: an instance check of `jax.Array` takes 0.5 us, this 0.04.
         return x.__class__ is _ARRAY or isinstance(x, jax.Array)
 
+    def is_traced(self, x: Any) -> bool:
+        return isinstance(x, jax.core.Tracer)
+
     def dtype_of(self, x: Tensor) -> str:
         if x.__class__ is _ARRAY:
             return _name(x.dtype)

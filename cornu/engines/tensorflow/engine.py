@@ -176,6 +176,9 @@ class TensorFlowEngine(Keeping):
     def is_tensor(self, x: Any) -> bool:
         return isinstance(x, _TENSORS)
 
+    def is_traced(self, x: Any) -> bool:
+        return isinstance(x, tf.Tensor) and not hasattr(x, "numpy")
+
     def dtype_of(self, x: Tensor) -> str:
         return x.dtype.name if isinstance(x, _TENSORS) else host.dtype_of(x)
 

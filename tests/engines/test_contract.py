@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from jax import lax
 
 from cornu import engines
 from cornu.engines.contract import Engine
+from cornu.engines.numpy import NumpyEngine
+from cornu.engines.onnx import OnnxEngine
 from cornu.testing import conformance
 from cornu.testing.conformance import Values
 from cornu.testing.primitives import ROWS, correlated, draw
@@ -45,6 +48,47 @@ def test_engine_implements_the_contract_and_no_more(name: str) -> None:
     assert not type(engine).__abstractmethods__
     assert public(vars(type(engine))) <= known
     assert public(vars(engine)) <= {"bodies", *Engine.__annotations__}
+
+
+def mismatch(engine_class: Any, primitive: str) -> str | None:
+    """How a primitive's parameters differ from the contract's. A function of a library goes by position:
+    it takes as many. One in C says nothing of itself; the conformance suite calls it."""
+    _, *wanted = inspect.signature(getattr(Engine, primitive)).parameters.values()
+    member = inspect.getattr_static(engine_class, primitive)
+    function: Any = inspect.unwrap(getattr(member, "__func__", member))
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return None
+    if not str(getattr(function, "__module__", "")).startswith("cornu"):
+        try:
+            signature.bind(*wanted)
+        except TypeError as error:
+            return f"{primitive}: {error}"
+        return None
+    own = [p for p in signature.parameters.values() if p.name != "self"]
+    given, said = ([(p.name, p.kind, p.default) for p in x] for x in (own, wanted))
+    return None if given == said else f"{primitive}{signature}, and not {[p.name for p in wanted]}"
+
+
+@pytest.mark.parametrize("name", [*engines.BUILTIN, "onnx"])
+def test_primitives_take_what_the_contract_says(name: str) -> None:
+    """Also those put into a class body by their names, which the type checker doesn't see."""
+    found: Any = OnnxEngine if name == "onnx" else type(engines.get(name))
+    names = public(key for key, value in vars(Engine).items() if inspect.isfunction(value))
+    assert not list(filter(None, (mismatch(found, key) for key in names - set(found.refused))))
+
+
+def test_a_mismatch_is_found() -> None:
+    class Wrong(NumpyEngine):
+        fft = staticmethod(lambda x: x)
+        log = staticmethod(divmod)
+
+        def rfft(self, values: Any) -> Any:
+            return values
+
+    found = [mismatch(Wrong, name) is not None for name in ("fft", "log", "rfft")]
+    assert found == [False, True, True]
 
 
 # The models of the suite are part of `test_switching.py`, with more steps.
@@ -214,7 +258,7 @@ def test_composed_body_is_compiled_once() -> None:
     assert ENGINES["numpy"].compose(body, (1,), "my_op") is body
 
 
-@pytest.mark.parametrize("name", ["jax", "torch", "tensorflow"])
+@pytest.mark.parametrize("name", ["jax", "torch", "tensorflow", "pytensor"])
 def test_an_engine_loads_no_other_to_convert(name: str) -> None:
     """Lists become arrays by plain functions (`engines.host`), not by an engine with its gradients."""
     code = (

@@ -736,15 +736,33 @@ class Engine(ABC):
 
     @abstractmethod
     def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
-        """Slices of x at indices, which are in range; the axis is replaced by the indices' shape."""
+        """Slices of x at indices, int32 or int64; the axis is replaced by the indices' shape.
+
+        Indices are in range, here and below, and count from either end."""
 
     @abstractmethod
     def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
-        """Elements of x at indices of the same rank, which are in range."""
+        """Elements of x at indices of the same rank."""
 
     @abstractmethod
     def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
-        """x[key], of integers, slices, None, Ellipsis and integer or boolean tensors."""
+        """x[key], of integers in range, slices that go forward, None and one Ellipsis.
+
+        What else a key may hold is worked out above (`indexing.py`)."""
+
+    @default
+    def gather(self, x: Tensor, indices: Tensor) -> Tensor:
+        """The elements of x at indices (..., k) of its first k axes."""
+        *_, depth = self.shape_of(indices)
+        sizes, dtype = self.shape_of(x), self.dtype_of(indices)
+        place = zero = self.full((), 0, dtype)
+        for axis, extent in enumerate(sizes[:depth]):
+            size = self.cast(self.full((), extent, "int32"), dtype)
+            column = self.get_item(indices, (Ellipsis, axis))
+            column = self.where(self.less(column, zero), self.add(column, size), column)
+            place = self.add(self.multiply(place, size), column)
+        rows = self.reshape(x, (math.prod(sizes[:depth]), *sizes[depth:]))
+        return self.take(rows, place, 0)
 
     @abstractmethod
     def slice(self, x: Tensor, start: Sequence[Any], shape: tuple[int, ...]) -> Tensor:

@@ -237,6 +237,9 @@ class NumpyEngine(Differentiable):
     def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
         return x[key]
 
+    def gather(self, x: Tensor, indices: Tensor) -> Tensor:
+        return x[tuple(np.moveaxis(indices, -1, 0))]
+
     @_quiet
     def put(self, values: list[Tensor], keys: list[Any], shape: tuple[int, ...]) -> Tensor:
         result = np.zeros(shape, values[0].dtype)

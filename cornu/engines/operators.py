@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import host
+from .indexing import indexed
 
 if TYPE_CHECKING:
     from .contract import Engine
@@ -138,6 +139,9 @@ class PrimitiveOperators(Operators):
     def _common(self, types: Sequence[Any]) -> str:
         """The dtype of operands of these types, each a dtype or a Python type."""
         return host.common_dtype(types)
+
+    def __getitem__(self, key: Any) -> Any:
+        return indexed(self._engine(), self, key)
 
     def _operate(self, name: str, *operands: Any) -> Any:
         if not all(map(self._takes, operands)):

@@ -20,6 +20,7 @@ import numpy as np
 import optree
 
 from .contract import Axes, Engine, Pads, State
+from .indexing import full_key
 
 Dims = tuple[Any, ...]  # of integers and Dimensions
 Rule = Callable[..., Any]
@@ -440,50 +441,6 @@ def _positions(
     return counts
 
 
-def _entries(dims: Dims, key: tuple[Any, ...]) -> list[Any]:
-    """A key with an entry for each axis. Ellipsis stays in front of the slices it stands for: even
-    where there are none, it keeps index arrays apart."""
-    count = sum(map(_axes_taken, key))
-    _require(
-        count <= len(dims) and sum(entry is Ellipsis for entry in key) <= 1,
-        "get_item",
-        "There must be at most one index for each axis, and one Ellipsis",
-        "Leave indices out.",
-        x=dims,
-        key=list(key),
-    )
-    at = next((at for at, entry in enumerate(key) if entry is Ellipsis), len(key))
-    return [*key[:at], Ellipsis, *[slice(None)] * (len(dims) - count), *key[at + 1 :]]
-
-
-def _axes_taken(entry: Any) -> int:
-    """How many axes of a tensor one entry of a key indexes."""
-    if entry is None or entry is Ellipsis:
-        return 0
-    if isinstance(entry, slice):
-        return 1
-    dims, dtype = _describe(entry)
-    return len(dims) if dtype == "bool" else 1
-
-
-def _index(dims: Dims, axis: int, entry: Any) -> Dims:
-    """The shape of the index that an integer, or a tensor of integers or booleans, is."""
-    found, dtype = _describe(entry)
-    if dtype == "bool":
-        here = dims[axis : axis + len(found)]
-        rule, advice = "A mask must have the shape of the axes it selects from", "Reshape it."
-        _require(None not in map(_equal, here, found), "get_item", rule, advice, x=here, mask=found)
-        has_values = isinstance(entry, (bool, list, np.ndarray))
-        return (int(np.count_nonzero(entry)) if has_values else Dimension(),)
-    if isinstance(entry, (int, np.integer)) and _known(dims[axis]):
-        rule, advice = f"Indices of axis {axis} must be in range", "Use an index within the axis."
-        inside = -dims[axis] <= entry < dims[axis]
-        _require(inside, "get_item", rule, advice, x=dims, index=entry)
-    rule, advice = "Indices must be integers, booleans or slices", "Cast the index to int32."
-    _require("int" in dtype or found == (0,), "get_item", rule, advice, x=dims, index=entry)
-    return found
-
-
 #: Primitives that share a rule: the rule, their names, and the result's dtype if it is not x's.
 FAMILIES: tuple[Any, ...] = (
     (_unary, "negative sign ceil floor round trunc sqrt rsqrt exp expm1 log log1p log2 log10"),
@@ -750,26 +707,20 @@ class SpecEngine(Engine):
         taken[axis] = places[axis]
         return self.tensor(taken, self.dtype_of(x))
 
-    def get_item(self, x: Any, key: Any) -> Spec:
+    def get_item(self, x: Any, key: tuple[Any, ...]) -> Spec:
         dims = self.shape_of(x)
-        axis, slot = 0, 0
-        kept: list[Any] = []
-        places: list[int] = []
-        indices: dict[str, Dims] = {}
-        for place, entry in enumerate(_entries(dims, key if isinstance(key, tuple) else (key,))):
-            if entry is None:
-                kept.append(1)
-            elif isinstance(entry, slice):
-                kept.append(_slice_length(dims[axis], entry))
-            elif entry is not Ellipsis:
-                slot = slot if places else len(kept)
-                indices[f"index_{place}"] = _index(dims, axis, entry)
-                places.append(place)
-            axis += _axes_taken(entry)
-        if places and places[-1] - places[0] >= len(places):
-            slot = 0  # NumPy's rule for index arrays that are not next to each other
-        kept[slot:slot] = _broadcast("get_item", **indices) if indices else ()
+        sizes = iter(dims)
+        pairs = [(e, 1 if e is None else next(sizes)) for e in full_key(len(dims), key)]
+        kept = [
+            _slice_length(size, entry) if isinstance(entry, slice) else size
+            for entry, size in pairs
+            if entry is None or isinstance(entry, slice)
+        ]
         return self.tensor(kept, self.dtype_of(x))
+
+    def gather(self, x: Any, indices: Any) -> Spec:
+        dims, (*places, depth) = self.shape_of(x), self.shape_of(indices)
+        return self.tensor((*places, *dims[depth:]), self.dtype_of(x))
 
     def slice(self, x: Any, start: Sequence[Any], shape: Dims) -> Spec:
         self._check_block("slice", x, start, tuple(shape))

@@ -5,25 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from ..core.op import namespace
 from ..core.types import Bool, Index, Nest, Raw, Shape, Tensor, Tensors
 from ..engines import current as engine
-from ._bodies import axis_from_front, constant, expand, move_axis, rank_of
+from ..engines.indexing import as_indices, indexed
+from ._bodies import axis_from_front, constant, constants, expand, move_axis, rank_of
 from ._shapes import ravel, static_shape
 
 op = namespace("numpy")
-
-
-def _from_front(indices: Tensor, size: Any) -> Tensor:
-    """Indices counted from the front, where negative ones count from the end."""
-    dtype = engine().dtype_of(indices)
-    if dtype.startswith("uint") or dtype == "bool":
-        return engine().cast(indices, "int32")
-    negative = engine().less(indices, constant(0, indices))
-    size = engine().cast(engine().full((), size, "int32"), dtype)
-    return engine().where(negative, engine().add(indices, size), indices)
 
 
 # --------------------------------------------------------------------- selecting
@@ -45,7 +34,7 @@ def take(x: Raw, indices: Index, axis: int | None = None) -> Tensor:
     if axis is None:
         x, axis = ravel(x), 0
     axis = axis_from_front(axis, rank_of(x))
-    return engine().take(x, _from_front(indices, engine().shape_of(x)[axis]), axis)
+    return engine().take(x, as_indices(engine(), indices), axis)
 
 
 @op
@@ -67,7 +56,7 @@ def take_along_axis(x: Raw, indices: Index, axis: int | None = None) -> Tensor:
             f"x.shape={engine().shape_of(x)}, indices.shape={engine().shape_of(indices)}."
         )
     axis = axis_from_front(axis, rank_of(x))
-    return engine().take_along_axis(x, _from_front(indices, engine().shape_of(x)[axis]), axis)
+    return engine().take_along_axis(x, as_indices(engine(), indices), axis)
 
 
 @op(compose=False)
@@ -80,14 +69,7 @@ def get_item(x: Raw, key: Nest) -> Tensor:
     >>> get_item([[1, 2], [3, 4]], (slice(None), 0)).tolist()
     [1, 3]
     """
-    entries = key if isinstance(key, tuple) else (key,)
-    return engine().get_item(x, tuple(_key_entry(entry) for entry in entries))
-
-
-def _key_entry(entry: Any) -> Any:
-    if isinstance(entry, (list, np.ndarray)):
-        return engine().convert_to_tensor(np.asarray(entry, dtype=None if len(entry) else "int32"))
-    return int(entry) if isinstance(entry, np.integer) else entry
+    return indexed(engine(), x, key)
 
 
 @op(compose=False)
@@ -154,9 +136,11 @@ def unravel_index(indices: Index, shape: Shape) -> tuple[Tensor, ...]:
     """
     sizes = static_shape(shape)
     dtype = engine().dtype_of(indices)
-    last = constant(math.prod(sizes) - 1, indices)
-    rest = engine().maximum(_from_front(indices, math.prod(sizes)), constant(0, indices))
-    rest = engine().minimum(rest, last)
+    indices = as_indices(engine(), indices)
+    zero, size, last = constants(indices, 0, math.prod(sizes), math.prod(sizes) - 1)
+    negative = engine().less(indices, zero)
+    rest = engine().where(negative, engine().add(indices, size), indices)
+    rest = engine().minimum(engine().maximum(rest, zero), last)
     found = []
     for size in reversed(sizes):
         found.append(engine().cast(engine().mod(rest, constant(size, rest)), dtype))

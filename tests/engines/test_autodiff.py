@@ -17,6 +17,7 @@ from cornu.engines.differentiation.engine import Differentiable
 from cornu.engines.differentiation.rules import BODIES, RULES, SLOPES
 from cornu.engines.differentiation.traced import Traced
 from cornu.engines.numpy import NumpyEngine
+from cornu.testing.primitives import method
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -97,6 +98,7 @@ ROWS: dict[str, list[Row]] = {
         (F, (MASK,)),
         (F, (None, slice(None))),
     ],
+    "gather": [(CUBE, integers([1, 0], [1, 0], [0, 2])), (F, integers([2], [0]))],
     "put": [([F, H, F[:, :2]], [ROW, (1,), (slice(None), integers(3, 3))], (3, 4))],
     "slice": [(CUBE, (0, integers(1)[0], 2), (2, 2, 1))],
     "slice_update": [(CUBE, (0, 1, 2), draw(2, 2, 1))],
@@ -262,7 +264,7 @@ def test_rule(name: str, engine: Any) -> None:
     for args in ROWS[name]:
         if name == "stop_gradient":
             continue
-        check(engine, getattr(engine, name), args)
+        check(engine, method(engine, name), args)
 
 
 @pytest.mark.parametrize("name", FACTORED)

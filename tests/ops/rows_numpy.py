@@ -325,6 +325,7 @@ def _indexing() -> list[Row]:
         Row("take", (x, indices), dtypes=ALL),
         Row("take", (x, indices, 0)),
         Row("take", (x, -1, 1)),
+        Row("take", (A(200), np.array([-1, 3], "int8")), reference=np.take),
         Row("take", (x, [0, 1], -1)),
         Row("take_along_axis", (x, A(3, 2, dtype="int32"), 1), dtypes=ALL),
         Row("take_along_axis", (x, A(1, 4, dtype="int32", low=-3, high=3), 0)),

@@ -91,3 +91,24 @@ def test_users_functions_run_once(engine: str, error: type[Exception]) -> None:
 def test_an_index_error_stays_one(engine: str) -> None:
     with engines.use(engine), pytest.raises(IndexError):
         ops.get_item(X, 5)
+
+
+@pytest.mark.parametrize("x", [X, cornu.KerasTensor((2, 3))])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ((0, 3), "index 3 for axis 1 of a tensor of shape (2, 3). Give one from -3 to 2"),
+        ((0, 0, 0), "at most one index for each axis, and one Ellipsis. Received: 3 indices"),
+        ((..., ...), "one Ellipsis. Received: 0 indices and 2 Ellipsis"),
+        ((1.5,), "Received: an array of shape () and dtype float32. Cast it to int32."),
+        ((True,), "Received: an array of shape () and dtype bool"),
+        (([0, -3],), "indices from -3 to 0 for axis 0"),
+        (([True, False, True],), "a mask of 3 for axis 0"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["jax", "torch"])
+def test_keys_are_refused_in_one_place(x: Any, key: Any, text: str, engine: str) -> None:
+    """Also on engines that would move an index into range, and symbolically."""
+    with engines.use(engine), pytest.raises(IndexError) as caught:
+        ops.get_item(x, key)
+    assert text in str(caught.value)

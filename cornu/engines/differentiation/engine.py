@@ -15,6 +15,7 @@ import optree
 from .. import loops
 from ..contract import Axes, Engine, Pads, Tensor
 from ..generated import define
+from ..indexing import indexed
 from .rules import BODIES, RULES, Placed, body, is_inexact, put_back, window_keys
 from .traced import Node, Traced
 
@@ -204,12 +205,12 @@ class Differentiable(Engine):
     # ------------------------------------------------------- linear functions of rules
 
     def put(self, values: list[Tensor], keys: list[Any], shape: tuple[int, ...]) -> Tensor:
-        """Zeros of a shape with each value added at its key, which `get_item` would take."""
+        """Zeros of a shape with each value added at its key, of slices and index tensors."""
         size = math.prod(shape)
         places = self.reshape(self.arange(0, size, 1, "int32"), shape)
         total = self.full((size,), 0, self.dtype_of(values[0]))
         for value, key in zip(values, keys, strict=True):
-            index = self.reshape(self.get_item(places, key), (-1, 1))
+            index = self.reshape(indexed(self, places, key), (-1, 1))
             total = self.scatter(total, index, self.reshape(value, (-1,)), "add")
         return self.reshape(total, shape)
 

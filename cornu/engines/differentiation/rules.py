@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from ..contract import Axes, Pads, Tensor
+from ..indexing import indexed
 
 #: An engine of the kind `Differentiable`, which this module doesn't know.
 Primitives = Any
@@ -32,7 +33,7 @@ class Rule(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A cotangent that is `value` at `key`, and zero elsewhere."""
+    """A cotangent that is `value` at `key`, of slices and index tensors, and zero elsewhere."""
 
     value: Tensor
     key: tuple[Any, ...]
@@ -174,13 +175,6 @@ def _kept(shape: Sequence[int], axes: Axes) -> tuple[int, ...]:
     return tuple(1 if at in axes else size for at, size in enumerate(shape))
 
 
-def _gathered(e: Primitives, x: Tensor, indices: Tensor) -> Tensor:
-    """The elements of x at indices (..., k), as `scatter` has them."""
-    return e.get_item(
-        x, tuple(e.get_item(indices, (..., at)) for at in range(e.shape_of(indices)[-1]))
-    )
-
-
 def _refuse(what: str) -> NoReturn:
     raise NotImplementedError(
         f"{what} has no gradient here. Received: a call that differentiates it. "
@@ -208,6 +202,13 @@ rules(
     flip=lambda e, y, x, axes: (lambda g: e.flip(g, axes),),
     take=lambda e, y, x, indices, axis: (
         lambda g: Placed(g, (slice(None),) * axis + (indices,), e.shape_of(x)),
+    ),
+    gather=lambda e, y, x, indices: (
+        lambda g: Placed(
+            g,
+            tuple(e.get_item(indices, (..., at)) for at in range(e.shape_of(indices)[-1])),
+            e.shape_of(x),
+        ),
     ),
     slice=lambda e, y, x, start, shape: (lambda g: e.slice_update(_zeros(e, x), start, g),),
     patches=lambda e, y, x, *geometry: (lambda g: e.add_patches(g, e.shape_of(x), *geometry[:-1]),),
@@ -497,21 +498,16 @@ def take_along_axis(
 
 @rule()
 def get_item(e: Primitives, y: Tensor, x: Tensor, key: tuple[Any, ...]) -> Sequence[Pull]:
-    whole = all(entry is None or entry == slice(None) for entry in key if not _is_index(e, entry))
-    if whole and not any(_is_index(e, entry) for entry in key):
+    if all(entry is None or entry == slice(None) for entry in key):
         return (lambda g: e.reshape(g, e.shape_of(x)),)
     return (lambda g: Placed(g, key, e.shape_of(x)),)
-
-
-def _is_index(e: Primitives, entry: Any) -> bool:
-    return e.is_tensor(entry) or entry.__class__ is int
 
 
 @rule(0, listed=True)
 def put(
     e: Primitives, y: Tensor, values: Sequence[Tensor], keys: Sequence[Any], shape: tuple[int, ...]
 ) -> Sequence[Pull]:
-    return [functools.partial(e.get_item, key=key) for key in keys]
+    return [functools.partial(indexed, e, key=key) for key in keys]
 
 
 def _set(e: Primitives, y: Tensor, x: Tensor, indices: Tensor, updates: Tensor) -> Sequence[Pull]:
@@ -520,8 +516,8 @@ def _set(e: Primitives, y: Tensor, x: Tensor, indices: Tensor, updates: Tensor) 
         size, leading = math.prod(e.shape_of(updates)), e.shape_of(updates)
         numbers = e.reshape(e.arange(0, size, 1, "int32"), leading)
         places = e.full(e.shape_of(x), -1, "int32")
-        last = _gathered(e, e.scatter(places, indices, numbers, "set"), indices)
-        return e.where(e.equal(last, numbers), _gathered(e, g, indices), _like(e, g, 0))
+        last = e.gather(e.scatter(places, indices, numbers, "set"), indices)
+        return e.where(e.equal(last, numbers), e.gather(g, indices), _like(e, g, 0))
 
     return (lambda g: e.scatter(g, indices, _zeros(e, updates), "set"), pull)
 
@@ -539,11 +535,11 @@ def _multiplied(
         # The product of the others at a place: zeros are left out and counted.
         empty = e.equal(updates, zero)
         factors, counts = e.where(empty, one, updates), e.cast(empty, e.dtype_of(x))
-        product = _gathered(e, e.scatter(x, indices, factors, "mul"), indices)
+        product = e.gather(e.scatter(x, indices, factors, "mul"), indices)
         zeros = e.scatter(_zeros(e, x), indices, counts, "add")
-        others = e.subtract(_gathered(e, zeros, indices), counts)
+        others = e.subtract(e.gather(zeros, indices), counts)
         product = e.where(e.equal(others, zero), e.divide(product, factors), zero)
-        return e.multiply(_gathered(e, g, indices), product)
+        return e.multiply(e.gather(g, indices), product)
 
     return (by_x, by_updates)
 
@@ -555,7 +551,7 @@ def _extreme(
 
     def shared(g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         kept = e.cast(e.equal(x, y), e.dtype_of(x))
-        put = e.cast(e.equal(updates, _gathered(e, y, indices)), e.dtype_of(x))
+        put = e.cast(e.equal(updates, e.gather(y, indices)), e.dtype_of(x))
         return e.divide(g, e.scatter(kept, indices, put, "add")), kept, put
 
     def by_x(g: Tensor) -> Tensor:
@@ -564,14 +560,14 @@ def _extreme(
 
     def by_updates(g: Tensor) -> Tensor:
         share, _, put = shared(g)
-        return e.multiply(_gathered(e, share, indices), put)
+        return e.multiply(e.gather(share, indices), put)
 
     return (by_x, by_updates)
 
 
 _SCATTERED: dict[str, Callable[..., Sequence[Pull]]] = {
     "set": _set,
-    "add": lambda e, y, x, indices, updates: (lambda g: g, lambda g: _gathered(e, g, indices)),
+    "add": lambda e, y, x, indices, updates: (lambda g: g, lambda g: e.gather(g, indices)),
     "mul": _multiplied,
     "max": _extreme,
     "min": _extreme,

@@ -112,13 +112,6 @@ class Traced(PrimitiveOperators):
             raise TypeError("A scalar tensor has no length.")
         return self.shape[0]
 
-    def __getitem__(self, key: Any) -> Any:
-        key = key if isinstance(key, tuple) else (key,)
-        convert = self.engine.convert_to_tensor
-        return self.engine.get_item(
-            self, tuple(convert(entry) if isinstance(entry, list) else entry for entry in key)
-        )
-
     def __iter__(self) -> Iterator[Any]:
         return (self.engine.get_item(self, (at,)) for at in range(len(self)))
 

@@ -364,11 +364,14 @@ class JaxEngine(Engine):
         return x[(slice(None),) * axis + (indices,)]
 
     def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        indices = jnp.where(indices < 0, indices + x.shape[axis], indices)
         return jnp.take_along_axis(x, indices, axis, mode="promise_in_bounds")
 
     def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
-        _check_integers(x.shape, key)
         return x[key]
+
+    def gather(self, x: Tensor, indices: Tensor) -> Tensor:
+        return x[tuple(jnp.moveaxis(indices, -1, 0))]
 
     def slice(self, x: Tensor, start: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
         return lax.dynamic_slice(x, list(start), shape)
@@ -709,27 +712,6 @@ def _apart(values: list[Tensor], others: Any) -> list[Tensor]:
         result.append(jnp.copy(value) if id(value) in seen else value)
         seen.add(id(value))
     return result
-
-
-def _check_integers(shape: tuple[int, ...], key: tuple[Any, ...]) -> None:
-    """Refuse integers out of range, which JAX would silently move into range."""
-    axis = 0
-    for entry in key:
-        if entry is Ellipsis:
-            axis = len(shape) - sum(_axes_used(later) for later in key[key.index(Ellipsis) + 1 :])
-            continue
-        if type(entry) is int and axis < len(shape) and not -shape[axis] <= entry < shape[axis]:
-            raise IndexError(
-                f"An index must be within its axis. Received: index {entry} for axis {axis} of a "
-                f"tensor of shape {shape}. Give one from {-shape[axis]} to {shape[axis] - 1}."
-            )
-        axis += _axes_used(entry)
-
-
-def _axes_used(entry: Any) -> int:
-    if entry is None:
-        return 0
-    return int(entry.ndim) if getattr(entry, "dtype", None) == np.bool_ else 1
 
 
 # -------------------------------------------------------------------- products

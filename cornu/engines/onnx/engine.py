@@ -16,7 +16,8 @@ import numpy as np
 import optree
 
 from ..contract import Axes, Pads, State, Tensor
-from ..spec import Dimension, Spec, _axes_taken, _entries
+from ..indexing import full_key
+from ..spec import Dimension, Spec
 from .graph import Graph, Value
 from .math import Mathematics
 from .nodes import KNOWN, NUMPY, OPSET, WIDE
@@ -306,9 +307,8 @@ class OnnxEngine(Mathematics, WholeOps):
         return self._node("Pad", [x, self._vector(sizes), fill], spec)
 
     def flip(self, x: Tensor, axes: Axes) -> Tensor:
-        return self.get_item(
-            x, tuple(slice(None, None, -1 if k in axes else 1) for k in range(len(x.dims)))
-        )
+        backwards, whole = slice(None, None, -1), slice(None)
+        return self._sliced(x, [backwards if k in axes else whole for k in range(len(x.dims))])
 
     def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
         spec = self.spec.take(x, indices, axis)
@@ -323,40 +323,17 @@ class OnnxEngine(Mathematics, WholeOps):
         x, indices = self.broadcast_to(x, sizes), self.broadcast_to(indices, spec.dims)
         return self._node("GatherElements", [x, self._index(indices)], spec, axis=axis)
 
-    def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
-        self.spec.get_item(x, key)  # which refuses what can't be
-        entries = _entries(x.dims, key)
-        several = any(_is_array(entry) for entry in entries)
-        parts: list[slice] = []  # what is taken of each axis
-        kept: list[int | None] = []  # the axes of the result, None for a new one
-        arrays: list[tuple[int, Value]] = []
-        places: list[int] = []
-        slot = 0  # how many axes of x come before the indexed ones
-        for place, entry in enumerate(entries):
-            axis = len(parts)
-            if isinstance(entry, slice) or entry is None:
-                kept.append(None if entry is None else axis)
-                parts += [] if entry is None else [entry]
-            elif _is_array(entry) or (several and entry is not Ellipsis):
-                slot = slot if places else sum(k is not None for k in kept)
-                kept += [] if places else [-1]
-                arrays += self._index_arrays(axis, self.convert_to_tensor(entry))
-                parts += [slice(None)] * _axes_taken(entry)
-                places.append(place)
-            elif entry is not Ellipsis:
-                parts.append(slice(entry, None if _is_rest(entry) else entry + 1))
-        x = self._sliced(x, parts)
-        if places and places[-1] - places[0] >= len(places):
-            slot = 0
-            kept = [-1, *(k for k in kept if k != -1)]
-        return self._selected(x, arrays, slot, kept)
+    def gather(self, x: Tensor, indices: Tensor) -> Tensor:
+        spec = self.spec.gather(x, indices)
+        return self._node("GatherND", [x, self.cast(indices, "int64")], spec)
 
-    def _index_arrays(self, axis: int, index: Value) -> list[tuple[int, Value]]:
-        """The axes and indices that an array of integers or booleans stands for."""
-        if index.dtype != "bool":
-            return [(axis, self._index(index))]
-        found = self.nonzero(index, None, 0)
-        return [(axis + k, self._index(one)) for k, one in enumerate(found)]
+    def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
+        entries = full_key(len(x.dims), key)
+        ends = [entry for entry in entries if entry is not None]
+        taken = self._sliced(x, [_part(entry) for entry in ends])
+        sizes = iter(zip(ends, taken.dims, strict=True))
+        pairs = ((entry, 1) if entry is None else next(sizes) for entry in entries)
+        return self.reshape(taken, tuple(n for entry, n in pairs if not isinstance(entry, int)))
 
     def _sliced(self, x: Value, parts: Sequence[slice]) -> Value:
         """What slices take of each axis."""
@@ -379,38 +356,6 @@ class OnnxEngine(Mathematics, WholeOps):
         ]
         bounds = [self._vector(ends) for ends in (starts, stops, taken, steps)]
         return self._node("Slice", [x, *bounds], self.spec.get_item(x, tuple(parts)))
-
-    def _selected(
-        self, x: Value, arrays: list[tuple[int, Value]], slot: int, kept: list[int | None]
-    ) -> Value:
-        """x at index arrays, whose common axes come at a slot; `kept` tells the result's axes."""
-        dims: tuple[Any, ...] = ()
-        if len(arrays) == 1:
-            ((axis, index),) = arrays
-            dims, sizes = index.dims, x.dims
-            spec = Spec((*sizes[:axis], *dims, *sizes[axis + 1 :]), x.dtype)
-            made = self._node("Gather", [x, index], spec, axis=axis)
-            if slot != axis:
-                made = self._shifted(made, axis, len(dims), slot)
-        elif arrays:
-            axes = [axis for axis, _ in arrays]
-            rest = [k for k in range(len(x.dims)) if k not in axes]
-            for _, index in arrays:
-                dims = self.spec.add(Spec(dims, "int64"), index).dims
-            grid = [
-                self._last(self.broadcast_to(self.cast(one, "int64"), dims)) for _, one in arrays
-            ]
-            sizes = (*dims, *(x.dims[k] for k in rest))
-            moved = [self.transpose(x, (*axes, *rest)), self.concatenate(grid, len(dims))]
-            made = self._shifted(
-                self._node("GatherND", moved, Spec(sizes, x.dtype)), 0, len(dims), slot
-            )
-        else:
-            made = x
-        wanted: list[Any] = []
-        for place in kept:
-            wanted += [1] if place is None else dims if place == -1 else [x.dims[place]]
-        return self.reshape(made, tuple(wanted))
 
     def _shifted(self, x: Value, start: int, count: int, target: int) -> Value:
         """x with some neighbouring axes at another place."""
@@ -665,6 +610,13 @@ def _is_array(entry: Any) -> bool:
     """Whether an entry of a key is an array of indices."""
     plain = entry is None or entry is Ellipsis or isinstance(entry, (slice, Dimension))
     return not plain and (isinstance(entry, bool) or not isinstance(entry, (int, np.integer)))
+
+
+def _part(entry: Any) -> slice:
+    """What an integer or a slice takes of an axis, as a slice."""
+    if isinstance(entry, int):
+        return slice(entry, None if entry == -1 else entry + 1)
+    return entry
 
 
 def _bound(bound: Any, default: int) -> Any:

@@ -91,9 +91,6 @@ class Value(PrimitiveOperators, Spec):
     def _takes(self, x: Any) -> bool:
         return isinstance(x, (Value, *_OPERANDS))
 
-    def __getitem__(self, key: Any) -> Any:
-        return current().get_item(self, key if isinstance(key, tuple) else (key,))
-
     def __len__(self) -> int:
         return len(range(self.dims[0]))
 

@@ -44,7 +44,7 @@ _FOLDED = frozenset(
         "cast multiply abs trunc expm1 log1p erfinv lgamma i0 bitwise_not complex real imag conj "
         "fft ifft rfft irfft divide floor_divide mod fmod arctan2 left_shift right_shift mean all "
         "any argmax argmin cumsum cumprod transpose broadcast_to concatenate pad flip take "
-        "take_along_axis get_item slice slice_update scatter sort argsort top_k searchsorted "
+        "take_along_axis gather get_item slice slice_update scatter sort argsort top_k searchsorted "
         "unique nonzero matmul einsum where cholesky solve solve_triangular qr svd eigh eig "
         "lu_factor nextafter random_gamma random_binomial negative sign sqrt exp log sin cos tan "
         "arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh erf isnan isinf logical_not "
@@ -59,7 +59,7 @@ _REARRANGES = frozenset("transpose concatenate flip get_item slice".split())
 _LINEAR = frozenset(
     (
         "negative add subtract sum mean reshape transpose broadcast_to concatenate pad flip take cumsum "
-        "take_along_axis get_item slice where"
+        "take_along_axis gather get_item slice where"
     ).split()
 )
 

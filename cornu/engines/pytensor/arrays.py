@@ -190,9 +190,6 @@ class Array(PrimitiveOperators):
     def _takes(self, x: Any) -> bool:
         return isinstance(x, (Array, np.ndarray, np.generic, list, tuple, *host.PYTHON))
 
-    def __getitem__(self, key: Any) -> Array:
-        return applied(indexed, self, key if isinstance(key, tuple) else (key,))
-
     all, any, argmax, argmin = map(_method, ("all", "any", "argmax", "argmin"))
     max, mean, min, prod, sum = map(_method, ("max", "mean", "min", "prod", "sum"))
     astype, flatten, reshape = map(_method, ("astype", "flatten", "reshape"))
@@ -202,11 +199,6 @@ class Array(PrimitiveOperators):
         known = "" if self.value is None else f", value={np.array2string(self.value)}"
         shape = tuple(self._variable.type.shape) if self.value is None else self.shape
         return f"<Array shape={shape}, dtype={self.dtype}{known}>"
-
-
-def indexed(x: Variable, key: tuple[Any, ...]) -> Variable:
-    """x[key]"""
-    return x[tuple(np.asarray(entry) if isinstance(entry, list) else entry for entry in key)]
 
 
 def constant(value: np.ndarray[Any, Any]) -> Variable:

@@ -21,6 +21,7 @@ them, this engine computes in float32 (`canonical_dtype`), which holds all their
 from __future__ import annotations
 
 import math
+import operator
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -45,7 +46,6 @@ from .arrays import (
     applied,
     as_arrays,
     dtype_for,
-    indexed,
     owned,
     primitive,
     scope,
@@ -88,7 +88,7 @@ class PyTensorEngine(Engine):
         left_shift=primitive(graph.binary_op("left_shift")),
         right_shift=primitive(graph.binary_op("right_shift")),
         **{name: graph.by_parts(getattr(pt, name[:3])) for name in ("add", "subtract", "negative")},
-        get_item=graph.by_parts(indexed),
+        get_item=graph.by_parts(operator.getitem),
     )
 
     def __init__(self) -> None:
@@ -557,6 +557,10 @@ class PyTensorEngine(Engine):
     @graph.by_parts
     def take(x: Variable, indices: Variable, axis: int) -> Variable:
         return x[(*(slice(None),) * axis, indices)]
+
+    @graph.by_parts
+    def gather(x: Variable, indices: Variable) -> Variable:
+        return x[tuple(indices[..., i] for i in range(indices.type.shape[-1]))]
 
     @graph.by_parts
     def take_along_axis(x: Variable, indices: Variable, axis: int) -> Variable:

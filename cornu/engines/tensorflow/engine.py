@@ -593,12 +593,13 @@ class TensorFlowEngine(Keeping):
         return raw.ReverseV2(tensor=x, axis=_vector(axes))
 
     def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
-        return tf.gather(x, _as_index(indices), axis=axis)
+        return tf.gather(x, _wrapped(indices, self.shape_of(x)[axis]), axis=axis)
 
     def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
         last = len(x.shape) - 1
         order = (*(i for i in range(last + 1) if i != axis), axis)
-        x, indices = self.transpose(x, order), self.transpose(_as_index(indices), order)
+        indices = _wrapped(indices, self.shape_of(x)[axis])
+        x, indices = self.transpose(x, order), self.transpose(indices, order)
         leading = self.shape_of(x)[:-1], self.shape_of(indices)[:-1]
         if leading[0] != leading[1]:
             shape = tf.broadcast_static_shape(x.shape[:-1], indices.shape[:-1])
@@ -608,17 +609,10 @@ class TensorFlowEngine(Keeping):
         return self.transpose(found, tuple(np.argsort(order)))
 
     def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
-        try:
-            if any(isinstance(entry, _ARRAYS) for entry in key):
-                return _advanced(self, tf.convert_to_tensor(x), key)
-            return x[key]
-        except (tf.errors.InvalidArgumentError, ValueError) as error:
-            if "out of bounds" not in str(error):
-                raise
-            raise IndexError(
-                "An index must be within its axis. "
-                f"Received: key={key} for a tensor of shape {tuple(x.shape)}."
-            ) from error
+        return x[key]
+
+    def gather(self, x: Tensor, indices: Tensor) -> Tensor:
+        return tf.gather_nd(x, self._from_front(x, indices))
 
     def slice(self, x: Tensor, start: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
         return tf.slice(x, self._inside(x, start, shape), shape)
@@ -642,11 +636,14 @@ class TensorFlowEngine(Keeping):
         return tf.stack(begins)
 
     def scatter(self, x: Tensor, indices: Tensor, updates: Tensor, reduction: str) -> Tensor:
-        indices = _wrapped(indices, _vector(self.shape_of(x)[: indices.shape[-1]]))
+        indices = self._from_front(x, indices)
         if reduction == "mul":
             return _scatter_products(self, x, indices, updates)
         updates = tf.broadcast_to(updates, [*indices.shape[:-1], *x.shape[indices.shape[-1] :]])
         return _through(_BOOL)(lambda x, u: _SCATTER[reduction](x, indices, u))(x, updates)
+
+    def _from_front(self, x: Tensor, indices: Tensor) -> Tensor:
+        return _wrapped(indices, _vector(self.shape_of(x)[: indices.shape[-1]]))
 
     # ---------------------------------------------------------------- order
 
@@ -1013,46 +1010,6 @@ def _wrapped(indices: Tensor, sizes: Any) -> Tensor:
     """Indices that count from the end made to count from the front."""
     indices = _as_index(indices)
     return tf.where(indices < 0, indices + tf.cast(sizes, indices.dtype), indices)
-
-
-def _advanced(engine: TensorFlowEngine, x: Tensor, key: tuple[Any, ...]) -> Tensor:
-    """x[key] with tensors in the key, by NumPy's rules; integers beside them are indices too."""
-    entries = _expanded(x, key)
-    x = x[tuple(slice(None) if _is_index(entry) else entry for entry in entries)]
-    places = [at for at, entry in enumerate(entries) if _is_index(entry)]
-    sizes = engine.shape_of(x)
-    indices = [_wrapped(tf.convert_to_tensor(entries[at]), sizes[at]) for at in places]
-    if len(places) == 1:
-        return tf.gather(x, indices[0], axis=places[0])
-    rest = [axis for axis in range(len(sizes)) if axis not in places]
-    shape = functools.reduce(tf.broadcast_dynamic_shape, map(tf.shape, indices))
-    joined = tf.stack([tf.broadcast_to(index, shape) for index in indices], -1)
-    found = tf.gather_nd(tf.transpose(x, [*places, *rest]), joined)
-    # What indices that stand together give stays in their place; else it comes first.
-    rank = len(found.shape) - len(rest)
-    together = places == list(range(places[0], places[-1] + 1))
-    front = places[0] if together else 0
-    order = [*range(rank, rank + front), *range(rank), *range(rank + front, len(found.shape))]
-    return tf.transpose(found, order)
-
-
-def _is_index(entry: Any) -> bool:
-    return isinstance(entry, (*_ARRAYS, int, np.integer))
-
-
-def _expanded(x: Tensor, key: tuple[Any, ...]) -> list[Any]:
-    """A key with an entry for each axis: masks as indices, the ellipsis as slices."""
-    entries: list[Any] = []
-    for entry in key:
-        if isinstance(entry, _ARRAYS) and entry.dtype in (tf.bool, np.bool_):
-            entries += tf.unstack(tf.where(entry), len(entry.shape), axis=1)
-        else:
-            entries.append(entry)
-    missing = len(x.shape) - sum(e is not None and e is not Ellipsis for e in entries)
-    at = next((i for i, entry in enumerate(entries) if entry is Ellipsis), None)
-    if at is not None:
-        entries[at : at + 1] = [slice(None)] * missing
-    return entries
 
 
 def _scatter_products(

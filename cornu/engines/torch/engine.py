@@ -541,7 +541,10 @@ class TorchEngine(Keeping):
         return _gather(x, axis, _wrapped(indices, x.shape[axis]))
 
     def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
-        return _indexed(x, key)
+        return x[key]
+
+    def gather(self, x: Tensor, indices: Tensor) -> Tensor:
+        return x[tuple(indices.unbind(-1))]
 
     def slice(self, x: Tensor, start: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
         return _block(x, start, shape)
@@ -1004,38 +1007,6 @@ def _wrapped(indices: Tensor, size: int) -> Tensor:
     """Indices that count from the end made to count from the front."""
     indices = indices.long()
     return torch.where(indices < 0, indices + size, indices)
-
-
-def _indexed(x: Tensor, key: tuple[Any, ...]) -> Tensor:
-    """x[key]; slices that go backwards, which PyTorch lacks, go over a flipped axis."""
-    flipped, entries = [], list(key)
-    axis = 0
-    for place, entry in enumerate(entries):
-        if entry is Ellipsis:
-            axis = x.ndim - sum(_axes_used(later) for later in entries[place + 1 :])
-            continue
-        if isinstance(entry, slice) and entry.step is not None and entry.step < 0:
-            start, stop, step = entry.indices(x.shape[axis])
-            flipped.append(axis)
-            size = x.shape[axis]
-            entries[place] = slice(size - 1 - start, size - 1 - stop, -step)
-        elif isinstance(entry, (np.ndarray, list)):
-            entries[place] = torch.as_tensor(np.asarray(entry), device=x.device)
-        entry = entries[place]
-        if isinstance(entry, torch.Tensor) and entry.dtype not in (torch.bool, torch.uint8):
-            entries[place] = entry.long()
-        elif isinstance(entry, torch.Tensor) and entry.dtype == torch.uint8:
-            entries[place] = entry.long()  # indices, not the mask that PyTorch takes it for
-        axis += _axes_used(entry)
-    if flipped:
-        x = torch.flip(x, flipped)
-    return x[tuple(entries)]
-
-
-def _axes_used(entry: Any) -> int:
-    if entry is None:
-        return 0
-    return int(entry.ndim) if getattr(entry, "dtype", None) in (torch.bool, np.bool_) else 1
 
 
 def _begin(at: Any, size: int, length: int) -> Any:

@@ -179,6 +179,12 @@ interpreted_calls = Choice(
     "mode: many are called once or twice.",
     fixed=0,
 )
+strict = Choice(
+    "strict",
+    False,
+    "Whether a step that runs, and should run fast but doesn't, raises instead of being logged: one that\n"
+    "PyTorch can't record, though it looks at no values. Tests are strict.",
+)
 log: Choice[str | None] = Choice(
     "log",
     None,

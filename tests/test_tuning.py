@@ -133,6 +133,20 @@ def test_a_step_that_is_not_recorded_is_said_once(caplog: pytest.LogCaptureFixtu
     assert record.getMessage() == "A step runs unrecorded, which is slower: it looks at values."
 
 
+@pytest.mark.skipif("torch" not in ENGINES, reason="another engine is tested")
+def test_a_fault_of_the_recording_is_logged_or_raised(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users' steps run all the same; tests see it."""
+    monkeypatch.setattr("cornu.engines.torch.graph._join_lerps", lambda graph: graph.missing)
+    with use("torch"), caplog.at_level(logging.INFO, "cornu"):
+        with pytest.raises(AttributeError, match="missing"):
+            CompiledStep(lambda x: x * 2, [])(np.ones(3))
+        with tuning.strict(False):
+            assert CompiledStep(lambda x: x * 2, [])(np.ones(3)).tolist() == [2, 2, 2]
+    assert ["missing" in record.getMessage() for record in caplog.records] == [True]
+
+
 def test_the_log_is_shown_and_hidden(capfd: pytest.CaptureFixture[str]) -> None:
     tuning.say("unseen")
     with tuning.log("info"):

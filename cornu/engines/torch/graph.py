@@ -83,12 +83,13 @@ class RecordedStep:
 
     def _say_refused(self) -> None:
         """Say once why the step is not recorded, after it has run: an error of its own is no reason."""
-        if self._refused is not None:
-            looks = isinstance(self._refused, _LOOKS)
-            why = "it looks at values" if looks else f"{self._refused!r}"
-            level = "info" if looks else "warning"
-            tuning.say("A step runs unrecorded, which is slower: %s.", why, level=level)
-            self._refused = None
+        error, self._refused = self._refused, None
+        if isinstance(error, _LOOKS):
+            tuning.say("A step runs unrecorded, which is slower: it looks at values.")
+        elif error is not None and tuning.strict():
+            raise error
+        elif error is not None:
+            tuning.say("A step runs unrecorded, which is slower: %r.", error, level="warning")
 
     def _run(self, changing: list[Any], constant: list[Any], args: Any) -> Any:
         """The step as it is; if it fails, the variables are as they were."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections import Counter
@@ -41,6 +42,23 @@ def get_uid(prefix: str = "") -> int:
 def reset() -> None:
     """Start all counts again."""
     _counts.of.clear()
+
+
+def local_name(part: Any) -> str:
+    """A part's name without the number that tells it from those of other models, if it has one.
+
+    >>> local_name(type("Dense", (), {"name": "dense_7"})()), local_name(type("Dense", (), {"name": "top_7"})())
+    ('dense', 'top_7')
+    """
+    name: str = part.name
+    plain = re.sub(r"_\d+$", "", name)
+    return (plain if plain == to_snake_case(type(part).__name__) else name).replace(".", "_")
+
+
+def numbered(name: str) -> Iterator[str]:
+    """`dense`, then `dense_1`, `dense_2`, ..."""
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(1))
 
 
 def is_ours(target: Any) -> bool:

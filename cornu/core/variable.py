@@ -263,6 +263,9 @@ class Variable(OpOperators):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        with self.lock:
+            if self._held.engine is not None:
+                self._held.engine.set_trainable(self._held.container, self._trainable)
 
     @property
     def aggregation(self) -> str | None:

@@ -100,8 +100,10 @@ class Engine(ABC):
     in_place: ClassVar[bool] = False
     #: Special methods by which the library's functions read what is no tensor of theirs: variables have them.
     protocols: ClassVar[frozenset[str]] = frozenset()
-    #: The class of modules in the engine's library, where it has one.
+    #: The class of modules in the engine's library, where it has one: a layer is one to it.
     module_type: ClassVar[type | None] = None
+    #: What the library, and programs in its style, ask of modules: a layer answers by its `module`.
+    module_names: ClassVar[frozenset[str]] = frozenset()
     #: Whether a model that is called on tensors must run as one compiled step.
     whole_models: ClassVar[bool] = False
     #: Whether it does so from some call on (`tuning.whole_calls`) where that makes no difference.
@@ -235,6 +237,9 @@ class Engine(ABC):
         """Put a value in a container; returns the container that holds it now."""
         return value
 
+    def set_trainable(self, container: Any, trainable: bool) -> None:  # noqa: B027  (most containers don't say)
+        """Tell a container whether its variable is trained now, for what else of the library holds it."""
+
     # --------------------------------------------------------------- devices
 
     def place(self, x: Any, layout: Layout | None) -> Tensor:
@@ -263,11 +268,13 @@ class Engine(ABC):
 
         An engine whose values come later, when sizes are known, refuses it here."""
 
-    def module(
-        self, call: Callable[..., Any], variables: Mapping[str, Any], parts: Mapping[str, Any]
-    ) -> Any:
-        """A layer as an object of the library's own kind, `module_type`: what it calls, its variables, and
-        its sublayers as such objects."""
+    def module(self, layer: Any) -> Any:
+        """A layer as an object of the library's own kind, `module_type`, with the `engine`.
+
+        It asks the layer for its parts whenever it is asked for them, by `layer._parts_on(engine)`, and not yet
+        when it is made. Its `run(*args, **kwargs)` calls `layer._call_within(args, kwargs, training)`, with what
+        the library does around a call. `refresh()` tells it that the layer has it now, or has been built.
+        """
         raise NotImplementedError(f"The library of the {self.name} engine has no modules.")
 
     # ------------------------------------------------------------ transforms

@@ -25,6 +25,7 @@ class Keeping(Engine):
         known = self._former.get(key)
         container = known[1]() if known is not None and known[0]() is owner else None
         if container is not None:
+            self.set_trainable(container, trainable)
             return self.write(container, value)
         container = self.container(value, trainable, layout)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..core.dtypes import is_float
 from ..core.keras_tensor import KerasTensor, NoValueError
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Operation, any_symbolic
-from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, here
+from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, here, within
 from ..core.tracebacks import shorten
 from ..core.tracking import PLAIN, Family, Tracker
 from ..core.variable import Variable
@@ -26,7 +27,7 @@ from ..engines import Engine, active, current
 from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
-from ._native import traced_spec
+from ._native import joined, new, traced_spec
 
 #: Tensors that say their own shape and dtype.
 _SYMBOLIC = (KerasTensor, SparseTensor)
@@ -73,6 +74,8 @@ class Layer(Operation):
     _built_by_calling: ClassVar[bool] = True
     #: Within a build: whether the layer was built before it.
     _building: bool | None = None
+    #: The layer as a module of libraries, by their engines' names.
+    _native: Mapping[str, Any] = MappingProxyType({})
     #: Attributes that say nothing about what a call computes.
     _beside: ClassVar[frozenset[str]] = frozenset()
 
@@ -146,36 +149,72 @@ class Layer(Operation):
 
     if not TYPE_CHECKING:  # or every name would be right
 
+        @property
+        def __class__(self) -> type:
+            """The layer's class; where the engine's library has modules, one that is a class of modules too.
+
+            `isinstance(layer, torch.nn.Module)` is so true, and PyTorch takes a layer in.
+            """
+            engine = next(self._libraries(), None)
+            return type(self) if engine is None else joined(type(self), engine.module_type)
+
         def __getattr__(self, name: str) -> Any:
-            """What reads the layer as a module of the engine's library, such as `parameters` on PyTorch."""
-            engine = None if name.startswith("_") else active()
-            if engine is None or not hasattr(engine.module_type, name):
-                return object.__getattribute__(self, name)  # which raises its own error
-            if name not in _OF_MODULES:
-                raise AttributeError(
-                    "A layer itself answers what reads it as a module of the engine's library. Received: "
-                    f"{name!r} of the layer {self.name!r}, which would change a module made for the "
-                    "moment. Keep `module = layer.native_module()`, and use that."
-                )
-            return getattr(self.native_module(), name)
+            """What a module of the engine's library is asked for, such as `parameters` on PyTorch."""
+            for engine in self._libraries():
+                if name in engine.module_names:
+                    return getattr(self._module_on(engine), name)
+            return object.__getattribute__(self, name)  # which raises its own error
+
+    def __reduce__(self) -> Any:
+        return new, (type(self),), self.__getstate__()  # not by `__class__`, as `object` does
+
+    def _libraries(self) -> Iterator[Engine]:
+        """The engines to whose libraries the layer is a module: the current one, then those it has served."""
+        engine = active()
+        if engine is not None and engine.module_type is not None:
+            yield engine
+        yield from (module.engine for module in self._native.values())
 
     def native_module(self) -> Any:
         """The layer as a module of the current engine's library, over the same variables.
 
-        On PyTorch it is a `torch.nn.Module`, on TensorFlow a `tf.Module`: for use within other modules,
-        with the library's own optimizers, and to save in its formats. The layer must be built.
+        On PyTorch it is a `torch.nn.Module`, on TensorFlow a `tf.Module`. The layer itself may stand wherever
+        the library takes a module, and answers as this one. Parameters are there once the layer is built.
 
         Raises:
             NotImplementedError: If the library has no modules, as JAX and NumPy.
         """
-        if not self.built:
-            raise ValueError(
-                "A layer has variables once it is built. Received: the layer "
-                f"{self.name!r}, not built. Call it on data first, or `build` it."
-            )
-        parts = {layer.name: layer.native_module() for layer in self._layers}
-        own = {variable.name: variable for variable in self._own_weights()}
-        return current().module(self.__call__, own, parts)
+        return self._module_on(current())
+
+    def _module_on(self, engine: Engine) -> Any:
+        """The layer's module on an engine, made once."""
+        if engine.name not in self._native:
+            module = engine.module(self)
+            object.__setattr__(self, "_native", {**self._native, engine.name: module})
+            module.refresh()
+        return self._native[engine.name]
+
+    def _parts_on(self, engine: Engine) -> tuple[dict[str, Any], dict[str, Any], dict[str, Layer]]:
+        """What an engine's module of the layer has, by name: containers made to be trained, other containers,
+        and sublayers, which are such modules themselves.
+
+        A part has the name of the attribute that holds it, else its own; both without what makes a name
+        differ from those of other models.
+        """
+        attributes = {id(x): name for name, x in vars(self).items() if not name.startswith("_")}
+        found: tuple[dict[str, Any], ...] = {}, {}, {}
+        names: set[str] = set()
+        parts: list[Any] = [*self._own_weights(), *self._layers]
+        for part in parts:
+            name = attributes.get(id(part)) or naming.local_name(part)
+            name = next(n for n in naming.numbered(name) if n not in names)
+            names.add(name)
+            if isinstance(part, Layer):
+                part._module_on(engine)
+                found[2][name] = part
+            else:
+                found[part in self._tracker.untrained][name] = part.move_to(engine).container
+        return found  # type: ignore[return-value]
 
     def _owned(self, kind: str) -> list[Any]:
         return self._tracker.parts(kind, self.__dict__)
@@ -464,6 +503,8 @@ class Layer(Operation):
         self.built = True
         self._post_build()
         self._tracker.locked = self.path
+        for module in self._native.values():
+            module.refresh()
 
     def _post_build(self) -> None:
         """What is left to do once the layer is built; subclasses may add to it."""
@@ -512,6 +553,8 @@ class Layer(Operation):
         """Run the layer on tensors; build it first where that has not happened."""
         try:
             engine = current()
+            if self._native and engine.name in self._native:
+                return self._native[engine.name].run(*args, **kwargs)
             if len(args) == 1 and self.built and (not kwargs or self._is_plain_call(kwargs)):
                 x = args[0]
                 if x.__class__ is np.ndarray:
@@ -522,6 +565,14 @@ class Layer(Operation):
         except Exception as error:
             self._locate(error)
             raise
+
+    def _call_within(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None = None
+    ) -> Any:
+        """The call, within what a library does around it; `training` where nobody else says it."""
+        said = here.training.get()
+        with within(here.training, training if said is None else said):
+            return self._call_on_arguments(current(), args, kwargs)
 
     def _is_plain_call(self, kwargs: dict[str, Any]) -> bool:
         """Whether a call has no arguments by name besides `training`."""
@@ -933,13 +984,6 @@ def _argument_names(cls: type) -> Iterator[str]:
             yield from (
                 n for n in inspect.signature(vars(owner)["__init__"]).parameters if n in names
             )
-
-
-#: What modules of PyTorch and TensorFlow have that reads them, or reaches the parameters alone.
-_OF_MODULES = frozenset(
-    "parameters named_parameters buffers named_buffers state_dict children named_children modules "
-    "named_modules get_parameter get_buffer submodules zero_grad".split()
-)
 
 
 def _in_build(build: Callable[..., None]) -> Callable[..., None]:

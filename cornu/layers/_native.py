@@ -1,7 +1,8 @@
-"""Output specs of layers that call native functions of their engine, from the engine's tracer."""
+"""What a layer has to do with its engine's library: native functions in its call, its class among modules."""
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 from ..core import tree
@@ -47,3 +48,31 @@ def traced_spec(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         for one, other in zip(first, second, strict=True)
     ]
     return tree.pack_sequence_as(structure[0], outputs)
+
+
+def new(cls: Any) -> Any:
+    """An empty object, for copies to fill."""
+    return cls.__new__(cls)
+
+
+class _Joined:
+    """A class made of a layer's and a library's: what is made by it is of the layer's class."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Nothing: users' classes may count their subclasses."""
+
+
+def joined(cls: type, module_type: type) -> type:
+    """A subclass of both, kept with the layer's class; it stands as the `__class__` of layers."""
+    if issubclass(cls, module_type):
+        return cls
+    key = f"_joined_{module_type.__module__}.{module_type.__qualname__}"
+    found = vars(cls).get(key)
+    if found is None:
+        body = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+        body["__new__"] = lambda _, *args, **kwargs: cls(*args, **kwargs)
+        found = types.new_class(
+            cls.__name__, (_Joined, cls, module_type), exec_body=lambda names: names.update(body)
+        )
+        setattr(cls, key, found)
+    return found

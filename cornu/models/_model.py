@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
-from ..engines import current, get
+from ..engines import current, get, names
 from ..layers._layer import Layer
 from ..training._trainer import Trainer, at_home
 from ._whole import WholeCalls
@@ -74,14 +74,16 @@ class Model(Trainer, Layer):
             return self._whole_calls(engine, args[0])
         return Layer.__call__(self, *args, **kwargs)
 
-    def to(self, engine: str) -> Self:
+    def to(self, engine: Any = None, *args: Any, **kwargs: Any) -> Self:
         """Move the model to an engine, where it stays whichever is current elsewhere.
 
         Weights, the optimizer's state, metrics and the state of random generators come along. The
         model is neither rebuilt nor compiled again by hand.
 
         Args:
-            engine: The engine's name, such as `"numpy"`.
+            engine: The engine's name, such as `"numpy"`; on PyTorch also what `torch.nn.Module.to` takes.
+            *args: More for `torch.nn.Module.to`.
+            **kwargs: More for `torch.nn.Module.to`.
 
         Raises:
             ValueError: If there is no such engine.
@@ -92,6 +94,11 @@ class Model(Trainer, Layer):
         >>> type(model(np.ones((1, 3), "float32"))).__module__
         'numpy'
         """
+        if "to" in current().module_names and engine not in names():
+            moved: Self = self.native_module().to(
+                *(() if engine is None else (engine,)), *args, **kwargs
+            )
+            return moved
         target = get(engine)
         self.home = engine
         for variables in self._state_groups().values():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -140,45 +142,162 @@ def test_views_of_weights_keep_what_they_saw_before_an_update() -> None:
             assert not np.allclose(weights[0].numpy(), before[0])
 
 
-@pytest.mark.skipif("torch" not in ENGINES, reason="other engines were asked for")
-def test_a_layer_is_a_torch_module() -> None:
-    import torch
+def _branches() -> tuple[Any, Any]:
+    return (
+        layers.Dense(4, activation="relu"),
+        cornu.Sequential([layers.Dense(4), layers.Dropout(0.5), layers.BatchNormalization()]),
+    )
 
-    with backend.use("torch"):
-        layer = cornu.Sequential(
-            [cornu.Input((3,)), layers.Dense(4, name="one"), layers.BatchNormalization(name="two")]
-        )
-        module = layer.native_module()
-        assert list(layer.state_dict()) == [
-            *("one.kernel", "one.bias", "two.gamma", "two.beta"),
-            *("two.moving_mean", "two.moving_variance"),
-        ]
-        assert [tuple(p.shape) for p in layer.parameters()] == [(3, 4), (4,), (4,), (4,)]
-        for name in ("register_forward_hook", "eval", "half"):
-            with pytest.raises(AttributeError, match="native_module"):
-                getattr(layer, name)
-        both = torch.nn.Sequential(module, torch.nn.Linear(4, 2))
+
+@pytest.mark.skipif("torch" not in ENGINES, reason="other engines were asked for")
+class TestTorch:
+    """A layer is a `torch.nn.Module` to PyTorch."""
+
+    @pytest.fixture(autouse=True)
+    def _engine(self) -> Any:
+        with backend.use("torch"):
+            yield
+
+    def net(self) -> Any:
+        import torch
+
+        class Net(torch.nn.Module):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.first, self.inner = _branches()
+                self.last = torch.nn.Linear(4, 2)
+
+            def forward(self, x: Any) -> Any:
+                return self.last(self.inner(self.first(x)))
+
+        return Net()
+
+    def test_parts_of_modules(self) -> None:
+        """Parameters are there from the build on, under names that another net has too."""
+        import torch
+
         x = torch.tensor(m.draw(8, 3))
-        before = [weight.numpy().copy() for weight in layer.weights]
-        optimizer = torch.optim.SGD(both.parameters(), 0.1)
-        both(x).square().mean().backward()
-        optimizer.step()
-        changed = [
-            not np.allclose(weight.numpy(), was)
-            for weight, was in zip(layer.weights, before, strict=True)
+        one, other = self.net(), self.net()
+        with pytest.warns(UserWarning, match="no parameters before it is built"):
+            assert list(one.state_dict()) == ["last.weight", "last.bias"]
+        one(x), other(x)
+        parameters = [
+            *("first.kernel", "first.bias", "inner.dense.kernel", "inner.dense.bias"),
+            *("inner.batch_normalization.gamma", "inner.batch_normalization.beta"),
         ]
-        # Not the bias, which batch normalization takes off again; the last two by the layer itself.
-        assert changed == [True, False, True, True, True, True]
-        both.eval()
-        again = layer(x, training=False)
-        assert torch.equal(module(x), again)
-        module.load_state_dict({k: torch.zeros_like(v) for k, v in module.state_dict().items()})
-        assert not layer.weights[0].numpy().any()
-        assert module.to(torch.float64) is module
-    layer.weights[0].assign(np.ones((3, 4)))  # moved to another engine, and back into the module
-    with backend.use("torch"):
-        assert float(layer.weights[0].value.detach().sum()) == 12.0
-        assert float(next(module.parameters()).detach().sum()) == 12.0
+        averages = [f"inner.batch_normalization.moving_{kind}" for kind in ("mean", "variance")]
+        last = ["last.weight", "last.bias"]
+        assert [name for name, _ in one.named_parameters()] == [*parameters, *last]
+        assert list(one.state_dict()) == [*parameters, *averages, *last]
+        assert dict(one.named_modules())["first"] is one.first
+        assert isinstance(one.first, torch.nn.Module) and isinstance(one.first, layers.Dense)
+        other.load_state_dict(one.state_dict(), assign=True)
+        assert torch.equal(one.eval()(x), other.eval()(x))
+        assert one.to("cpu") is one and one.inner.to("cpu") is one.inner
+        one.inner.trainable = False
+        assert [p.requires_grad for p in one.parameters()] == [True] * 2 + [False] * 4 + [True] * 2
+        one.requires_grad_(False)
+        assert not any(p.requires_grad for p in one.parameters())
+
+    def test_training_in_pure_torch(self) -> None:
+        import torch
+
+        x = torch.tensor(m.draw(8, 3))
+        net = self.net()
+        net(x)
+        optimizer, losses = torch.optim.SGD(net.parameters(), 0.1), []
+        before = [value.clone() for value in net.state_dict().values()]
+        for _ in range(10):
+            optimizer.zero_grad()
+            loss = (net(x) - 1).square().mean()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[-1] < losses[0] / 2
+        pairs = zip(net.state_dict().items(), before, strict=True)
+        same = [name for (name, value), was in pairs if torch.equal(value, was)]
+        assert same == []
+        assert not torch.equal(net(x), net(x))  # training, as modules are from the start
+        copies = copy.deepcopy(net), pickle.loads(pickle.dumps(net.inner))
+        assert copies[0].inner.training and copies[1].training
+        net.eval(), copies[0].eval()
+        assert torch.equal(net(x), net(x)) and torch.equal(net(x), copies[0](x))
+
+    def test_modes_and_hooks(self) -> None:
+        import torch
+
+        x = torch.ones(4, 100)
+        drop = layers.Dropout(0.5)
+        drop.parameters()
+        assert torch.equal(drop(x), x)  # nobody said that it trains
+        assert not torch.equal(drop.train()(x), x) and drop.train() is drop
+        assert torch.equal(drop(x, training=False), x)
+        within = torch.nn.Sequential(layers.Dropout(0.5))
+        assert not torch.equal(within(x), x) and torch.equal(within.eval()(x), x)
+        seen: list[Any] = []
+        handle = drop.register_forward_hook(lambda layer, given, out: seen.append(layer.name))
+        torch.nn.ModuleDict({"drop": drop})["drop"](x)
+        handle.remove()
+        drop(x)
+        assert seen == [drop.name]
+
+    def test_nested_and_shared(self) -> None:
+        """A net of PyTorch between two models of Cornu; one layer in two places."""
+        import torch
+
+        net, x = self.net(), torch.tensor(m.draw(8, 3))
+
+        class Outer(cornu.Model):
+            def __init__(self) -> None:
+                super().__init__()
+                self.out = layers.Dense(1)
+
+            def call(self, x: Any) -> Any:
+                return self.out(x)
+
+        both = torch.nn.ModuleList([net, Outer(), net.first])
+        both[1](net(x))
+        assert len(list(both.parameters())) == 10
+        names = dict(both.named_parameters())
+        assert "1.out.kernel" in names and "2.kernel" not in names
+        assert names["1.out.kernel"] is both[1].out.native_module()._parameters["kernel"]
+
+    def test_what_a_layer_refuses(self) -> None:
+        import torch
+
+        layer = layers.Dense(2)
+        layer.build((None, 3))
+        with pytest.raises(
+            TypeError, match="dtype of a layer is its policy's. Received: torch.float16"
+        ):
+            layer.half()
+        for change in ("register_buffer", "register_parameter", "add_module"):
+            with pytest.raises(AttributeError, match="A layer makes its own parts"):
+                getattr(layer, change)("more", None)
+        with pytest.raises(AttributeError, match="call it with other values by `stateless_call`"):
+            torch.func.functional_call(layer, {"kernel": torch.ones(3, 2)}, torch.ones(1, 3))
+
+    def test_the_values_are_the_layers(self) -> None:
+        import torch
+
+        layer = layers.Dense(2)
+        layer.build((None, 3))
+        layer.load_state_dict({"kernel": torch.zeros(3, 2), "bias": torch.ones(2)})
+        assert not layer.kernel.numpy().any()
+        with backend.use("numpy"):  # moved to another engine, and back into the module
+            layer.kernel.assign(np.ones((3, 2)))
+            assert not hasattr(layers.Dense(2), "parameters")
+            assert len(list(layer.parameters())) == 2
+        assert float(layer.native_module().get_parameter("kernel").detach().sum()) == 6.0
+
+    def test_classes(self) -> None:
+        """`__class__` makes layers, and is known to files and copies as the layer's class."""
+        layer = layers.Dense(2, name="top")
+        assert type(layer) is layers.Dense and issubclass(layer.__class__, layers.Dense)
+        assert type(layer.__class__(3)) is layers.Dense
+        assert type(layer.__class__.from_config(layer.get_config())) is layers.Dense
+        assert type(pickle.loads(pickle.dumps(layer))) is layers.Dense
+        assert cornu.saving.serialize_keras_object(layer)["class_name"] == "Dense"
 
 
 @pytest.mark.skipif("tensorflow" not in ENGINES, reason="other engines were asked for")
@@ -199,6 +318,46 @@ class TestTensorFlow:
             assert not np.any(module(x))
         loaded = tf.saved_model.load(str(tmp_path))
         np.testing.assert_allclose(loaded.serve(tf.constant(x)), expected, 1e-5, 1e-6)
+
+    def test_parts_of_modules(self, tmp_path: Any) -> None:
+        """Variables are there from the build on, and checkpoints hold them, also ones read before it."""
+        import tensorflow as tf
+
+        class Net(tf.Module):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                first, inner = _branches()
+                self.first, self.more = first, [inner, layers.Dense(1)]
+
+            def __call__(self, x: Any) -> Any:
+                return self.more[1](self.more[0](self.first(x)))
+
+        x = tf.constant(m.draw(8, 3))
+        with backend.use("tensorflow"):
+            net, later = Net(), Net()
+            assert isinstance(net.first, tf.Module) and not net.trainable_variables
+            losses = []
+            net(x)
+            for _ in range(10):
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_mean((net(x) - 1) ** 2)
+                variables = net.trainable_variables
+                for variable, by in zip(variables, tape.gradient(loss, variables), strict=True):
+                    variable.assign_sub(0.1 * by)
+                losses.append(float(loss))
+            assert losses[-1] < losses[0] / 2
+            path = tf.train.Checkpoint(net=net).save(str(tmp_path / "kept"))
+            status = tf.train.Checkpoint(net=later).restore(path)
+            np.testing.assert_allclose(later(x), net(x), 1e-5)
+            status.assert_consumed()
+            assert (len(net.trainable_variables), len(net.variables)) == (8, 10)
+            net.first.trainable = False
+            assert (len(net.trainable_variables), len(net.variables)) == (6, 10)
+            assert net.first in net.submodules
+            copies = copy.deepcopy(net.more[0]), pickle.loads(pickle.dumps(net.more[0]))
+            hidden = net.first(x)
+            for one in copies:
+                np.testing.assert_allclose(one(hidden), net.more[0](hidden), 1e-6)
 
     def test_fit_on_tensors_and_datasets(self) -> None:
         import tensorflow as tf
@@ -248,5 +407,3 @@ def test_engines_without_modules_say_so() -> None:
         assert not hasattr(layer, "parameters")
         with pytest.raises(NotImplementedError, match="no modules"):
             layer.native_module()
-    with pytest.raises(ValueError, match="once it is built"):
-        layers.Dense(2).native_module()

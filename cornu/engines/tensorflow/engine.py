@@ -10,7 +10,7 @@ import functools
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from ... import tuning
-from .. import host, loops, use
+from .. import host, loops
 from ..contract import Axes, Layout, Pads, State, Tensor
 from ..keeping import Keeping
 from ..loops import flatten
@@ -49,6 +49,7 @@ def _loading() -> Iterator[None]:
 with _loading():
     import tensorflow as tf
 
+from .module import NAMES, LayerModule  # noqa: E402
 from .steps import GraphStep, unflatten  # noqa: E402
 
 raw = tf.raw_ops
@@ -121,6 +122,7 @@ class TensorFlowEngine(Keeping):
     name = "tensorflow"
     protocols: ClassVar[frozenset[str]] = frozenset({"__tf_tensor__"})
     module_type: ClassVar[type | None] = tf.Module
+    module_names: ClassVar[frozenset[str]] = NAMES
     repeats_steps: ClassVar[bool] = True
 
     vars().update(
@@ -254,11 +256,11 @@ class TensorFlowEngine(Keeping):
         container.assign(value)
         return container
 
-    def module(
-        self, call: Callable[..., Any], variables: Mapping[str, Any], parts: Mapping[str, Any]
-    ) -> Any:
-        held = {name: variable.move_to(self).container for name, variable in variables.items()}
-        return LayerModule(self, call, held, parts)
+    def set_trainable(self, container: Any, trainable: bool) -> None:
+        container._trainable = trainable  # it can't be changed otherwise
+
+    def module(self, layer: Any) -> Any:
+        return LayerModule(self, layer)
 
     # ------------------------------------------------------------ transforms
 
@@ -888,28 +890,6 @@ class TensorFlowEngine(Keeping):
             seen = tf.linalg.band_part(tf.ones(tf.shape(scores)[-2:], tf.bool), -1, 0)
             scores = self.where(seen, scores, lowest)
         return self.transpose(tf.matmul(tf.nn.softmax(scores), value), (0, 2, 1, 3))
-
-
-class LayerModule(tf.Module):  # type: ignore[misc]
-    """A layer as a `tf.Module`, which TensorFlow tracks and saves with its variables."""
-
-    def __init__(
-        self,
-        engine: TensorFlowEngine,
-        call: Callable[..., Any],
-        variables: Mapping[str, Any],
-        parts: Mapping[str, Any],
-    ) -> None:
-        super().__init__()
-        self._engine = engine
-        self._call = call
-        self.weights = dict(variables)
-        self.layers = dict(parts)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the layer."""
-        with use(self._engine):
-            return self._call(*args, **kwargs)
 
 
 # ------------------------------------------------------------------ conversion

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar
@@ -21,11 +21,12 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.checkpoint import checkpoint
 
 from ... import tuning
-from .. import host, loops, use
+from .. import host, loops
 from ..contract import Axes, Layout, Pads, State, Tensor
 from ..keeping import Keeping
 from .graph import RecordedStep
 from .lists import Group, together
+from .module import NAMES, LayerModule
 from .opaque import opaque
 
 _DTYPES: dict[str, torch.dtype] = {
@@ -152,6 +153,7 @@ class TorchEngine(Keeping):
 
     name = "torch"
     module_type: ClassVar[type | None] = torch.nn.Module
+    module_names: ClassVar[frozenset[str]] = NAMES
 
     vars().update(
         **_named(torch, "abs ceil floor round trunc sqrt rsqrt exp expm1 log log1p log2 log10"),
@@ -289,11 +291,11 @@ class TorchEngine(Keeping):
         container.data = _laid_out(self.convert_to_tensor(value).detach())
         return container
 
-    def module(
-        self, call: Callable[..., Any], variables: Mapping[str, Any], parts: Mapping[str, Any]
-    ) -> Any:
-        held = {name: variable.move_to(self).container for name, variable in variables.items()}
-        return LayerModule(self, call, held, parts)
+    def set_trainable(self, container: Any, trainable: bool) -> None:
+        container.requires_grad_(trainable and container.dtype.is_floating_point)
+
+    def module(self, layer: Any) -> Any:
+        return LayerModule(self, layer)
 
     # ------------------------------------------------------------ transforms
 
@@ -848,33 +850,6 @@ class TorchEngine(Keeping):
         if bias is not None:
             weights += list(_reset_first(bias))
         return _over_time(_gru, x, (h,), weights, go_backwards, return_sequences)
-
-
-class LayerModule(torch.nn.Module):  # type: ignore[misc]
-    """A layer as a module: its trainable weights are parameters, the others buffers."""
-
-    def __init__(
-        self,
-        engine: TorchEngine,
-        call: Callable[..., Any],
-        variables: Mapping[str, torch.nn.Parameter],
-        parts: Mapping[str, torch.nn.Module],
-    ) -> None:
-        super().__init__()
-        self._engine = engine
-        self._call = call
-        for name, container in variables.items():
-            if container.requires_grad:
-                self.register_parameter(name, container)
-            else:
-                self.register_buffer(name, container)
-        for name, module in parts.items():
-            self.add_module(name, module)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the layer, in training where the module is."""
-        with use(self._engine):
-            return self._call(*args, **{"training": self.training, **kwargs})
 
 
 # ------------------------------------------------------------------ conversion

@@ -10,7 +10,9 @@ Each is also read once from the environment, by the name in capitals: `CORNU_MEM
 
 In deterministic mode nothing depends on a clock, nor on how often something was called: the same script
 with the same seed gives the same bits, whatever else the machine does. The choices that would break
-that have a value of their own then (`Choice.fixed`).
+that have a value of their own then (`Choice.fixed`). A `fit` that was stopped and goes on in another process, at
+`initial_epoch`, gives the bits of one run: shuffling follows from the seed and the epoch, and files have the
+states of the layers' generators. Draws that name no generator start anew.
 """
 
 from __future__ import annotations

@@ -108,7 +108,13 @@ def graph() -> Any:
 def stack() -> Any:
     normalized = layers.BatchNormalization()
     return cornu.Sequential(
-        [cornu.Input((3,)), layers.Dense(4, "relu"), normalized, layers.Dense(1)]
+        [
+            cornu.Input((3,)),
+            layers.Dense(4, "relu"),
+            normalized,
+            layers.Dropout(0.3),
+            layers.Dense(1),
+        ]
     )
 
 

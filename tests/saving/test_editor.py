@@ -60,6 +60,19 @@ def test_compare(editor: KerasFileEditor, capsys: pytest.CaptureFixture[str]) ->
     ]
 
 
+def test_states_of_draws_are_kept_and_not_compared(editor: KerasFileEditor, tmp_path: Path) -> None:
+    drawing = make(cornu)
+    drawing.add(layers.Dropout(0.5, seed=3))
+    assert editor.compare(drawing)["status"] == "success"
+    drawing.save_weights(tmp_path / "a.weights.h5")
+    drawn = KerasFileEditor(tmp_path / "a.weights.h5")
+    assert drawn.compare(make(cornu))["status"] == "success"
+    drawn.save(tmp_path / "b.weights.h5")
+    drawing.layers[-1].seed_generator.state.assign([5, 5])
+    drawing.load_weights(tmp_path / "b.weights.h5")
+    assert drawing.layers[-1].seed_generator.state.numpy().tolist() == [3, 0]
+
+
 def test_edited_weights_load_into_the_model_they_then_fit(
     editor: KerasFileEditor, tmp_path: Path
 ) -> None:

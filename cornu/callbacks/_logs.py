@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+import functools
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +28,17 @@ def as_number(value: Any) -> Any:
             value = current().convert_to_numpy(value)
     array = np.asarray(value)
     return array.item() if array.ndim == 0 else array
+
+
+def _of_numbers(method: Any) -> Any:
+    """A dictionary's method, called once the values are numbers."""
+
+    @functools.wraps(method)
+    def fetched(self: LazyLogs, *args: Any) -> Any:
+        self.fetch()
+        return method(self, *args)
+
+    return fetched
 
 
 class LazyLogs(dict[str, Any]):
@@ -54,29 +66,14 @@ class LazyLogs(dict[str, Any]):
             for name, value in super().items():
                 super().__setitem__(name, as_number(value))
 
-    def __getitem__(self, name: str) -> Any:
-        self.fetch()
-        return super().__getitem__(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value of that name, or the default."""
-        self.fetch()
-        return super().get(name, default)
-
-    def items(self) -> ItemsView[str, Any]:  # type: ignore[override]
-        """Names and values."""
-        self.fetch()
-        return super().items()
-
-    def values(self) -> ValuesView[Any]:  # type: ignore[override]
-        """The values."""
-        self.fetch()
-        return super().values()
-
-    def pop(self, *args: Any) -> Any:
-        """Remove a name; its value."""
-        self.fetch()
-        return super().pop(*args)
+    __getitem__ = _of_numbers(dict.__getitem__)
+    get = _of_numbers(dict.get)
+    items = _of_numbers(dict.items)
+    values = _of_numbers(dict.values)
+    pop = _of_numbers(dict.pop)
+    __repr__ = _of_numbers(dict.__repr__)
+    __eq__ = _of_numbers(dict.__eq__)
+    __hash__ = None
 
     def copy(self) -> dict[str, Any]:
         """A plain dictionary of the values."""
@@ -85,16 +82,6 @@ class LazyLogs(dict[str, Any]):
     # `dict(logs)` and `{**logs}` read the tensors themselves unless iteration is overridden.
     def __iter__(self) -> Iterator[str]:
         return super().__iter__()
-
-    def __repr__(self) -> str:
-        self.fetch()
-        return super().__repr__()
-
-    def __eq__(self, other: object) -> bool:
-        self.fetch()
-        return super().__eq__(other)
-
-    __hash__ = None
 
     def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
         return self.copy() | other

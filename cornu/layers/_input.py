@@ -142,17 +142,8 @@ def Input(
     >>> Input((28, 28, 1)).shape
     (None, 28, 28, 1)
     """
-    layer = InputLayer(
-        shape=shape,
-        batch_size=batch_size,
-        dtype=dtype,
-        sparse=sparse,
-        ragged=ragged,
-        batch_shape=batch_shape,
-        name=name,
-        input_tensor=tensor,
-        optional=optional,
-    )
+    sample = (shape, batch_size, dtype, sparse, ragged)
+    layer = InputLayer(*sample, batch_shape, tensor, optional, name)
     output: KerasTensor = layer.output
     return output
 

@@ -568,15 +568,7 @@ class Trainer(_Base):
             class_weight=class_weight,
         )
         batches = self._batches(source, steps_per_epoch)
-        events = callbacks_module.CallbackList.wrap(
-            callbacks,
-            model=self,
-            add_history=True,
-            add_progbar=_verbosity(verbose) != 0,
-            verbose=_verbosity(verbose),
-            epochs=epochs,
-            steps=batches.steps,
-        )
+        events = self._events(callbacks, verbose, batches.steps, epochs, history=True)
         validate = self._validation(
             validation_data, validation_batch_size or batch_size, validation_steps, events
         )
@@ -696,10 +688,7 @@ class Trainer(_Base):
                 events.close()
         logs = _numbers(results)
         events.on_test_end(logs)
-        if return_dict:
-            return logs
-        values = self._in_order(logs)
-        return values[0] if len(values) == 1 else values
+        return self._answer(logs, return_dict)
 
     def _in_order(self, logs: dict[str, Any]) -> list[Any]:
         """The values of logs in the order of the metrics; those named after outputs by their name."""
@@ -752,16 +741,23 @@ class Trainer(_Base):
             )
         return _to_numpy(collected[0]) if len(collected) == 1 else _concatenated(collected)
 
-    def _events(self, callbacks: Any, verbose: Any, steps: int | None) -> Any:
+    def _events(
+        self,
+        callbacks: Any,
+        verbose: Any,
+        steps: int | None,
+        epochs: int = 1,
+        history: bool = False,
+    ) -> Any:
         if isinstance(callbacks, callbacks_module.CallbackList):
             return callbacks
         return callbacks_module.CallbackList.wrap(
             callbacks,
             model=self,
-            add_history=False,
+            add_history=history,
             add_progbar=_verbosity(verbose) != 0,
             verbose=_verbosity(verbose),
-            epochs=1,
+            epochs=epochs,
             steps=steps,
         )
 
@@ -784,7 +780,7 @@ class Trainer(_Base):
         function = self.make_train_function()
         if isinstance(function, AccumulatingSteps):
             function.begin()
-        return self._on_batch(function([data]), return_dict)
+        return self._answer(function([data]), return_dict)
 
     @at_home
     def test_on_batch(
@@ -795,7 +791,7 @@ class Trainer(_Base):
         (data,) = _one_batch(x, y, sample_weight, None)
         self._prepare(data, training=False)
         self.reset_metrics()
-        return self._on_batch(self.make_test_function()([data]), return_dict)
+        return self._answer(self.make_test_function()([data]), return_dict)
 
     @at_home
     def predict_on_batch(self, x: Any) -> Any:
@@ -805,7 +801,7 @@ class Trainer(_Base):
         x, _, _ = unpack_x_y_sample_weight(data)
         return _to_numpy(self.make_predict_function()([(x,)]))
 
-    def _on_batch(self, results: Any, return_dict: bool) -> Any:
+    def _answer(self, results: Any, return_dict: bool) -> Any:
         logs = _numbers(results)
         if return_dict:
             return logs

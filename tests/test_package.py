@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -114,3 +118,26 @@ def test_names() -> None:
         if ours is not None and path.partition(".")[0] not in LATER and names:
             missing[path] = names
     assert missing == MISSING
+
+
+def _imported(path: Path, package: str) -> Iterator[str]:
+    """The modules, and the names of modules, that a file imports by a relative path."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            module = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def test_private_modules_are_imported_in_their_package_alone() -> None:
+    """What packages share stands in modules without an underscore, such as `losses.shared`."""
+    library = Path(cornu.__file__).parent
+    found = []
+    for path in library.rglob("*.py"):
+        package = ".".join(path.relative_to(library.parent).parent.parts)
+        for name in _imported(path, package):
+            owner, _, inner = name.partition("._")
+            is_module = library.parent.joinpath(*name.split(".")).with_suffix(".py").exists()
+            if inner and is_module and not f"{package}.".startswith(f"{owner}."):
+                found.append(f"{path.relative_to(library)}: {name}")
+    assert not found

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..core.serialization import Catalog as _Catalog
 from ..core.serialization import serialize_argument as _serialize
-from ..ops._activations import mish as mish
 from ..ops.nn import celu as celu
 from ..ops.nn import elu as elu
 from ..ops.nn import glu as glu
@@ -33,6 +32,7 @@ from ..ops.nn import squareplus as squareplus
 from ..ops.nn import tanh_shrink as tanh_shrink
 from ..ops.nn import threshold as threshold
 from ..ops.numpy import tanh as tanh
+from ..ops.shared import mish as mish
 from ._functions import exponential as exponential
 from ._functions import gelu as gelu
 from ._functions import linear as linear

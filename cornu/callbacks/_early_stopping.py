@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from ..training._progress import say
 from ._callback import Logs
 from ._monitor import Monitor, Watching
+from .progress import say
 
 
 class EarlyStopping(Watching):

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..training._progress import say
 from ._callback import Callback, Logs
 from ._logs import as_number
 from ._monitor import Monitor, Watching
+from .progress import say
 
 
 def _optimizers(model: Any) -> dict[str, Any]:

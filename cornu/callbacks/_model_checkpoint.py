@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..training._progress import say
 from ._callback import Logs
 from ._monitor import Monitor, Watching
 from ._saving import SaveFrequency
+from .progress import say
 
 
 class ModelCheckpoint(Watching):

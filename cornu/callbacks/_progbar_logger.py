@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..training._progress import Progress
 from ._callback import Callback, Logs
+from .progress import Progress
 
 
 class ProgbarLogger(Callback):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ..training._progress import say
 from ._callback import Callback, Logs
+from .progress import say
 
 
 class TerminateOnNaN(Callback):

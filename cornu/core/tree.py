@@ -197,6 +197,19 @@ def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
     )
 
 
+def as_shapes(structure: Any) -> Any:
+    """A shape, or a structure of shapes, as it was before it went through JSON.
+
+    >>> as_shapes({"a": [None, 2], "b": [[3], None]})
+    {'a': (None, 2), 'b': [(3,), None]}
+    """
+    if isinstance(structure, dict):
+        return {key: as_shapes(item) for key, item in structure.items()}
+    if not isinstance(structure, (list, tuple)):
+        return structure
+    return tuple(structure) if _is_shape(structure) else [as_shapes(item) for item in structure]
+
+
 def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
     """Call `func` on every part of a structure, containers included, and put in what it returns.
 

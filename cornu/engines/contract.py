@@ -936,7 +936,7 @@ class Engine(ABC):
         """The inverse of `rfft`, of `length` elements."""
 
     # -------------------------------------- random, from a key: uint32 (2,)
-    # Uniform and normal numbers are written over the integers above (`random/_words.py`): a draw
+    # Uniform and normal numbers are written over the integers above (`random/words.py`): a draw
     # gives the same numbers on every engine.
 
     @abstractmethod

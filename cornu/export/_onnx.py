@@ -17,7 +17,7 @@ from ..core.files import replacing_together
 from ..core.scopes import StatelessScope, here, within
 from ..engines import get, use
 from ..engines.spec import Dimension
-from ..layers._layer import Layer
+from ..layers import Layer
 from ._report import report
 from ._signature import input_names, output_names, signature
 

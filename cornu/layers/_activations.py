@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import activations, ops
 from ..core.dtypes import standardize_dtype
-from ..ops._bodies import axes_from_front
+from ..ops.shared import axes_from_front
 from ._input_spec import InputSpec
 from ._layer import Layer
 

@@ -10,7 +10,7 @@ from typing import Any
 from .. import ops, random
 from ..core.dtypes import standardize_dtype
 from ..core.masks import get_keras_mask
-from ..ops._bodies import axis_from_front
+from ..ops.shared import axis_from_front
 from ._activations import Softmax
 from ._core import EinsumDense
 from ._layer import Layer

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import activations, ops, random
 from ..core import tree
-from ..ops import _recurrent
+from ..ops import shared
 from ._layer import Layer
 
 
@@ -123,7 +123,7 @@ class _Cell(Layer):
         if function is None:
             return ""
         name = activations.serialize(function)
-        return name if isinstance(name, str) and name in _recurrent.ACTIVATIONS else None
+        return name if isinstance(name, str) and name in shared.ACTIVATIONS else None
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """States of zeros."""
@@ -145,7 +145,7 @@ class SimpleRNNCell(_Cell):
         seed: What they are drawn from.
     """
 
-    _fused = staticmethod(_recurrent.simple_rnn)
+    _fused = staticmethod(shared.simple_rnn)
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class LSTMCell(_Cell):
     """
 
     _gates = 4
-    _fused = staticmethod(_recurrent.lstm)
+    _fused = staticmethod(shared.lstm)
 
     def __init__(
         self,
@@ -269,7 +269,7 @@ class GRUCell(_Cell):
     """
 
     _gates = 3
-    _fused = staticmethod(_recurrent.gru)
+    _fused = staticmethod(shared.gru)
 
     def __init__(
         self,

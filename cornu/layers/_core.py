@@ -12,7 +12,7 @@ from ..core.dtypes import is_integer, standardize_dtype
 from ..core.keras_tensor import KerasTensor
 from ..core.masks import set_keras_mask
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
-from ..ops._affine import affine
+from ..ops.shared import affine
 from ._input_spec import InputSpec
 from ._layer import Layer
 from ._lora import AdaptableKernel

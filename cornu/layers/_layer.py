@@ -523,9 +523,9 @@ class Layer(Operation):
         if not config:
             return
         if "shapes_dict" in config:
-            shapes = {key: _as_shape(shape) for key, shape in config["shapes_dict"].items()}
+            shapes = {key: tree.as_shapes(shape) for key, shape in config["shapes_dict"].items()}
         else:
-            shapes = {"input_shape": _as_shape(config["input_shape"])}
+            shapes = {"input_shape": tree.as_shapes(config["input_shape"])}
         if self._built_by_calling:
             specs = self._specs_of_shapes(shapes)
             if not self._call_signature.takes(specs):
@@ -1046,17 +1046,6 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, (tuple, list)) and all(
         size is None or isinstance(size, (int, np.integer)) for size in value
     )
-
-
-def _as_shape(value: Any) -> Any:
-    """A shape, or a structure of shapes, as it was before it went through JSON."""
-    if _is_shape(value):
-        return tuple(value)
-    if isinstance(value, dict):
-        return {key: _as_shape(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_shape(item) for item in value]
-    return value
 
 
 def _spec_of_shape(shape: Any, dtype: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from .. import initializers, ops
 from ..core.dtypes import standardize_dtype
-from ..ops._normalization import batch_normalized
+from ..ops.shared import batch_normalized
 from ._input_spec import InputSpec
 from ._layer import Layer
 

@@ -14,7 +14,7 @@ from ..core.described import parameters
 from ..core.dtypes import numpy_dtype
 from ..core.masks import check_mask, get_keras_mask
 from ..core.variable import Variable
-from ..ops import _recurrent
+from ..ops import shared
 from ._cells import (
     GRUCell,
     LSTMCell,
@@ -187,7 +187,7 @@ class RNN(Layer):
             output, new = self.cell(x, states, **extra)
             return output, as_list(new)
 
-        last, outputs, states = _recurrent.rnn(
+        last, outputs, states = shared.rnn(
             step,
             sequences,
             states,

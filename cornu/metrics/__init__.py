@@ -22,7 +22,7 @@ from ..losses import mean_squared_logarithmic_error as mean_squared_logarithmic_
 from ..losses import poisson as poisson
 from ..losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from ..losses import squared_hinge as squared_hinge
-from ..losses._catalog import NearCatalog as _Catalog
+from ..losses.shared import NearCatalog as _Catalog
 from ._accuracy import Accuracy as Accuracy
 from ._accuracy import BinaryAccuracy as BinaryAccuracy
 from ._accuracy import CategoricalAccuracy as CategoricalAccuracy

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import ops
 from ..core.config import floatx
-from ..losses._operands import operands
+from ..losses.shared import operands
 from ._reduction import NamedMetric
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from .. import ops
 from ..core.config import floatx
 from ..core.variable import Variable
-from ..losses._reduction import check_broadcast, squeeze_or_expand_to_same_rank
+from ..losses.shared import check_broadcast, squeeze_or_expand_to_same_rank
 from ._metric import Metric, accumulating, masked, with_rank
 
 COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")

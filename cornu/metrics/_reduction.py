@@ -8,8 +8,7 @@ from typing import Any
 from .. import ops
 from ..core import naming
 from ..core.serialization import serialize_keras_object
-from ..losses._declared import Declared
-from ..losses._reduction import check_broadcast, squeeze_or_expand_to_same_rank
+from ..losses.shared import Declared, check_broadcast, squeeze_or_expand_to_same_rank
 from ._metric import Metric, accumulating, masked
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import losses, ops
 from ..core.config import floatx
-from ..losses._operands import operands
+from ..losses.shared import operands
 from ._confusion import weights_like
 from ._metric import Metric, accumulating, masked
 from ._reduction import Mean, NamedMetric

@@ -9,8 +9,7 @@ from ..core import tree
 from ..core.keras_tensor import KerasTensor
 from ..core.operation import Operation
 from ..core.serialization import functions_as_they_are
-from ..layers._input import Input, InputLayer
-from ..layers._layer import Layer
+from ..layers import Input, InputLayer, Layer
 from ._functional import Functional
 from ._sequential import Sequential
 

@@ -17,9 +17,7 @@ from ..core.serialization import (
 )
 from ..engines import current
 from ..engines.sparse import SparseTensor
-from ..layers._input import Input, InputLayer
-from ..layers._input_spec import InputSpec
-from ..layers._layer import Layer
+from ..layers import Input, InputLayer, InputSpec, Layer
 from ._function import Function
 from ._model import Model
 

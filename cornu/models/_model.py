@@ -9,8 +9,8 @@ from typing import Any, Self
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
 from ..engines import current, get, names
-from ..layers._layer import Layer
-from ..training._trainer import Trainer, at_home
+from ..layers import Layer
+from ..training import Trainer, at_home
 from ._whole import WholeCalls
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core import naming
+from ..core import naming, tree
 from ..core.keras_tensor import KerasTensor, made_by
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
-from ..layers._input import Input, InputLayer
-from ..layers._layer import Layer, _as_shape
+from ..layers import Input, InputLayer, Layer
 from ._functional import Functional
 from ._model import Model
 
@@ -108,7 +107,7 @@ class Sequential(Model):
         if isinstance(self._stack[0], InputLayer):
             x = self._stack[0].output
         else:
-            shape = _as_shape(input_shape)
+            shape = tree.as_shapes(input_shape)
             if not isinstance(shape, tuple):
                 # Several inputs: the layers run one after the other, without a graph.
                 self._build_shapes = {"input_shape": input_shape}
@@ -233,6 +232,6 @@ class Sequential(Model):
         model._maybe_rebuild()
         if config.get("trainable") is not None:
             model._trainable = config["trainable"]
-        if not model._functional and _as_shape(config.get("build_input_shape")):
-            model.build(_as_shape(config["build_input_shape"]))
+        if not model._functional and config.get("build_input_shape"):
+            model.build(tree.as_shapes(config["build_input_shape"]))
         return model

@@ -13,7 +13,7 @@ from ..core import tree
 from ..core.dtypes import numpy_dtype
 from ..core.operation import Node, Operation
 from ..core.variable import Variable
-from ..layers._layer import Layer
+from ..layers import Layer
 from ._functional import Functional, _node_keys
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from ..core.operation import any_symbolic
 from ..core.scopes import here
 from ..core.state import CompiledStep
 from ..engines import Engine
-from ..layers._core import Lambda
-from ..layers._layer import Layer
+from ..layers import Lambda, Layer
 
 if TYPE_CHECKING:
     from ._model import Model

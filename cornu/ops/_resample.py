@@ -11,7 +11,7 @@ from ..core.config import standardize_data_format
 from ..core.op import floating, namespace
 from ..core.types import Raw, Tensor
 from ..engines import current as engine
-from ..random._words import normal as normal_numbers
+from ..random.words import normal as normal_numbers
 from ._bodies import axes_from_front, constant, constants, differ, expand, rank_of
 from ._image import as_float, filtered, gaussian_weights, on_batches, rounded
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..core.op import floating, namespace
 from ..core.types import Raw, Tensor
 from ..engines import current as engine
-from . import _words
+from . import words
 
 op = namespace("random")
 
@@ -16,14 +16,14 @@ op = namespace("random")
 @op
 def normal(key: Raw, shape: Any, mean: Raw, stddev: Raw, dtype: str) -> Tensor:
     """Normal numbers."""
-    return _scaled(_words.normal(key, shape, dtype), stddev, mean, dtype)
+    return _scaled(words.normal(key, shape, dtype), stddev, mean, dtype)
 
 
 @op
 def uniform(key: Raw, shape: Any, low: Raw, high: Raw, dtype: str) -> Tensor:
     """Uniform floats in [low, high)."""
     low, high = engine().cast(low, dtype), engine().cast(high, dtype)
-    numbers = _words.uniform(key, shape, dtype)
+    numbers = words.uniform(key, shape, dtype)
     numbers = _scaled(numbers, engine().subtract(high, low), low, dtype)
     # low + (high - low) * u can round up to `high`, or down below `low` by cancellation.
     return engine().maximum(low, engine().minimum(numbers, high))
@@ -32,7 +32,7 @@ def uniform(key: Raw, shape: Any, low: Raw, high: Raw, dtype: str) -> Tensor:
 @op
 def randint(key: Raw, shape: Any, low: Raw, high: Raw, dtype: str) -> Tensor:
     """Uniform integers in [low, high)."""
-    return _words.randint(key, shape, low, high, dtype)
+    return words.randint(key, shape, low, high, dtype)
 
 
 @op
@@ -40,7 +40,7 @@ def truncated_normal(key: Raw, shape: Any, mean: Raw, stddev: Raw, dtype: str) -
     """Normal numbers within two standard deviations of the mean, by the inverse of their
     distribution function."""
     wide = "float32" if dtype in ("float16", "bfloat16") else dtype
-    numbers = _words.uniform(key, shape, wide)
+    numbers = words.uniform(key, shape, wide)
     edge = math.erf(math.sqrt(2))
     numbers = engine().subtract(_times(numbers, 2 * edge, wide), _number(edge, wide))
     numbers = _times(engine().erfinv(numbers), math.sqrt(2), wide)
@@ -54,7 +54,7 @@ def categorical(logits: Tensor, key: Raw, num_samples: int, dtype: str) -> Tenso
     `(batch, classes)` after Gumbel noise is a draw from their softmax."""
     batch, classes = engine().shape_of(logits)
     logits = engine().cast(logits, "float32")
-    numbers = _words.uniform(key, (batch, num_samples, classes), "float32")
+    numbers = words.uniform(key, (batch, num_samples, classes), "float32")
     noise = engine().negative(engine().log(engine().negative(engine().log(numbers))))
     scores = engine().add(engine().reshape(logits, (batch, 1, classes)), noise)
     return engine().cast(engine().argmax(scores, 2), dtype)
@@ -70,7 +70,7 @@ def gamma(key: Raw, shape: Any, alpha: Raw, dtype: str) -> Tensor:
 def beta(key: Raw, shape: Any, alpha: Raw, beta: Raw, dtype: str) -> Tensor:
     """x / (x + y) for gamma numbers x and y, in logarithms: small parameters give numbers that
     floats can't hold otherwise."""
-    keys = _words.split(key, 4)
+    keys = words.split(key, 4)
     x = _log_gamma(keys[:2], shape, engine().cast(alpha, "float32"))
     y = _log_gamma(keys[2:], shape, engine().cast(beta, "float32"))
     return engine().cast(engine().sigmoid(engine().subtract(x, y)), dtype)
@@ -103,13 +103,13 @@ def dropout(inputs: Tensor, key: Raw, rate: float, noise_shape: Any) -> Tensor:
 def shuffle(x: Raw, key: Raw, axis: int) -> Tensor:
     """The slices along an axis in random order."""
     axis = axis % len(engine().shape_of(x))
-    return _words.permutation(key, x, axis)
+    return words.permutation(key, x, axis)
 
 
 def _kept(key: Tensor, shape: Any, rate: float) -> Tensor:
     """Booleans that are False at `rate`."""
     threshold = min(round(rate * 2**32), 2**32 - 1) - 2**31
-    return engine().greater_equal(_words.words(key, shape), _words.word(threshold))
+    return engine().greater_equal(words.words(key, shape), words.word(threshold))
 
 
 def _log_gamma(keys: list[Tensor], shape: Any, alpha: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ def _log_gamma(keys: list[Tensor], shape: Any, alpha: Tensor) -> Tensor:
     numbers_key, power_key = keys
     one = _number(1, "float32")
     numbers = engine().random_gamma(numbers_key, shape, engine().add(alpha, one), "float32")
-    uniform_numbers = _words.uniform(power_key, shape, "float32")
+    uniform_numbers = words.uniform(power_key, shape, "float32")
     # 1 - u lies in (0, 1]: its logarithm is finite.
     powers = engine().log(engine().subtract(one, uniform_numbers))
     return engine().add(engine().log(numbers), engine().divide(powers, alpha))

@@ -15,16 +15,13 @@ from typing import Any
 
 from ..core.naming import to_snake_case
 from ..core.operation import Operation
-from ..layers._layer import Layer
+from ..layers import Layer
 from ..losses import Loss
 from ..metrics import Metric
-from ..models._function import Function
-from ..models._functional import Functional
-from ..models._model import Model
-from ..models._sequential import Sequential
+from ..models import Function, Functional, Model, Sequential
 from ..optimizers import Optimizer
 from ..random import SeedGenerator
-from ..training._trainer import Trainer
+from ..training import Trainer
 
 _WALKED = (Operation, Optimizer, Loss, Metric, SeedGenerator)
 _CONTAINERS = (list, tuple, set, dict)

@@ -35,7 +35,7 @@ from ._compiled import CompiledLoss, CompiledMetrics
 from ._steps import AccumulatingSteps, Steps
 
 if TYPE_CHECKING:
-    from ..layers._layer import Layer
+    from ..layers import Layer
 
     _Base = Layer
 else:

@@ -1,6 +1,7 @@
 """Small helpers: labels, datasets, progress, random seeds, and the registry of file names."""
 
 from ..backend import clear_session as clear_session
+from ..callbacks.progress import Progbar as Progbar
 from ..config import disable_interactive_logging as disable_interactive_logging
 from ..config import enable_interactive_logging as enable_interactive_logging
 from ..config import is_interactive_logging_enabled as is_interactive_logging_enabled
@@ -18,7 +19,6 @@ from ..core.serialization import register_keras_serializable as register_keras_s
 from ..core.serialization import serialize_keras_object as serialize_keras_object
 from ..data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from ..data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
-from ..training._progress import Progbar as Progbar
 from ._config import Config as Config
 from ._labels import normalize as normalize
 from ._labels import to_categorical as to_categorical

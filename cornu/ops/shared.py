@@ -1,0 +1,14 @@
+"""What layers share with ops, beside what `cornu.ops` names: ops in one piece, axes from the front."""
+
+from __future__ import annotations
+
+from ._activations import mish as mish
+from ._affine import affine as affine
+from ._bodies import axes_from_front as axes_from_front
+from ._bodies import axis_from_front as axis_from_front
+from ._normalization import batch_normalized as batch_normalized
+from ._recurrent import ACTIVATIONS as ACTIVATIONS
+from ._recurrent import gru as gru
+from ._recurrent import lstm as lstm
+from ._recurrent import rnn as rnn
+from ._recurrent import simple_rnn as simple_rnn

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from ..engines import Engine, loaded, settings_file
+from .checks import one_of
 
 _FLOATS = ("bfloat16", "float16", "float32", "float64")
 _LAYOUTS = ("channels_last", "channels_first")
@@ -65,7 +66,9 @@ def standardize_data_format(data_format: str | None) -> str:
     """The layout that an argument `data_format` means."""
     if data_format is None:
         return image_data_format()
-    return _checked("data_format", str(data_format).lower(), _LAYOUTS)
+    data_format = str(data_format).lower()
+    one_of(_LAYOUTS, data_format=data_format)
+    return data_format
 
 
 class _Limits:
@@ -148,14 +151,9 @@ def disable_traceback_filtering() -> None:
 
 
 def _set(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    _settings[key] = _checked(key, value, allowed)
+    one_of(allowed, **{key: value})
+    _settings[key] = value
     _forget_bodies()
-
-
-def _checked(key: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise ValueError(f"`{key}` must be one of {list(allowed)}. Received: {key}={value!r}.")
-    return value
 
 
 def _forget_bodies() -> None:

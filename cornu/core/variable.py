@@ -16,6 +16,7 @@ import numpy as np
 from ..engines import Engine, active, current
 from ..engines.contract import Layout
 from . import naming
+from .checks import one_of
 from .dtypes import is_float, numpy_dtype, standardize_dtype
 from .operators import OpOperators
 from .scopes import here
@@ -76,10 +77,7 @@ class Variable(OpOperators):
             raise ValueError(
                 f"A variable's name must be a string without '/'. Received: name={name!r}."
             )
-        if aggregation not in _AGGREGATIONS:
-            raise ValueError(
-                f"`aggregation` must be one of {_AGGREGATIONS}. Received: {aggregation!r}."
-            )
+        one_of(_AGGREGATIONS, aggregation=aggregation)
         scope = naming.current_path()
         self._name = name
         self._path = f"{scope}/{name}" if scope else name

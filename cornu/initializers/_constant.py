@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..core.checks import one_of
 from ..core.dtypes import numpy_dtype
 from ..engines import current
 from ._initializer import Array, Initializer, cast
@@ -119,12 +120,8 @@ class STFT(Initializer):
         periodic: bool = False,
     ) -> None:
         super().__init__()
-        if side not in ("real", "imag"):
-            raise ValueError(f"`side` must be 'real' or 'imag'. Received: side={side!r}.")
-        if scaling not in ("density", "spectrum", None):
-            raise ValueError(
-                f"`scaling` must be 'density', 'spectrum' or None. Received: scaling={scaling!r}."
-            )
+        one_of(("real", "imag"), side=side)
+        one_of(("density", "spectrum", None), scaling=scaling)
         if isinstance(window, str):
             _named_window(window, 4, periodic)
 

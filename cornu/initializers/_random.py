@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ..core.checks import one_of
 from ..core.dtypes import is_float
 from ..core.seeding import make_default_seed
 from ..engines import current
@@ -190,18 +191,12 @@ class VarianceScaling(RandomInitializer):
     ) -> None:
         if scale <= 0:
             raise ValueError(f"`scale` must be positive. Received: scale={scale}.")
-        modes = ("fan_in", "fan_out", "fan_avg")
-        if mode not in modes:
-            raise ValueError(f"`mode` must be one of {modes}. Received: mode={mode!r}.")
+        one_of(("fan_in", "fan_out", "fan_avg"), mode=mode)
         distribution = distribution.lower()
         if distribution == "normal":
             distribution = "truncated_normal"
         distributions = ("uniform", "truncated_normal", "untruncated_normal")
-        if distribution not in distributions:
-            raise ValueError(
-                f"`distribution` must be one of {distributions}. "
-                f"Received: distribution={distribution!r}."
-            )
+        one_of(distributions, distribution=distribution)
         super().__init__(seed)
         self.distribution = distribution
 

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from .. import ops, random
+from ..core.checks import one_of
 from ..core.dtypes import standardize_dtype
 from ..core.masks import get_keras_mask
 from ..ops.shared import axis_from_front
@@ -44,10 +45,7 @@ class Attention(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if score_mode not in ("dot", "concat"):
-            raise ValueError(
-                f"`score_mode` must be 'dot' or 'concat'. Received: score_mode={score_mode!r}."
-            )
+        one_of(("dot", "concat"), score_mode=score_mode)
         if dropout > 0:
             self.seed_generator = random.SeedGenerator(seed)
         self.scale: Any = None

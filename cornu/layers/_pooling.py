@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import ops
+from ..core.checks import one_of
 from ._convolution import PADDINGS, per_axis
 from ._input_spec import InputSpec
 from ._layer import Layer
@@ -40,8 +41,7 @@ class _Pooling(Layer):
         chosen = self.pool_size if strides is None else strides
         self.strides = per_axis(chosen, self.rank, "strides")
         self.padding = str(padding).lower()
-        if self.padding not in PADDINGS:
-            raise ValueError(f"`padding` must be one of {PADDINGS}. Received: padding={padding!r}.")
+        one_of(PADDINGS, padding=self.padding)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def call(self, inputs: Any) -> Any:

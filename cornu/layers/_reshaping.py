@@ -6,6 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops
+from ..core.checks import one_of
 from ..core.keras_tensor import KerasTensor
 from ._convolution import per_axis
 from ._input_spec import InputSpec
@@ -321,10 +322,7 @@ class UpSampling2D(_Spatial):
         self.size = per_axis(size, 2, "size")
         self.interpolation = interpolation.lower()
         known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
-        if self.interpolation not in known:
-            raise ValueError(
-                f"`interpolation` must be one of {known}. Received: {interpolation!r}."
-            )
+        one_of(known, interpolation=self.interpolation)
 
     def call(self, inputs: Any) -> Any:
         """The enlarged images."""

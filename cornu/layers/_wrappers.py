@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import ops
+from ..core.checks import one_of
 from ..core.masks import check_mask, get_keras_mask, set_keras_mask
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ._cells import as_list
@@ -74,10 +75,7 @@ class Bidirectional(Layer):
                 "`backward_layer` must be a layer. Received: "
                 f"backward_layer={backward_layer!r} (of {type(backward_layer).__name__})."
             )
-        if merge_mode is not None and merge_mode not in _MERGES:
-            raise ValueError(
-                f"`merge_mode` must be one of {[*_MERGES, None]}. Received: {merge_mode!r}."
-            )
+        one_of((*_MERGES, None), merge_mode=merge_mode)
         super().__init__(**kwargs)
         if backward_layer is None:
             way = not layer.go_backwards

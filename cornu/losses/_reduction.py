@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..core.checks import one_of
 from ..core.masks import get_keras_mask
 
 #: What `reduction` may be.
@@ -39,10 +40,7 @@ def _matched(higher: Any, lower: Any, expand_rank_1: bool) -> tuple[Any, Any]:
 
 def standardize_reduction(reduction: str | None) -> str | None:
     """The reduction, if there is one of this name."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(
-            f"`reduction` must be one of {list(REDUCTIONS)}. Received: reduction={reduction!r}."
-        )
+    one_of(REDUCTIONS, reduction=reduction)
     return reduction
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from .. import ops
+from ..core.checks import one_of
 from ..core.config import epsilon, floatx
 from ._confusion import COUNTS, Decisions, weights_like
 from ._metric import masked
@@ -232,10 +233,10 @@ class AUC(Decisions):
         from_logits: bool = False,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.curve = _chosen("curve", str(curve).upper(), _CURVES)
-        self.summation_method = _chosen(
-            "summation_method", str(summation_method).lower(), tuple(_HEIGHTS)
-        )
+        self.curve = str(curve).upper()
+        self.summation_method = str(summation_method).lower()
+        one_of(_CURVES, curve=self.curve)
+        one_of(_HEIGHTS, summation_method=self.summation_method)
         if thresholds is None and num_thresholds <= 1:
             raise ValueError(
                 "`num_thresholds` must be an integer above 1. "
@@ -331,9 +332,3 @@ class AUC(Decisions):
     def interpolate_pr_auc(self) -> Any:
         """The area under the precision-recall curve by interpolation of the counts."""
         return self._averaged(self._interpolated_pr_increments())
-
-
-def _chosen(name: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ValueError(f"`{name}` must be one of {list(known)}. Received: {name}={value!r}.")
-    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..core.checks import one_of
 from ..core.config import epsilon
 from ._confusion import weights_like
 from ._metric import Metric, masked
@@ -42,10 +43,7 @@ class FBetaScore(Metric):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        if average not in _AVERAGES:
-            raise ValueError(
-                f"`average` must be one of {list(_AVERAGES)}. Received: average={average!r}."
-            )
+        one_of(_AVERAGES, average=average)
         if not isinstance(beta, float) or beta <= 0:
             raise ValueError(f"`beta` must be a float above 0. Received: beta={beta!r}.")
         if threshold is not None and (not isinstance(threshold, float) or not 0 < threshold <= 1):

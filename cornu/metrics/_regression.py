@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import losses, ops
+from ..core.checks import one_of
 from ..core.config import floatx
 from ..losses.shared import operands
 from ._confusion import weights_like
@@ -98,11 +99,7 @@ class R2Score(Metric):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        if class_aggregation not in _AGGREGATIONS:
-            raise ValueError(
-                f"`class_aggregation` must be one of {list(_AGGREGATIONS)}. "
-                f"Received: class_aggregation={class_aggregation!r}."
-            )
+        one_of(_AGGREGATIONS, class_aggregation=class_aggregation)
         if num_regressors < 0:
             raise ValueError(
                 "`num_regressors` must not be negative. "

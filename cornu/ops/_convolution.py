@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.checks import one_of
 from ..core.config import standardize_data_format
 from ..core.op import floating, namespace
 from ..core.types import Tensor
@@ -38,8 +39,7 @@ def per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:
 def padding_name(padding: str) -> str:
     """`same` or `valid`."""
     name = str(padding).lower()
-    if name not in ("same", "valid"):
-        raise ValueError(f"`padding` must be 'same' or 'valid'. Received: padding={padding!r}.")
+    one_of(("same", "valid"), padding=name)
     return name
 
 

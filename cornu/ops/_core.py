@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core import dtypes, tree
+from ..core.checks import one_of
 from ..core.dtypes import is_float, numpy_dtype, standardize_dtype
 from ..core.keras_tensor import KerasTensor
 from ..core.op import namespace
@@ -259,10 +260,7 @@ def scatter_update(
     >>> scatter_update([1.0, 2.0, 3.0], [[0], [2]], [5.0, 6.0]).tolist()
     [5.0, 2.0, 6.0]
     """
-    if reduction not in _REDUCTIONS:
-        raise ValueError(
-            f"`reduction` must be one of {_REDUCTIONS}. Received: reduction={reduction!r}."
-        )
+    one_of(_REDUCTIONS, reduction=reduction)
     updates = engine().cast(updates, engine().dtype_of(inputs))
     return engine().scatter(inputs, indices, updates, reduction or "set")
 

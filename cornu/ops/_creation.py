@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.checks import one_of
 from ..core.config import floatx
 from ..core.dtypes import is_complex, result_type, standardize_dtype
 from ..core.op import floating, namespace
@@ -327,8 +328,7 @@ def meshgrid(*x: Nest, indexing: str = "xy") -> list[Tensor]:
     >>> [grid.tolist() for grid in meshgrid([1, 2], [3])]
     [[[1, 2]], [[3, 3]]]
     """
-    if indexing not in ("xy", "ij"):
-        raise ValueError(f"`indexing` must be 'xy' or 'ij'. Received: indexing={indexing!r}.")
+    one_of(("xy", "ij"), indexing=indexing)
     vectors = [engine().convert_to_tensor(vector) for vector in x]
     for vector in vectors:
         if rank_of(vector) != 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..core.checks import one_of
 from ..core.op import floating, namespace
 from ..core.types import Index, Tensor
 from ..engines import current as engine
@@ -175,10 +176,7 @@ def ctc_decode(
     >>> labels.tolist()
     [[[1, 1, -1, -1]]]
     """
-    if strategy not in ("greedy", "beam_search"):
-        raise ValueError(
-            f"`strategy` must be 'greedy' or 'beam_search'. Received: strategy={strategy!r}."
-        )
+    one_of(("greedy", "beam_search"), strategy=strategy)
     classes = engine().shape_of(inputs)[2]
     blank = classes - 1 if mask_index is None else mask_index
     lengths = engine().cast(sequence_lengths, "int32")

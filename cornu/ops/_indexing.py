@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..core.checks import one_of
 from ..core.op import namespace
 from ..core.types import Bool, Index, Nest, Raw, Shape, Tensor, Tensors
 from ..engines import current as engine
@@ -308,8 +309,7 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
             "`searchsorted` takes a sorted vector. Received: sorted_sequence.shape="
             f"{engine().shape_of(sorted_sequence)}. Use `vectorized_map` for several."
         )
-    if side not in ("left", "right"):
-        raise ValueError(f"`side` must be 'left' or 'right'. Received: side={side!r}.")
+    one_of(("left", "right"), side=side)
     found = engine().searchsorted(sorted_sequence, ravel(values), side)
     return engine().reshape(found, tuple(engine().shape_of(values)))
 

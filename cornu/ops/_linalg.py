@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.checks import one_of
 from ..core.dtypes import is_complex, numpy_dtype
 from ..core.op import floating, namespace
 from ..core.types import Axis, Nest, Tensor
@@ -184,8 +185,7 @@ def qr(x: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     >>> abs(r).tolist()
     [[2.0, 0.0], [0.0, 4.0]]
     """
-    if mode not in ("reduced", "complete"):
-        raise ValueError(f"`mode` must be 'reduced' or 'complete'. Received: mode={mode!r}.")
+    one_of(("reduced", "complete"), mode=mode)
     _check_matrix("qr", x)
     return engine().qr(x, mode)
 

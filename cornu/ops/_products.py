@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core import tree
+from ..core.checks import one_of
 from ..core.dtypes import is_complex, result_type
 from ..core.op import floating, namespace
 from ..core.types import Axis, Raw, Tensor
@@ -374,8 +375,7 @@ def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
     >>> correlate([1, 2, 3], [1, 1]).tolist()
     [3.0, 5.0]
     """
-    if mode not in ("valid", "same", "full"):
-        raise ValueError(f"`mode` must be 'valid', 'same' or 'full'. Received: mode={mode!r}.")
+    one_of(("valid", "same", "full"), mode=mode)
     for name, x in (("x1", x1), ("x2", x2)):
         if rank_of(x) != 1:
             raise ValueError(

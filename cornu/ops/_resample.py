@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.checks import one_of
 from ..core.config import standardize_data_format
 from ..core.op import floating, namespace
 from ..core.types import Raw, Tensor
@@ -128,10 +129,8 @@ def resize(
     (8, 8, 3)
     """
     height, width = _checked_size(size)
-    if interpolation not in INTERPOLATIONS:
-        _refuse("interpolation", interpolation, INTERPOLATIONS)
-    if fill_mode != "constant":
-        _refuse("fill_mode", fill_mode, ("constant",))
+    one_of(INTERPOLATIONS, interpolation=interpolation)
+    one_of(("constant",), fill_mode=fill_mode)
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError(
             "Only one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio` can be True. "
@@ -151,10 +150,6 @@ def resize(
         return rounded(x, dtype)
 
     return on_batches(images, data_format, body)
-
-
-def _refuse(name: str, value: Any, allowed: Sequence[str]) -> None:
-    raise ValueError(f"`{name}` must be one of {list(allowed)}. Received: {name}={value!r}.")
 
 
 def _checked_size(size: Any) -> tuple[int, int]:
@@ -222,8 +217,7 @@ def scale_and_translate(
     >>> scale_and_translate(np.ones((4, 4)), (2, 2), [0.5, 0.5], [0.0, 0.0], (0, 1), "linear").shape
     (2, 2)
     """
-    if method not in _METHODS:
-        _refuse("method", method, tuple(_METHODS))
+    one_of(_METHODS, method=method)
     dtype = engine().dtype_of(images)
     axes = [axes_from_front(axis, rank_of(images))[0] for axis in spatial_dims]
     result = images
@@ -388,8 +382,7 @@ def map_coordinates(
     """
     if order not in (0, 1):
         raise ValueError(f"`order` must be 0 or 1. Received: order={order!r}.")
-    if fill_mode not in FILL_MODES:
-        _refuse("fill_mode", fill_mode, FILL_MODES)
+    one_of(FILL_MODES, fill_mode=fill_mode)
     shape = engine().shape_of(coordinates)
     if not shape or differ(shape[0], rank_of(inputs)):
         raise ValueError(
@@ -433,8 +426,7 @@ def _projected(x: Tensor, transform: Tensor) -> tuple[Tensor, Tensor]:
 
 def _order(interpolation: str) -> int:
     orders = {"nearest": 0, "bilinear": 1}
-    if interpolation not in orders:
-        _refuse("interpolation", interpolation, tuple(orders))
+    one_of(orders, interpolation=interpolation)
     return orders[interpolation]
 
 
@@ -465,8 +457,7 @@ def affine_transform(
     (4, 5, 3)
     """
     order = _order(interpolation)
-    if fill_mode not in FILL_MODES:
-        _refuse("fill_mode", fill_mode, FILL_MODES)
+    one_of(FILL_MODES, fill_mode=fill_mode)
     transform = _batched("transform", as_float(transform), 1, images)
 
     def body(x: Tensor) -> Tensor:
@@ -590,8 +581,7 @@ def _elastic_transform(
 ) -> Tensor:
     """`elastic_transform` from a key: uint32 (2,)."""
     order = _order(interpolation)
-    if fill_mode not in FILL_MODES:
-        _refuse("fill_mode", fill_mode, FILL_MODES)
+    one_of(FILL_MODES, fill_mode=fill_mode)
     size = max(int(6 * sigma), 3) | 1
 
     def body(x: Tensor) -> Tensor:

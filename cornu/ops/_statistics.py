@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..core.checks import one_of
 from ..core.dtypes import is_complex, is_float
 from ..core.op import floating, namespace
 from ..core.types import Axis, Raw, Tensor
@@ -115,8 +116,7 @@ def _share(q: Tensor) -> Tensor:
 def _quantile(
     x: Tensor, q: Tensor, axis: Axis, method: str, keepdims: bool, ignoring_nan: bool
 ) -> Tensor:
-    if method not in _METHODS:
-        raise ValueError(f"`method` must be one of {_METHODS}. Received: method={method!r}.")
+    one_of(_METHODS, method=method)
     if rank_of(q) > 1:
         raise ValueError(
             f"`q` must be a number or a vector. Received: q.shape={engine().shape_of(q)}."

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..core.checks import one_of
 from ..core.described import Described
 
 
@@ -123,8 +124,7 @@ class OrthogonalRegularizer(Regularizer):
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         super().__init__()
         self.factor = _single(_factor("factor", factor))
-        if mode not in ("rows", "columns"):
-            raise ValueError(f"`mode` must be 'rows' or 'columns'. Received: mode={mode!r}.")
+        one_of(("rows", "columns"), mode=mode)
 
     def __call__(self, inputs: Any) -> Any:
         """The penalty on a matrix."""

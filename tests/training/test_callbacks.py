@@ -23,10 +23,10 @@ from rich.console import Console
 
 import cornu
 from cornu import callbacks, tuning
+from cornu.callbacks import progress as progress_module
 from cornu.callbacks._logs import LazyLogs
+from cornu.callbacks.progress import Progbar, Progress, say
 from cornu.core import config
-from cornu.training import _progress
-from cornu.training._progress import Progbar, Progress, say
 
 NAN = float("nan")
 LOSSES = [1.0, 0.8, 0.9, 0.85, 0.95, 0.7, 0.7, 0.71, 0.72, 0.5]
@@ -634,7 +634,7 @@ def test_live_line_is_drawn_ten_times_a_second(monkeypatch: Any) -> None:
     terminal(monkeypatch)
     drawn: list[int] = []
     now = [0.0]
-    monkeypatch.setattr(_progress, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(progress_module, "perf_counter", lambda: now[0])
     progress = Progress(100)
     monkeypatch.setattr(progress, "line", lambda step, *args, **kwargs: drawn.append(step) or "")
     for step in range(100):
@@ -650,9 +650,9 @@ def test_an_error_gives_the_terminal_back(monkeypatch: Any) -> None:
     events.on_train_begin()
     events.on_epoch_begin(0)
     events.on_train_batch_end(0, {"loss": 1.0})
-    assert _progress._shown is not None
+    assert progress_module._shown is not None
     events.close()
-    assert _progress._shown is None
+    assert progress_module._shown is None
     assert out.getvalue().count("\x1b[?25l") == out.getvalue().count("\x1b[?25h") == 1
 
 
@@ -662,10 +662,10 @@ def test_one_line_at_a_time(monkeypatch: Any) -> None:
     outer, inner = Progress(3, interval=0), Progress(3, interval=0)
     for progress in (outer, inner, outer):
         progress.update(1)
-        assert _progress._shown is progress
+        assert progress_module._shown is progress
     inner.finish(3)
     outer.finish(3)
-    assert _progress._shown is None
+    assert progress_module._shown is None
 
 
 def test_log_lines(caplog: Any, capsys: Any) -> None:
@@ -856,7 +856,7 @@ def test_training_that_fails_gives_the_terminal_back(monkeypatch: Any) -> None:
     logger = callbacks.ProgbarLogger()
     with pytest.raises(Interrupted):
         fitted([logger, callbacks.LambdaCallback(on_train_batch_end=fail)], verbose=1)
-    assert _progress._shown is None
+    assert progress_module._shown is None
 
 
 def test_training_goes_on_after_a_backup(tmp_path: Any) -> None:

@@ -12,6 +12,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tests are many short processes.
 os.environ.setdefault("CORNU_COMPILE_CACHE", "1")
 os.environ.setdefault("CORNU_LIGHT_IMPORT", "1")
+os.environ.setdefault("CORNU_QUIET_IMPORT", "1")
 os.environ.setdefault("CORNU_STRICT", "1")
 _DEVICES = "--xla_force_host_platform_device_count"
 if _DEVICES not in os.environ.get("XLA_FLAGS", ""):

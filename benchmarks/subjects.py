@@ -58,6 +58,7 @@ def _cornu(engine: str) -> Any:
     import cornu
 
     cornu.tuning.for_speed()
+    cornu.tuning.quiet_import.prefer(True)
     if engine not in cornu.backend.names():
         raise Missing(f"Cornu has no engine {engine!r} yet")
     try:

@@ -130,7 +130,8 @@ deterministic = Choice(
     False,
     "Whether nothing may depend on a clock or a call's number. Seed the script, with\n"
     "`utils.set_random_seed`. PyTorch and TensorFlow are told to use deterministic kernels too, which\n"
-    "TensorFlow then does until the process ends.",
+    "TensorFlow then does until the process ends. Of an op that has none PyTorch warns; TensorFlow raises,\n"
+    "naming the op. On a CPU all have one, XLA's with `jit_compile=True` included.",
 )
 memory = Choice(
     "memory",
@@ -151,6 +152,12 @@ light_import = Choice(
     False,
     "Whether TensorFlow loads without Keras and JAX, which it does not need: they seem to be missing in\n"
     "every thread while it loads.",
+)
+quiet_import = Choice(
+    "quiet_import",
+    False,
+    "Whether TensorFlow loads in silence: its libraries write to standard error past every log level, so\n"
+    "for those seconds nothing that any thread writes there is seen.",
 )
 several_steps = Choice(
     "several_steps",

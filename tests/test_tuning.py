@@ -133,6 +133,24 @@ def test_a_step_that_is_not_recorded_is_said_once(caplog: pytest.LogCaptureFixtu
     assert record.getMessage() == "A step runs unrecorded, which is slower: it looks at values."
 
 
+@pytest.mark.skipif("tensorflow" not in ENGINES, reason="another engine is tested")
+def test_a_compiler_that_was_asked_for_and_can_not_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    import tensorflow as tf
+
+    def step(x: Any) -> Any:
+        return tf.numpy_function(np.sin, [x], tf.float32)
+
+    with use("tensorflow"), caplog.at_level(logging.WARNING, "cornu"):
+        for jit, count in ((None, 0), (True, 1)):
+            assert CompiledStep(step, [], jit=jit)(np.zeros(2, "float32")).numpy().tolist() == [
+                0,
+                0,
+            ]
+            assert len(caplog.records) == count
+
+
 @pytest.mark.skipif("torch" not in ENGINES, reason="another engine is tested")
 def test_a_fault_of_the_recording_is_logged_or_raised(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

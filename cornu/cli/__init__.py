@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     tuning.for_speed()
+    tuning.quiet_import.prefer(True)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:

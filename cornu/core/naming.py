@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 
@@ -88,12 +88,17 @@ def to_camel_case(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
+def runs_here(frame: FrameType) -> bool:
+    """Whether a frame runs code of this library."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == _LIBRARY
+
+
 def raised_here(error: BaseException) -> bool:
     """Whether Cornu's own code raised an error, and not a library or a user's function."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_globals["__name__"].startswith("cornu.")
+    return trace is not None and runs_here(trace.tb_frame)
 
 
 class NameScope:

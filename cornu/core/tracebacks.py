@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from . import naming
 from .config import is_traceback_filtering_enabled
 
 
@@ -22,8 +23,7 @@ def shorten(error: BaseException) -> None:
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
     kept = []
     while trace is not None:
-        module = str(trace.tb_frame.f_globals.get("__name__", ""))
-        if module.partition(".")[0] != "cornu":
+        if not naming.runs_here(trace.tb_frame):
             kept.append(trace)
         trace = trace.tb_next
     for one in reversed(kept):

@@ -7,6 +7,8 @@ import sys
 import warnings
 from typing import Any
 
+from ..core import naming
+
 #: What is this many times as large as its part of a file, and not small, is taken for an attack.
 LARGEST_EXPANSION = 1000
 HARMLESS_BYTES = 2**26
@@ -104,7 +106,7 @@ def warn(message: str) -> None:
     """Warn at the line outside of this package that led here."""
     level = 2
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cornu."):
+    while frame.f_back is not None and naming.runs_here(frame):
         frame = frame.f_back
         level += 1
     warnings.warn(message, stacklevel=level)

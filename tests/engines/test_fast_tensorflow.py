@@ -108,9 +108,11 @@ def test_long_steps_are_left_to_kernels_but_for_loops() -> None:
 def test_keras_stays_unloaded_until_it_is_used() -> None:
     code = (
         "import sys, cornu; cornu.config.set_backend('tensorflow'); "
+        "print('heard', file=sys.stderr); "
         "assert not {'keras', 'jax'} & sys.modules.keys(), 'loaded'; "
         "from tensorflow.keras import layers; import keras, tensorflow; "
         "assert tensorflow.keras.layers.Dense is layers.Dense is keras.layers.Dense"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("heard")  # `tuning.quiet_import`: and nothing while it loads

@@ -11,7 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import ml_dtypes
@@ -22,6 +22,20 @@ from .. import host, loops
 from ..contract import Axes, Layout, Pads, State, Tensor
 from ..keeping import Keeping
 from ..loops import flatten
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """What is written to the process's standard error is lost."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 @contextmanager
@@ -38,7 +52,8 @@ def _loading() -> Iterator[None]:
     absent = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
     try:
-        yield
+        with _unheard() if tuning.quiet_import() else nullcontext():
+            yield
     finally:
         for name in absent:
             del sys.modules[name]

@@ -161,7 +161,8 @@ class _Trace:
             ValueError,
             TypeError,
         ) as error:  # an op or a size that XLA lacks
-            tuning.say("XLA can't compile a step: %s", error)
+            level = "warning" if self.jit else "info"  # whether it was asked for
+            tuning.say("XLA can't compile a step: %s", error, level=level)
         else:
             self.call = call
             tuning.say("XLA compiles a step, lowered in %.2f s.", time.perf_counter() - start)

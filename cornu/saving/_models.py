@@ -12,12 +12,13 @@ from typing import Any
 
 from .._version import __version__
 from ..core.files import replacing
+from ..core.operation import Operation
 from ..core.serialization import (
     ObjectSharingScope,
     deserialize_keras_object,
     serialize_keras_object,
 )
-from ._files import as_path, is_file_object, may_write, require, warn
+from ._files import BrokenFileError, as_path, is_file_object, may_write, require, warn
 from ._legacy import load_legacy_model
 from ._package import (
     CONFIG,
@@ -205,6 +206,11 @@ def load_model(
         except (TypeError, ValueError) as error:
             error.add_note(f"Raised while loading {package.called!r}.")
             raise
+        if not isinstance(model, Operation):
+            raise BrokenFileError(
+                f"The {CONFIG!r} of a saved model must describe it. Received: {package.called!r} with "
+                f"a {type(model).__name__}. Save the model again with `model.save`."
+            )
         load_package_state(model, package)
     return model
 

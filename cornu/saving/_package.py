@@ -166,7 +166,7 @@ def _checked(package: Package, name: str) -> Iterator[None]:
         yield
     except BrokenFileError:
         raise
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, EOFError, ValueError, RuntimeError) as error:  # also encrypted ones
         raise BrokenFileError(
             f"The files of a saved model must be whole. Received: {package.called!r} with a "
             f"damaged {name!r}: {error}. Copy or save it again."

@@ -57,6 +57,9 @@ def write_files() -> None:
         Path(name).write_bytes(content)
     with zipfile.ZipFile("bare.keras", "w") as archive:
         archive.writestr("metadata.json", "{}")
+    for name, config in {"other.keras": "[]", "nested.keras": "[" * 10**5}.items():
+        with zipfile.ZipFile(name, "w") as archive:
+            archive.writestr("config.json", config)
     with zipfile.ZipFile("bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", b" " * 2**27)
     Path("weights.h5").write_bytes(weights)
@@ -144,6 +147,16 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         lambda: saving.load_model("bare.keras"),
         ValueError,
         ["without 'config.json'", "['metadata.json']"],
+    ),
+    "another config": (
+        lambda: saving.load_model("other.keras"),
+        ValueError,
+        ["must describe it. Received: 'other.keras' with a list"],
+    ),
+    "nested without end": (
+        lambda: saving.load_model("nested.keras"),
+        ValueError,
+        ["must be whole", "damaged 'config.json': maximum recursion depth"],
     ),
     "bomb": (lambda: saving.load_model("bomb.keras"), ValueError, ["unpack", "config.json"]),
     "weights, missing": (

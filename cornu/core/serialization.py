@@ -686,6 +686,15 @@ def _revive_nested(value: Any) -> Any:
 # ------------------------------------------------------------- names of a kind
 
 
+def kinds(names: Mapping[str, Any], base: type) -> tuple[type, ...]:
+    """The classes of a kind among names, such as those of a module.
+
+    >>> kinds({"a": bool, "b": int, "c": str}, int)
+    (<class 'bool'>, <class 'int'>)
+    """
+    return tuple(k for k in names.values() if isinstance(k, type) and issubclass(k, base))
+
+
 class Catalog:
     """The names of one kind of object, and what `get` of their package accepts.
 

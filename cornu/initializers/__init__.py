@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.serialization import Catalog as _Catalog
+from ..core.serialization import kinds as _kinds
 from ..core.serialization import serialize_keras_object as _serialize
 from ..core.variable import Variable as _Variable
 from ._constant import STFT as STFT
@@ -45,25 +46,7 @@ zeros = Zeros
 
 _CATALOG = _Catalog(
     "initializer",
-    (
-        Initializer,
-        Constant,
-        Identity,
-        Ones,
-        STFT,
-        Zeros,
-        GlorotNormal,
-        GlorotUniform,
-        HeNormal,
-        HeUniform,
-        LecunNormal,
-        LecunUniform,
-        Orthogonal,
-        RandomNormal,
-        RandomUniform,
-        TruncatedNormal,
-        VarianceScaling,
-    ),
+    _kinds(globals(), Initializer),
     {
         "IdentityInitializer": Identity,
         "OrthogonalInitializer": Orthogonal,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.serialization import kinds as _kinds
 from ..core.serialization import serialize_keras_object as _serialize
 from ..losses import binary_crossentropy as binary_crossentropy
 from ..losses import binary_focal_crossentropy as binary_focal_crossentropy
@@ -85,11 +86,10 @@ _SHORT = {
     "mse": MeanSquaredError,
     "msle": MeanSquaredLogarithmicError,
 }
-_CLASSES = tuple(
-    kind for kind in list(globals().values()) if isinstance(kind, type) and issubclass(kind, Metric)
-)
 _CATALOG = _Catalog(
-    "metric", _CLASSES, {**_SHORT, **{name.upper(): kind for name, kind in _SHORT.items()}}
+    "metric",
+    _kinds(globals(), Metric),
+    {**_SHORT, **{name.upper(): kind for name, kind in _SHORT.items()}},
 )
 
 

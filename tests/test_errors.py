@@ -375,6 +375,26 @@ def _() -> None:
     layers.Reshape((4, 2), name="reshape")(X)
 
 
+@case("a size that is none")
+def _() -> None:
+    layers.UpSampling1D(0)
+
+
+@case("a cropping that is no number")
+def _() -> None:
+    layers.Cropping2D(1.5)
+
+
+@case("a noise of another shape")
+def _() -> None:
+    layers.Dropout(0.5, noise_shape=(8, 5), name="dropout")(X, training=True)
+
+
+@case("a mask of a softmax of another shape")
+def _() -> None:
+    layers.Softmax(name="softmax")(X, mask=np.ones((6, 8), bool))
+
+
 @case("shapes that can't be added")
 def _() -> None:
     layers.Add(name="add")([np.zeros((2, 3)), np.zeros((2, 4))])

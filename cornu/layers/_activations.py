@@ -7,7 +7,7 @@ from typing import Any
 from .. import activations, ops
 from ..core.dtypes import standardize_dtype
 from ..ops.shared import axes_from_front
-from ._input_spec import InputSpec
+from ._input_spec import InputSpec, broadcasts
 from ._layer import Layer
 
 
@@ -166,6 +166,12 @@ class Softmax(Layer):
         """The shares; what the mask leaves out gets none."""
         if mask is None:
             return ops.softmax(inputs, axis=self._axes())
+        if not broadcasts(mask.shape, inputs.shape):
+            raise ValueError(
+                "The mask of a softmax must broadcast to the inputs. Received: "
+                f"mask.shape={tuple(mask.shape)}, inputs.shape={tuple(inputs.shape)} in the layer "
+                f"{self.path!r}."
+            )
         floor = -3e4 if standardize_dtype(inputs.dtype) == "float16" else -1e9
         inputs = inputs + (1.0 - ops.cast(mask, inputs.dtype)) * floor
         shares = ops.softmax(inputs, axis=self._axes())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .. import activations, ops
 from ._input_spec import InputSpec
 from ._layer import Layer
@@ -12,15 +14,21 @@ from ._lora import AdaptableKernel
 PADDINGS = ("valid", "same")
 
 
+def is_size(value: Any, minimum: int = 1) -> bool:
+    """Whether a value is an integer, at least so large."""
+    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return integer and value >= minimum
+
+
 def per_axis(value: Any, rank: int, name: str, minimum: int = 1) -> tuple[int, ...]:
     """One number for each spatial axis, from a number or a tuple."""
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(values) != rank or not all(isinstance(v, int) and v >= minimum for v in values):
-        raise ValueError(
-            f"`{name}` must be an integer or {rank} integers, at least {minimum} each. "
-            f"Received: {name}={value!r}."
+    values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank
+    if len(values) != rank or not all(is_size(v, minimum) for v in values):
+        several = (
+            f" or {rank} integers, at least {minimum} each" if rank > 1 else f", at least {minimum}"
         )
-    return values
+        raise ValueError(f"`{name}` must be an integer{several}. Received: {name}={value!r}.")
+    return tuple(map(int, values))
 
 
 class _Convolution(Layer):

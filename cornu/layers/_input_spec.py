@@ -133,3 +133,9 @@ def assert_input_compatibility(
                 f"Input {index} of the layer {path!r} {problem}. Received: shape={shape}, "
                 f"dtype={dtype_of(value)}. Reshape or cast the data, or change the layer."
             )
+
+
+def broadcasts(shape: Any, to: Any) -> bool:
+    """Whether a shape broadcasts to another; an unknown size may be any."""
+    pairs = zip(reversed(tuple(shape)), reversed(tuple(to)), strict=False)
+    return len(shape) <= len(to) and all(a in (1, None, b) or b is None for a, b in pairs)

@@ -6,7 +6,8 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops, random, regularizers
-from ._input_spec import InputSpec
+from ._convolution import is_size
+from ._input_spec import InputSpec, broadcasts
 from ._layer import Layer
 
 
@@ -48,7 +49,15 @@ class Dropout(_Random):
         self, rate: float, noise_shape: Any = None, seed: Any = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        if noise_shape is None:
+            return
+        good = isinstance(noise_shape, (list, tuple))
+        if not good or not all(size is None or is_size(size) for size in noise_shape):
+            raise ValueError(
+                "`noise_shape` must have a size or None for each axis. Received: "
+                f"noise_shape={noise_shape!r}."
+            )
+        self.noise_shape = tuple(noise_shape)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The inputs, in training with elements dropped."""
@@ -65,10 +74,17 @@ class Dropout(_Random):
         """The shape of the choice."""
         if self.noise_shape is None:
             return None
+        rank = len(inputs.shape)
+        shape = (*(1,) * (rank - len(self.noise_shape)), *self.noise_shape)
+        if not broadcasts(shape, inputs.shape):
+            raise ValueError(
+                "`noise_shape` must broadcast to the inputs: 1, the size or None for each axis. "
+                f"Received: noise_shape={self.noise_shape}, inputs.shape={tuple(inputs.shape)} in the "
+                f"layer {self.path!r}."
+            )
         sizes = ops.shape(inputs)
         return tuple(
-            size if noise is None else noise
-            for noise, size in zip(self.noise_shape, sizes, strict=True)
+            size if noise is None else noise for noise, size in zip(shape, sizes, strict=True)
         )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .. import ops
 from ..core.checks import one_of
 from ..core.keras_tensor import KerasTensor
-from ._convolution import per_axis
+from ._convolution import is_size, per_axis
 from ._input_spec import InputSpec
 from ._layer import Layer
 
@@ -54,12 +56,14 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        shape = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
-        if shape.count(-1) > 1:
+        shape = target_shape if isinstance(target_shape, (list, tuple)) else (target_shape,)
+        sizes = tuple(-1 if size is None else size for size in shape)
+        if sizes.count(-1) > 1 or not all(size == -1 or is_size(size, 0) for size in sizes):
             raise ValueError(
-                f"One dimension at most may be -1. Received: target_shape={target_shape}."
+                "`target_shape` must have a size for each axis, of which one may be -1. Received: "
+                f"target_shape={target_shape!r}."
             )
-        self.target_shape = shape
+        self.target_shape = tuple(map(int, sizes))
 
     def call(self, inputs: Any) -> Any:
         """The inputs, of shape (batch, *target_shape)."""
@@ -70,14 +74,14 @@ class Reshape(Layer):
         if None in sizes:
             return self.target_shape
         given, total = math.prod(s for s in self.target_shape if s != -1), math.prod(sizes)
-        fits = total % max(given, 1) == 0 if -1 in self.target_shape else total == given
+        fits = given and total % given == 0 if -1 in self.target_shape else total == given
         if not fits:
             raise ValueError(
                 "A reshape keeps the number of elements. Received: "
                 f"target_shape={self.target_shape} for samples of shape {tuple(sizes)} in the layer "
                 f"{self.path!r}."
             )
-        return tuple(total // max(given, 1) if s == -1 else s for s in self.target_shape)
+        return tuple(total // given if s == -1 else s for s in self.target_shape)
 
 
 class Permute(Layer):
@@ -118,8 +122,9 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(n, int):
+        if not isinstance(n, (int, np.integer)):
             raise TypeError(f"`n` must be an integer. Received: n={n!r} (of {type(n).__name__}).")
+        self.n = per_axis(n, 1, "n")[0]
         self.input_spec = InputSpec(ndim=2)
 
     def call(self, inputs: Any) -> Any:
@@ -129,19 +134,17 @@ class RepeatVector(Layer):
 
 def pairs_per_axis(value: Any, rank: int, name: str) -> tuple[tuple[int, int], ...]:
     """A pair (before, after) for each spatial axis, from a number, numbers or pairs."""
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
-    if rank == 1 and len(values) == 2 and all(isinstance(v, int) for v in values):
+    values = value if isinstance(value, (list, tuple)) else (value,) * rank
+    if rank == 1 and len(values) == 2:
         values = (values,)
-    pairs = tuple((v, v) if isinstance(v, int) else tuple(v) for v in values)
-    good = len(pairs) == rank and all(
-        len(pair) == 2 and all(isinstance(v, int) and v >= 0 for v in pair) for pair in pairs
-    )
-    if not good:
+    pairs = [tuple(v) if isinstance(v, (list, tuple)) else (v, v) for v in values]
+    fits = all(len(pair) == 2 and all(is_size(v, 0) for v in pair) for pair in pairs)
+    if len(pairs) != rank or not fits:
+        several = "or a pair" if rank == 1 else f"{rank} integers or {rank} pairs"
         raise ValueError(
-            f"`{name}` must be an integer, {rank} integers or {rank} pairs, none negative. "
-            f"Received: {name}={value!r}."
+            f"`{name}` must be an integer, {several}, none negative. Received: {name}={value!r}."
         )
-    return pairs
+    return tuple((int(low), int(high)) for low, high in pairs)
 
 
 class _Spatial(Layer):
@@ -288,7 +291,7 @@ class UpSampling1D(Layer):
 
     def __init__(self, size: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.size = int(size)
+        self.size = per_axis(size, 1, "size")[0]
         self.input_spec = InputSpec(ndim=3)
 
     def call(self, inputs: Any) -> Any:

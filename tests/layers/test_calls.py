@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import numpy as np
@@ -151,3 +152,60 @@ def test_negative_axes_count_from_the_end_of_the_input(layer, args, negative, ca
     second.build(*[x.shape] * calls)
     second.set_weights(first.get_weights())
     np.testing.assert_allclose(second(*[x] * calls), expected, rtol=1e-5)
+
+
+S, I = np.ones((2, 6, 4), "float32"), np.ones((2, 7, 8, 3), "float32")  # noqa: E741
+V = np.ones((2, 5, 6, 4, 2), "float32")
+
+
+@pytest.mark.parametrize(
+    "layer, sizes, data",
+    [
+        ("RepeatVector", (0, -1, 2.5, "3"), X),
+        ("UpSampling1D", (0, -1, 2.5, "a", (2, 3)), S),
+        ("UpSampling2D", (0, 2.5, (2,), (2, 0), (2, 2.5), "ab"), I),
+        ("UpSampling3D", (0, (2, 2), (1, 0, 2)), V),
+        ("Cropping1D", (-1, 1.5, (1, -1), (1, 2, 3), (3, 3), "a"), S),
+        ("Cropping2D", (-1, 2.0, (4, 0), ((1, 2), (1,))), I),
+        ("Cropping3D", (-1, 3, ((1, 2), (1, 1))), V),
+        ("ZeroPadding1D", (-1, 1.5, (1, -1), (1, 2, 3)), S),
+        ("ZeroPadding2D", (-1, 1.5, ((1, 1), (1, -2))), I),
+        ("ZeroPadding3D", (-1, (1, 2)), V),
+        ("Reshape", ((5, 5), (-1, 5), (-1, -1), (0, -1), (-2, 12), (24.0,), ("a",), ()), S),
+    ],
+)
+def test_sizes_that_can_not_be(layer: str, sizes: tuple[Any, ...], data: Any) -> None:
+    for size in sizes:
+        with pytest.raises((ValueError, TypeError), match="Received: "):
+            getattr(layers, layer)(size)(data)
+
+
+def test_integers_of_numpy_are_sizes() -> None:
+    two = np.int64(2)
+    for layer in (
+        layers.RepeatVector(two),
+        layers.UpSampling1D(two),
+        layers.Cropping1D((two, 1)),
+        layers.ZeroPadding2D(two),
+        layers.Conv2D(3, two),
+    ):
+        assert layer.from_config(json.loads(json.dumps(layer.get_config()))).name == layer.name
+
+
+@pytest.mark.parametrize("engine", ["jax", "torch"])
+def test_shapes_of_noise_and_masks(engine: str) -> None:
+    with cornu.backend.use(engine):
+        for cls in (layers.Dropout, layers.AlphaDropout):
+            for shape in ((2, 1, 4), (None, 1, None), (6, 1), (1,)):
+                assert cls(0.5, noise_shape=shape)(S, training=True).shape == S.shape
+            for shape in ((2, 6), (2, 6, 4, 1), (2, 5, 4), (3, 6, 4)):
+                with pytest.raises(ValueError, match="must broadcast to the inputs"):
+                    cls(0.5, noise_shape=shape)(S, training=True)
+            for shape in (3, "ab", (0, 1, 1), (2.0, 1, 1)):
+                with pytest.raises(ValueError, match="a size or None for each axis"):
+                    cls(0.5, noise_shape=shape)
+        for shape in ((6, 4), (2, 6, 1), (4,)):
+            assert layers.Softmax()(S, mask=np.ones(shape, bool)).shape == S.shape
+        for shape in ((2, 6), (3, 6, 4), (2, 6, 4, 1), (1, 2, 6, 4)):
+            with pytest.raises(ValueError, match="must broadcast to the inputs"):
+                layers.Softmax()(S, mask=np.ones(shape, bool))

@@ -101,11 +101,14 @@ class Attention(Layer):
             weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
         result = ops.matmul(weights, value)
         if masks[0] is not None:
-            result = result * ops.cast(ops.expand_dims(masks[0], -1), result.dtype)
+            kept = ops.expand_dims(_over_axes(masks[0], len(result.shape) - 1), -1)
+            result = result * ops.cast(kept, result.dtype)
         return (result, weights) if return_attention_scores else result
 
     def _allowed(self, scores: Any, value_mask: Any, causal: bool) -> Any:
-        allowed = None if value_mask is None else ops.expand_dims(value_mask, -2)
+        allowed = None
+        if value_mask is not None:
+            allowed = ops.expand_dims(_over_axes(value_mask, len(scores.shape) - 1), -2)
         if causal:
             past = causal_mask(ops.shape(scores)[-2], ops.shape(scores)[-1])
             allowed = past if allowed is None else ops.logical_and(allowed, past)
@@ -140,6 +143,13 @@ class AdditiveAttention(Attention):
     def _calculate_scores(self, query: Any, key: Any) -> Any:
         joined = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
         return ops.sum(joined if self.scale is None else self.scale * joined, axis=-1)
+
+
+def _over_axes(mask: Any, rank: int) -> Any:
+    """A mask (batch, time) of so many axes: those between the batch and the time share it."""
+    while len(mask.shape) < rank:
+        mask = ops.expand_dims(mask, 1)
+    return mask
 
 
 def causal_mask(queries: Any, keys: Any) -> Any:

@@ -306,10 +306,6 @@ class Identity(Layer):
         """The inputs."""
         return inputs
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The mask of the inputs."""
-        return mask
-
 
 class Lambda(Layer):
     """A function as a layer.

@@ -28,6 +28,12 @@ class _ScaleAndCenter(Layer):
 
 
 def _known_size(layer: Layer, input_shape: Any, axis: int) -> int:
+    rank = len(input_shape)
+    if not -rank <= axis < rank:
+        raise ValueError(
+            f"`axis` must be an axis of the inputs. Received: axis={axis} for "
+            f"input_shape={tuple(input_shape)} in the layer {layer.path!r}."
+        )
     size = input_shape[axis]
     if size is None:
         raise ValueError(
@@ -36,6 +42,16 @@ def _known_size(layer: Layer, input_shape: Any, axis: int) -> int:
             "the input's shape."
         )
     return int(size)
+
+
+def _known_sizes(layer: Layer, input_shape: Any, axes: list[int]) -> tuple[int, ...]:
+    sizes = tuple(_known_size(layer, input_shape, axis) for axis in axes)
+    if len({axis % len(input_shape) for axis in axes}) < len(axes):
+        raise ValueError(
+            f"Axes must be different. Received: axis={axes} for input_shape={tuple(input_shape)} in "
+            f"the layer {layer.path!r}."
+        )
+    return sizes
 
 
 class BatchNormalization(_ScaleAndCenter):
@@ -229,13 +245,16 @@ class LayerNormalization(_ScaleAndCenter):
 
     def build(self, input_shape: Any) -> None:
         """Make scale and offset, of the axes' sizes."""
-        self._add_weights(tuple(_known_size(self, input_shape, axis) for axis in self.axis))
+        self._add_weights(_known_sizes(self, input_shape, self.axis))
 
     def call(self, inputs: Any) -> Any:
         """The normalized inputs."""
         if self._rms_scaling:
             return ops.rms_normalization(
-                inputs, scale=self.gamma, axis=tuple(self.axis), epsilon=self.epsilon
+                inputs,
+                scale=_along(self.gamma, self.axis, len(inputs.shape)),
+                axis=tuple(self.axis),
+                epsilon=self.epsilon,
             )
         outputs = ops.layer_normalization(
             inputs, gamma=self.gamma, beta=self.beta, axis=tuple(self.axis), epsilon=self.epsilon
@@ -248,11 +267,22 @@ class LayerNormalization(_ScaleAndCenter):
 
 
 def _axes(axis: Any) -> list[int]:
+    """Axes in ascending order, that of the weights' axes too."""
     if isinstance(axis, int):
         return [axis]
     if isinstance(axis, (list, tuple)):
-        return list(axis)
+        return sorted(axis)
     raise TypeError(f"`axis` must be an integer or a list of integers. Received: axis={axis!r}.")
+
+
+def _along(weight: Any, axes: list[int], rank: int) -> Any:
+    """A weight of the shape of some axes, as it broadcasts to all of them."""
+    if weight is None or axes == list(range(-len(axes), 0)):
+        return weight
+    shape = [1] * rank
+    for axis, size in zip(axes, weight.shape, strict=True):
+        shape[axis] = size
+    return ops.reshape(weight, shape)
 
 
 class RMSNormalization(Layer):
@@ -273,13 +303,16 @@ class RMSNormalization(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make the scale, of the axes' sizes."""
-        shape = tuple(_known_size(self, input_shape, axis) for axis in self.axis)
+        shape = _known_sizes(self, input_shape, self.axis)
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones", autocast=False)
 
     def call(self, x: Any) -> Any:
         """The normalized inputs."""
         outputs = ops.rms_normalization(
-            x, scale=self.scale, axis=tuple(self.axis), epsilon=self.epsilon
+            x,
+            scale=_along(self.scale, self.axis, len(x.shape)),
+            axis=tuple(self.axis),
+            epsilon=self.epsilon,
         )
         return ops.cast(outputs, self.compute_dtype)
 

@@ -210,11 +210,11 @@ class TimeDistributed(Wrapper):
             set_keras_mask(result, ops.reshape(inner, (*sizes[:2], *ops.shape(inner)[1:])))
         return result
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The mask of the steps: True where any part of a step is."""
-        if mask is None or len(mask.shape) == 2:
-            return mask
-        return ops.any(mask, axis=tuple(range(2, len(mask.shape))))
+        if previous_mask is None or len(previous_mask.shape) == 2:
+            return previous_mask
+        return ops.any(previous_mask, axis=tuple(range(2, len(previous_mask.shape))))
 
 
 def _merged(x: Any, sizes: Any) -> Any:

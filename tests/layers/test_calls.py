@@ -180,6 +180,19 @@ def test_sizes_that_can_not_be(layer: str, sizes: tuple[Any, ...], data: Any) ->
             getattr(layers, layer)(size)(data)
 
 
+def test_scales_along_any_axes() -> None:
+    """Keras's scale broadcasts from the last axis, and fails on others."""
+    layer = layers.RMSNormalization(axis=[3, 1], epsilon=0.0)
+    layer.build(I.shape)
+    layer.scale.assign(np.arange(21.0).reshape(7, 3))
+    wanted = np.broadcast_to(np.arange(21.0).reshape(1, 7, 1, 3), I.shape)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(I)), wanted, 1e-6)
+    for axis in (4, -5, [1, -3]):
+        for cls in (layers.LayerNormalization, layers.RMSNormalization):
+            with pytest.raises(ValueError, match="Received: axis="):
+                cls(axis=axis)(I)
+
+
 def test_integers_of_numpy_are_sizes() -> None:
     two = np.int64(2)
     for layer in (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -181,3 +183,31 @@ def test_a_mask_comes_into_and_out_of_remat(engine: str) -> None:
         np.testing.assert_allclose(
             host(pooled), host(layers.GlobalAveragePooling1D()(x)), rtol=1e-5
         )
+
+
+@pytest.mark.parametrize("cls", [layers.Attention, layers.AdditiveAttention])
+def test_attention_over_more_axes_shares_a_mask_of_steps(cls: type[layers.Layer]) -> None:
+    """Masks (batch, time) beside (batch, heads, time, features) are those of each head."""
+    generator = np.random.default_rng(0)
+    query, value = generator.normal(size=(2, 3, 6, 4)), generator.normal(size=(2, 3, 5, 4))
+    masks = [np.arange(6) < np.array([[4], [6]]), np.arange(5) < np.array([[5], [2]])]
+    layer = cls()
+    found = layer([query, value], mask=masks)
+    for head in range(3):
+        wanted = layer([query[:, head], value[:, head]], mask=masks)
+        np.testing.assert_allclose(found[:, head], wanted, 1e-5, 1e-6)
+
+
+def test_masks_go_by_the_names_that_keras_has() -> None:
+    def names(cls: Any) -> list[str]:
+        return [n for n in inspect.signature(cls.compute_mask).parameters if n != "self"][1:]
+
+    checked = 0
+    for name, cls in vars(keras.layers).items():
+        own = getattr(layers, name, None)
+        if hasattr(cls, "compute_mask") and own is not None:
+            assert names(own) == names(cls), name
+            checked += 1
+    assert checked > 100
+    for name in ("Model", "Sequential"):
+        assert names(getattr(cornu, name)) == names(getattr(keras, name))

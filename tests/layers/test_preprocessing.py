@@ -124,3 +124,16 @@ def test_within_a_pipeline_of_another_library(engine: str) -> None:
                 found = np.concatenate([batch.numpy() for batch in mapped])
                 wanted = ops.convert_to_numpy(layer(images))
                 np.testing.assert_allclose(found, wanted, 1e-4, 1e-5)
+
+
+def test_channels_first() -> None:
+    cornu.config.set_image_data_format("channels_first")
+    try:
+        layer = layers.Rescaling([1.0, 2.0, 3.0], [0.0, 1.0, 2.0])
+    finally:
+        cornu.config.set_image_data_format("channels_last")
+    for shape in ((2, 3, 4, 5), (3, 4, 5), (2, 3, 2, 2, 2)):
+        found = ops.convert_to_numpy(layer(np.ones(shape, "float32")))
+        channels = np.moveaxis(found, 1 if len(shape) > 3 else 0, -1)
+        np.testing.assert_array_equal(channels.reshape(-1, 3)[[0, -1]], [[1.0, 3.0, 5.0]] * 2)
+    assert layer(np.ones((2, 3), "float32")).shape == (2, 3)

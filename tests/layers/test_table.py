@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import ml_dtypes  # gives NumPy its bfloat16  # noqa: F401
 import numpy as np
 import pytest
 
@@ -45,6 +46,11 @@ def drawn(structure: Any, seed: int = 0) -> Any:
 def made(row: Row, module: Any, **more: Any) -> Any:
     layers = module.layers
     return getattr(layers, row.layer)(**row.arguments(layers), **more)
+
+
+def in_dtype(x: Any, dtype: str) -> Any:
+    floats = isinstance(x, np.ndarray) and x.dtype.kind == "f"
+    return x.astype(dtype) if floats else x
 
 
 def host(structure: Any) -> list[np.ndarray]:
@@ -156,6 +162,22 @@ class TestAgainstKeras:
                     assert (mask is None) == (wanted is None)
                     if mask is not None:
                         np.testing.assert_array_equal(host(mask)[0], np.asarray(wanted))
+
+    @each()
+    def test_inputs_of_other_dtypes(self, index: int) -> None:
+        """Floats of other sizes are cast to the policy's, for every layer alike."""
+        row = ROWS[index]
+        ours, _ = pair(index)
+        inputs, call = drawn(row.inputs), drawn(row.call, 50)
+        for engine in {"jax", "torch"} & set(ENGINES):
+            with engines.use(engine):
+                wanted = [engines.current().dtype_of(x) for x in tree.flatten(ours(inputs, **call))]
+                for dtype in ("float16", "bfloat16", "float64"):
+                    other = tree.map_structure(lambda x: in_dtype(x, dtype), [inputs, call])  # noqa: B023
+                    ran = ours(other[0], **other[1])
+                    assert [engines.current().dtype_of(x) for x in tree.flatten(ran)] == wanted
+        symbolic = specs(other, False)
+        assert [x.dtype for x in tree.flatten(ours(symbolic[0], **symbolic[1]))] == wanted
 
     @each()
     def test_weights(self, index: int) -> None:

@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
-#: What a process may take, in MB, and by how many it grows until what tests compiled is freed.
-LIMIT, GROWTH = 2048, 256
+#: Memory of a process in MB: what it may take, from where on what tests compiled is freed, and how many
+#: more it must then have than the last time left. What all tests use is compiled again: freed each 256 MB,
+#: the table of layers takes about a third more processor time.
+LIMIT, ENOUGH, GROWTH = 2048, 1600, 128
 #: From how many seconds on a run says where they went, and of how many tests.
 LONG_RUN, SLOWEST = 60, 20
 _PEAKS = pytest.StashKey[dict[str, int]]()
@@ -78,18 +80,16 @@ def free() -> None:
 
 
 class Memory:
-    """Frees what tests compiled whenever the process has grown: to free it more often costs compilations."""
+    """Frees what tests compiled whenever the process has grown too large."""
 
     def __init__(self) -> None:
-        self.former = 0
+        self.left = 0
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self) -> None:
-        if not self.former:
-            self.former = resident()
-        elif resident() > self.former + GROWTH:
+        if resident() > max(ENOUGH, self.left + GROWTH):
             free()
-            self.former = resident()
+            self.left = resident()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -110,3 +110,14 @@ def test_what_was_compiled_is_freed(compilations: Callable[[], int]) -> None:
         compilations()
         program(1.0)
         assert compilations() == expected
+
+
+def test_memory_is_freed_when_it_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not again until there is something to free, even if much is left."""
+    size, freed = [0], []
+    monkeypatch.setattr(suite, "resident", lambda: size[0])
+    monkeypatch.setattr(suite, "free", lambda: freed.append(size[0]))
+    memory = suite.Memory()
+    for size[0] in (1500, 1650, 1700, 1770, 1790, 1900):
+        memory.pytest_runtest_logfinish()
+    assert freed == [1650, 1790]

@@ -26,7 +26,7 @@ import cornu
 from cornu import layers
 half, file = sys.argv[1:]
 cornu.utils.set_random_seed(3)
-x = np.random.default_rng(0).normal(size=(320, 6, 5)).astype("float32")
+x = np.random.default_rng(0).normal(size=(96, 6, 5)).astype("float32")
 y = x.sum((1, 2))[:, None]
 if half == "second":
     model = cornu.models.load_model(file)

@@ -21,7 +21,16 @@ from cornu.core.op import OPS, _specialize
 #: What an import must not load: the engines' libraries, and what takes long and is needed later.
 LATE = (
     *("jax", "torch", "tensorflow", "pytensor", "onnx", "onnxruntime"),
-    *("scipy", "h5py", "rich", "numpy.random", "importlib.metadata", "email", "logging"),
+    *(
+        "scipy",
+        "h5py",
+        "rich",
+        "numpy.random",
+        "importlib.metadata",
+        "email",
+        "logging",
+        "ml_dtypes",
+    ),
 )
 
 

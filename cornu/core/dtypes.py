@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import engines
+from ..engines.host import numpy_dtype as numpy_dtype
 from .config import floatx
 
 #: Each dtype, and the dtypes directly above it. `int`, `float`, `complex` are the weak ones.
@@ -143,12 +144,3 @@ def is_complex(dtype: str) -> bool:
 def is_integer(dtype: str) -> bool:
     """Whether a dtype's name is one of integers."""
     return "int" in dtype
-
-
-def numpy_dtype(dtype: str) -> np.dtype[Any]:
-    """The NumPy dtype of a name, those of ml_dtypes included."""
-    if dtype == "bfloat16" or dtype in FLOAT8:
-        import ml_dtypes
-
-        return np.dtype(getattr(ml_dtypes, dtype))
-    return np.dtype(dtype)

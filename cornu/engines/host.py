@@ -9,21 +9,24 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 
 PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 _SCATTER = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
+_NO_NUMBERS = "OSUMm"
 _LITERALS = {"b": "bool", "i": "int32", "u": "uint32", "f": "float32", "c": "complex64"}
 
 
 @functools.cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """The NumPy dtype of a name, those of ml_dtypes included."""
-    known = getattr(ml_dtypes, name, None) if name.startswith(("bfloat", "float8")) else None
-    return np.dtype(known or name)
+    if not name.startswith(("bfloat", "float8")):
+        return np.dtype(name)
+    import ml_dtypes  # not for an import of Cornu: it takes 5 ms
+
+    return np.dtype(getattr(ml_dtypes, name, name))
 
 
 @functools.cache
@@ -44,11 +47,11 @@ def as_array(x: Any, dtype: str | None = None) -> Any:
 
     Python's numbers have 32 bits where none is given; NumPy's scalars stay scalars.
     """
-    if isinstance(x, (np.ndarray, np.generic)):
+    if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind not in _NO_NUMBERS:
         return x if dtype is None or name_of(x.dtype) == dtype else cast(x, dtype)
     literal = isinstance(x, (list, tuple, *PYTHON))
     array = _read(x)
-    if array.dtype.kind in "OSUMm":
+    if array.dtype.kind in _NO_NUMBERS:
         raise TypeError(
             f"A tensor holds numbers. Received: x={x!r}, of dtype {array.dtype}. "
             "Turn it into numbers first."

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 import optree
 
+from . import host
 from .contract import Axes, Engine, Pads, State
 from .indexing import full_key
 
@@ -296,7 +297,7 @@ class Spec:
         return f"<{type(self).__name__} shape={self.shape}, dtype={self.dtype}>"
 
 
-_PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64", Dimension: "int32"}
+_PYTHON = {**host.PYTHON, Dimension: "int32"}
 _KINDS = ("bool", "uint", "int", "bfloat", "float", "complex")
 
 
@@ -349,9 +350,7 @@ def _real(dtype: str) -> str:
 
 def _item_size(dtype: str) -> int:
     """Bytes of one element."""
-    import ml_dtypes
-
-    return np.dtype(getattr(ml_dtypes, dtype, dtype)).itemsize
+    return host.numpy_dtype(dtype).itemsize
 
 
 # ------------------------------------------------------------ families of rules

@@ -16,6 +16,7 @@ import numpy as np
 import optree
 from scipy import linalg, special
 
+from ..engines.host import numpy_dtype
 from ..engines.indexing import indexed
 
 words = str.split
@@ -157,10 +158,6 @@ def unary_rows() -> Iterator[Row]:
     yield Row("bitwise_not", (B,), np.bitwise_not)
     yield Row("lgamma", (np.array([1.0, 2.0, np.inf, 1e30], "f"),), special.gammaln)
     yield Row("erfinv", (np.array([1.0, -1.0, 0.0, 0.9999999], "f"),), special.erfinv)
-
-
-def numpy_dtype(name: str) -> Any:
-    return np.dtype(getattr(ml_dtypes, name, name))
 
 
 def binary_rows() -> Iterator[Row]:

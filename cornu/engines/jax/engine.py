@@ -21,13 +21,11 @@ import numpy as np
 from jax import lax
 
 from ... import tuning
-from .. import cache, programs
+from .. import cache, host, programs
 from ..contract import Axes, Engine, Layout, Pads, State, Tensor
 from ..sparse import SparseTensor, children, of_children
 from . import cpu as on_cpu
 
-_PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
-_LITERALS = {"b": "bool", "i": "int32", "u": "uint32", "f": "float32", "c": "complex64"}
 _WEAK: dict[str, Any] = {"i": int, "u": int, "f": float, "c": complex}
 _SCATTER = {"set": "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}
 #: Up to how many elements a pooling window is unrolled on a CPU (see `_unrolled`).
@@ -78,9 +76,11 @@ class JaxEngine(Engine):
         if isinstance(x, jax.Array):
             return x if dtype is None or self.weak_type(x) == dtype else self.cast(x, dtype)
         if isinstance(x, (list, tuple)) and not all(map(_is_plain, x)):
-            items = [item if type(item) in _PYTHON else self.convert_to_tensor(item) for item in x]
+            items = [
+                item if type(item) in host.PYTHON else self.convert_to_tensor(item) for item in x
+            ]
             return self.convert_to_tensor(jnp.stack(items), dtype)
-        if not isinstance(x, (np.ndarray, np.generic, list, tuple, *_PYTHON)):
+        if not isinstance(x, (np.ndarray, np.generic, list, tuple, *host.PYTHON)):
             x = _foreign(x)
             if isinstance(x, jax.Array):
                 return self.convert_to_tensor(x, dtype)
@@ -109,10 +109,10 @@ class JaxEngine(Engine):
 
     def dtype_of(self, x: Tensor) -> str:
         if x.__class__ is _ARRAY:
-            return _name(x.dtype)
+            return host.name_of(x.dtype)
         dtype = getattr(x, "dtype", None)
         if dtype is None:
-            return _PYTHON.get(type(x)) or self.dtype_of(self.convert_to_tensor(x))
+            return host.PYTHON.get(type(x)) or self.dtype_of(self.convert_to_tensor(x))
         return dtype.name if isinstance(x, jax.Array) else _dtype(dtype.name).name
 
     def shape_of(self, x: Tensor) -> tuple[Any, ...]:
@@ -120,7 +120,7 @@ class JaxEngine(Engine):
 
     def cast(self, x: Tensor, dtype: str) -> Tensor:
         target = _dtype(dtype)
-        if isinstance(x, (np.ndarray, np.generic, *_PYTHON)):
+        if isinstance(x, (np.ndarray, np.generic, *host.PYTHON)):
             return self.convert_to_tensor(x, dtype)
         if x.dtype.kind == "c" and target.kind not in "cb":
             x = lax.real(x)  # said aloud: JAX warns of it otherwise
@@ -132,7 +132,7 @@ class JaxEngine(Engine):
     def weak_type(self, x: Any) -> Any:
         if getattr(x, "weak_type", False):
             return _WEAK.get(x.dtype.kind) or x.dtype.name
-        return type(x) if type(x) in _PYTHON else self.dtype_of(x)
+        return type(x) if type(x) in host.PYTHON else self.dtype_of(x)
 
     def canonical_dtype(self, dtype: str) -> str:
         return _dtype(dtype).name
@@ -626,12 +626,6 @@ def _keep_compiled(chosen: str | bool | None) -> None:
         config.update("jax_persistent_cache_min_compile_time_secs", tuning.LONG_COMPILATION)
 
 
-@functools.cache
-def _name(dtype: Any) -> str:
-    """A dtype's name, which NumPy works out anew at each asking (0.6 us)."""
-    return str(dtype.name)
-
-
 def _array_types() -> set[type]:
     """The exact classes of JAX's arrays: the concrete one, and those of each transformation."""
     found: set[type] = {_ARRAY}
@@ -669,17 +663,9 @@ def _host_array(x: Any, dtype: str | None) -> np.ndarray[Any, Any]:
     and its own copy (`jnp.array`) is not done when the next call starts, which then costs a (1, 64)
     input 30 us more.
     """
-    array = np.asarray(x)
-    if array.dtype.kind in "OSUMm":
-        raise TypeError(
-            f"A tensor holds numbers. Received: x={x!r}, of dtype {array.dtype}. "
-            "Turn it into numbers first."
-        )
-    if isinstance(x, (np.ndarray, np.generic)):
-        return array.astype(_dtype(dtype or _name(array.dtype)))
-    target = np.dtype(_LITERALS[array.dtype.kind]) if dtype is None else _dtype(dtype)
-    # Converting the literals again checks that large integers fit.
-    return np.asarray(x, target) if array.dtype.kind in "iu" else array.astype(target)
+    array = host.as_array(x, None if dtype is None else _dtype(dtype).name)
+    held = array is x or array.base is not None
+    return array.astype(_dtype(host.name_of(array.dtype)), copy=held)
 
 
 def _foreign(x: Any) -> Any:

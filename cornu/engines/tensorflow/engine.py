@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
-import ml_dtypes
 import numpy as np
 
 from ... import tuning
@@ -483,7 +482,7 @@ class TensorFlowEngine(Keeping):
         if isinstance(value, _TENSORS):
             return tf.broadcast_to(self.cast(value, dtype), shape)
         with np.errstate(all="ignore"):  # -1e9 is -inf in float16: no reason to warn
-            number = tf.constant(np.asarray(value).astype(_numpy_dtype(dtype)))
+            number = tf.constant(np.asarray(value).astype(host.numpy_dtype(dtype)))
         return tf.fill(shape, number) if shape else number
 
     def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
@@ -923,11 +922,6 @@ def _graph_tensor_type() -> type:
 
 def _holds_tensors(x: Any) -> bool:
     return any(isinstance(leaf, _TENSORS) for leaf in flatten(x)[0])
-
-
-@functools.cache
-def _numpy_dtype(name: str) -> np.dtype[Any]:
-    return np.dtype(getattr(ml_dtypes, name, name))
 
 
 def _vector(numbers: Sequence[Any]) -> Any:

@@ -333,12 +333,11 @@ class TinygradEngine(Differentiable):
     def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Any:
         shape = [*x.shape]
         shape[axis] = indices.shape[axis]
+        indices = (indices < 0).where(indices + x.shape[axis], indices)
         return x.gather(axis, indices.expand(shape))
 
     @on_device
     def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Any:
-        if any(isinstance(entry, Tensor) and entry.dtype == dtypes.bool for entry in key):
-            return on_host("get_item")(self, x, key)  # its shape depends on values
         return x[key]
 
     @on_device

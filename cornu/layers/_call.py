@@ -60,10 +60,14 @@ class BuildSignature:
         parameters = list(inspect.signature(build).parameters.values())[1:]
         self.names = [p.name for p in parameters if p.kind in _POSITIONAL]
         self.takes_any = any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters)
-        self.required = [p.name for p in parameters if p.default is p.empty]
+        self.required = [
+            p.name for p in parameters if p.default is p.empty and p.name in self.names
+        ]
 
     def arguments(self, shapes: dict[str, Any]) -> dict[str, Any] | None:
         """The arguments of `build` for shapes by name, or None where they don't fit."""
+        if not shapes:
+            return None if self.required else {}
         if len(shapes) == 1 and self.names and self.names[0] not in shapes:
             return {self.names[0]: next(iter(shapes.values()))}
         if len(self.names) == 1 and not self.takes_any:
@@ -72,7 +76,7 @@ class BuildSignature:
         if not self.names and self.takes_any:
             return {}
         given = {name: shapes[name] for name in self.names if name in shapes}
-        if all(name in given for name in self.required if name in self.names):
+        if all(name in given for name in self.required):
             return given
         values = list(shapes.values())
         if len(values) == len(self.names) or len(values) == 1 >= len(self.required):

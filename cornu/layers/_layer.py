@@ -76,6 +76,10 @@ class Layer(Operation):
     _building: bool | None = None
     #: The layer as a module of libraries, by their engines' names.
     _native: Mapping[str, Any] = MappingProxyType({})
+    #: Whether arguments of a call become tensors of the compute dtype, and whether other things than
+    #: tensors may be given by position: for layers that take strings, or any object, as in Keras.
+    _convert_input_args = True
+    _allow_non_tensor_positional_args = False
     #: Attributes that say nothing about what a call computes.
     _beside: ClassVar[frozenset[str]] = frozenset()
 
@@ -477,12 +481,12 @@ class Layer(Operation):
             self._build_shapes = shapes or None
             self._after_build()
             return
-        if not shapes:
+        given = self._build_signature.arguments(shapes)
+        if given is None and not shapes:
             raise ValueError(
                 f"The layer {self.name!r} is built from the shapes of its inputs. Received: a call "
                 "without tensors. Pass a tensor as the first argument, or call `build` yourself."
             )
-        given = self._build_signature.arguments(shapes)
         if given is None:
             raise ValueError(
                 f"`build` of {type(self).__name__} must take the shapes of the call's tensors. "
@@ -555,7 +559,8 @@ class Layer(Operation):
             engine = current()
             if self._native and engine.name in self._native:
                 return self._native[engine.name].run(*args, **kwargs)
-            if len(args) == 1 and self.built and (not kwargs or self._is_plain_call(kwargs)):
+            plain = len(args) == 1 and self.built and self._convert_input_args
+            if plain and (not kwargs or self._is_plain_call(kwargs)):
                 x = args[0]
                 if x.__class__ is np.ndarray:
                     x = engine.convert_to_tensor(x)
@@ -608,12 +613,13 @@ class Layer(Operation):
     ) -> Any:
         signature = self._call_signature
         training = kwargs.get("training")
-        args = tree.map_structure(functools.partial(self._convert_input, engine), args)
-        kwargs = tree.map_structure(functools.partial(self._convert_input, engine), kwargs)
+        if self._convert_input_args:
+            convert = functools.partial(self._convert_input, engine)
+            args, kwargs = tree.map_structure(convert, (args, kwargs))
         given: dict[str, Any] | None = dict(kwargs)
         if "training" in kwargs and not (signature.has_training or signature.takes_any):
             del kwargs["training"]
-        for leaf in tree.flatten(args):
+        for leaf in () if self._allow_non_tensor_positional_args else tree.flatten(args):
             if leaf is not None and not isinstance(leaf, _SYMBOLIC) and not engine.is_tensor(leaf):
                 raise ValueError(
                     "Positional arguments of a layer must be tensors. Received: "
@@ -699,7 +705,8 @@ class Layer(Operation):
             here.autocast.set(self._cast_dtype if casts else None)
         try:
             if recorded is not None:
-                outputs = self._record(args, recorded, self.compute_output_spec(*args, **kwargs))
+                outputs = tree.map_structure(_as_spec, self.compute_output_spec(*args, **kwargs))
+                outputs = self._record(args, recorded, outputs)
             elif not engine.computes and any_symbolic((args, kwargs)):
                 outputs = self._called_on_specs(args, kwargs)
             elif self._tracker.owned["layers"] or not self.built:

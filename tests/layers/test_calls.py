@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -222,3 +222,80 @@ def test_shapes_of_noise_and_masks(engine: str) -> None:
         for shape in ((2, 6), (3, 6, 4), (2, 6, 4, 1), (1, 2, 6, 4)):
             with pytest.raises(ValueError, match="must broadcast to the inputs"):
                 layers.Softmax()(S, mask=np.ones(shape, bool))
+
+
+ANYTHING = [
+    "word",
+    ["a", "b"],
+    {"b": "x", "a": [np.ones(2)]},
+    object(),
+    np.ones(2),
+    np.array(["a"]),
+]
+
+
+class Untouched(layers.Layer):
+    """A layer that takes anything, as tokenizers do."""
+
+    seen: ClassVar[list[Any]] = []
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._convert_input_args = False
+        self._allow_non_tensor_positional_args = True
+
+    def build(self, given_shape: Any = None) -> None:
+        """Nothing to make, with or without a shape."""
+
+    def call(self, given: Any, x: Any = None) -> Any:
+        self.seen[:] = [given]
+        return ops.ones((2,)) if x is None else x * 2.0
+
+
+@pytest.mark.parametrize("given", ANYTHING, ids=lambda given: type(given).__name__)
+def test_a_layer_that_asks_for_it_is_given_what_the_caller_gave(given: Any) -> None:
+    layer = Untouched()
+    for _ in range(2):  # not built, and built
+        assert layer(given).shape == (2,)
+        assert layer.seen[0] is given
+        layer(given=given)
+        assert layer.seen[0] is given
+    x = cornu.Input((3,))
+    model = cornu.Model(x, layer(given, x))
+    np.testing.assert_array_equal(model.predict(np.ones((2, 3)), verbose=0), np.full((2, 3), 2.0))
+    assert type(layer.seen[0]) is type(given)
+
+
+class Kept(layers.Layer):
+    """A layer whose outputs are what it keeps: a variable, a tensor, an array."""
+
+    def build(self, input_shape: Any) -> None:
+        self.weight = self.add_weight(shape=(3,), initializer="ones")
+        self.tensor = ops.ones((3,))
+
+    def call(self, x: Any) -> Any:
+        return self.weight, self.tensor, np.ones(3, "float32"), x
+
+
+@pytest.mark.parametrize("engine", ["jax", "torch", "tensorflow"])
+@pytest.mark.parametrize("in_a_graph", [False, True])
+def test_what_a_layer_keeps_may_be_its_output(engine: str, in_a_graph: bool) -> None:
+    class Net(cornu.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kept, self.dense = Kept(), layers.Dense(3)
+
+        def call(self, x: Any) -> Any:
+            weight, tensor, array, x = self.kept(x)
+            return {"weight": weight, "array": array, "sum": self.dense(x) + weight + tensor}
+
+    with cornu.backend.use(engine):
+        x, net = cornu.Input((5,)), Net()
+        model = cornu.Model(x, net.call(x)) if in_a_graph else net
+        model.compile("sgd", {"sum": "mse"})
+        model.fit(X, {"sum": X[:, :3]}, verbose=0)
+        outputs = model.predict(X, verbose=0)
+        shapes = {key: x.shape for key, x in outputs.items()}
+        assert shapes == {"weight": (3,), "array": (3,), "sum": (4, 3)}
+        assert np.any(outputs["weight"] != 1)
+        assert type(model(X)["weight"]) is cornu.Variable

@@ -225,6 +225,9 @@ def test_source_inputs() -> None:
             assert {id(x) for x in found} == {id(x) for x in expected}
             assert len(found) == len(expected)
         assert module.utils.get_source_inputs(1.5) == 1.5
+        free = module.KerasTensor((2,))
+        assert module.utils.get_source_inputs(free) is free
+        assert module.utils.get_source_inputs(free + 1)[0] is free
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -32,12 +32,8 @@ class Node:
     @property
     def parent_nodes(self) -> list[Node]:
         """The calls that give this call's inputs."""
-        parents = {}
-        for x in self.input_tensors:
-            if x._keras_history is not None:
-                node = x._keras_history.operation._inbound_nodes[x._keras_history.node_index]
-                parents[id(node)] = node
-        return list(parents.values())
+        parents = filter(None, map(node_of, self.input_tensors))
+        return list({id(node): node for node in parents}.values())
 
     @property
     def is_input(self) -> bool:
@@ -146,6 +142,12 @@ class Operation(Described):
         return f"<Operation name={self.name}>"
 
 
+def node_of(x: KerasTensor) -> Node | None:
+    """The call that gives a symbolic tensor; None where it comes from nowhere."""
+    history = x._keras_history
+    return None if history is None else history.operation._inbound_nodes[history.node_index]
+
+
 def any_symbolic(structure: Any) -> bool:
     """Whether a structure holds a KerasTensor."""
     return any(isinstance(x, KerasTensor) for x in tree.flatten(structure))
@@ -159,21 +161,19 @@ def get_source_inputs(tensor: Any) -> Any:
     >>> get_source_inputs(a + b) == [a, b]
     True
     """
-    if not isinstance(tensor, KerasTensor):
+    if not isinstance(tensor, KerasTensor) or tensor._keras_history is None:
         return tensor
     found: dict[int, KerasTensor] = {}
     seen: set[int] = set()
     waiting = [tensor]
     while waiting:
         x = waiting.pop()
-        history = x._keras_history
-        if history is None or id(x) in seen:
-            continue
-        seen.add(id(x))
-        node = history.operation._inbound_nodes[history.node_index]
-        if node.is_input:
+        node = node_of(x)
+        if node is None or node.is_input:
             found[id(x)] = x
-        waiting += reversed(node.input_tensors)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            waiting += reversed(node.input_tensors)
     return list(found.values())
 
 

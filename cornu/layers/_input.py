@@ -65,7 +65,8 @@ class InputLayer(Layer):
                 f"batch_size={batch_size}, batch_shape={batch_shape}."
             )
         if input_tensor is not None:
-            batch_shape, dtype = input_tensor.shape, input_tensor.dtype
+            _check_fits(input_tensor, batch_size, shape, batch_shape, dtype, sparse)
+            batch_shape, dtype, sparse = input_tensor.shape, input_tensor.dtype, input_tensor.sparse
         elif batch_shape is None:
             if shape is None:
                 raise ValueError("An input needs a `shape`. Received: shape=None.")
@@ -92,7 +93,6 @@ class InputLayer(Layer):
 
     def call(self) -> Any:
         """An input computes nothing."""
-        raise NotImplementedError("An input is not called.")
 
     @property
     def dtype(self) -> str:
@@ -149,4 +149,22 @@ def Input(
 
 
 def _as_tuple(shape: Any) -> tuple[Any, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    return (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+
+
+def _check_fits(
+    x: KerasTensor, batch_size: Any, shape: Any, batch_shape: Any, dtype: Any, sparse: Any
+) -> None:
+    """Refuse arguments that say something else than the tensor that is the input."""
+    for name, given, own in (
+        ("batch_size", batch_size, x.shape[:1]),
+        ("shape", shape, x.shape[1:]),
+        ("batch_shape", batch_shape, x.shape),
+        ("dtype", dtype and standardize_dtype(dtype), x.dtype),
+        ("sparse", sparse, x.sparse),
+    ):
+        if given is not None and (_as_tuple(given) if isinstance(own, tuple) else given) != own:
+            raise ValueError(
+                f"`{name}` of an input must be that of its tensor. Received: {name}={given!r} "
+                f"beside tensor={x!r}. Leave it out."
+            )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..core import tree
 from ..core.keras_tensor import KerasTensor
-from ..core.operation import Node, Operation
+from ..core.operation import Node, Operation, node_of
 
 
 class Graph(NamedTuple):
@@ -168,12 +168,11 @@ def find_graph(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> Graph:
         for parent in node.parent_nodes:
             node_depth[id(parent)] = max(depth + 1, node_depth.get(id(parent), 0))
     for x in inputs:
-        history = x._keras_history
-        if history is not None and id(history.operation) not in operation_depth:
-            operation_depth[id(history.operation)] = 0
-            met[id(history.operation)] = (-1, history.operation)
+        maker = node_of(x)
+        if maker is not None and maker.is_input and id(maker.operation) not in operation_depth:
+            operation_depth[id(maker.operation)] = 0
+            met[id(maker.operation)] = (-1, maker.operation)
     by_depth: dict[int, list[tuple[int, Operation]]] = defaultdict(list)
-    given = {id(x) for x in inputs}
     for index, operation in met.values():
         by_depth[operation_depth[id(operation)]].append((index, operation))
     operations = [
@@ -182,8 +181,7 @@ def find_graph(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> Graph:
         for _, operation in sorted(by_depth[depth], key=lambda entry: entry[0])
     ]
     nodes = sorted(finished, key=lambda node: -node_depth[id(node)])
-    runnable = [node for node in nodes if not all(id(x) in given for x in node.outputs)]
-    return Graph(runnable, operations)
+    return Graph([node for node in nodes if not node.is_input], operations)
 
 
 def _walk_back(
@@ -197,26 +195,24 @@ def _walk_back(
     stack: list[tuple[Node, Iterator[KerasTensor]]] = []
 
     def enter(x: KerasTensor) -> None:
-        history = x._keras_history
-        if history is None:
+        node = node_of(x)
+        if node is None:
             if id(x) not in given:
                 raise ValueError(
                     "The outputs of a model must be made from its inputs. Received: the tensor "
                     f"{x!r}, which is not among `inputs` and comes from nowhere. Pass it as an input."
                 )
             return
-        node = history.operation._inbound_nodes[history.node_index]
-        if id(node) in state:
+        if id(node) in state or (id(x) in given and not node.is_input):
             return
         if node.is_input and id(x) not in given:
             raise ValueError(
                 "The outputs of a model must be made from its inputs. Received: outputs that depend "
-                f"on the input {history.operation.name!r}, which is not among `inputs`. Pass it as well."
+                f"on the input {node.operation.name!r}, which is not among `inputs`. Pass it as well."
             )
         state[id(node)] = "open"
-        met.setdefault(id(history.operation), (len(met), history.operation))
-        needs = iter(()) if node.is_input or id(x) in given else iter(node.input_tensors)
-        stack.append((node, needs))
+        met.setdefault(id(node.operation), (len(met), node.operation))
+        stack.append((node, iter(node.input_tensors)))
 
     for output in outputs:
         enter(output)
@@ -245,16 +241,16 @@ def _plan(
     def slot(x: Any) -> Any:
         return Slot(slots[id(x)]) if isinstance(x, KerasTensor) else x
 
-    ordered = _runnable_order(graph.nodes, set(slots))
-    for node in ordered:
+    given = set(slots)
+    for node in _runnable_order(graph.nodes, given):
         args, kwargs = tree.map_structure(slot, (node.args, node.kwargs))
         if kwargs.get("mask", 0) is None:  # masks come with the tensors
             del kwargs["mask"]
-        for output in node.outputs:
-            slots.setdefault(id(output), len(slots))
+        # What is given is not computed over: that goes where nobody looks.
+        keys = (-id(x) if id(x) in given else id(x) for x in node.outputs)
+        results = tuple(slots.setdefault(key, len(slots)) for key in keys)
         single = len(args) == 1 and isinstance(args[0], Slot)
         single = single and not any(isinstance(x, Slot) for x in tree.flatten(kwargs))
-        results = tuple(slots[id(output)] for output in node.outputs)
         only = args[0].index if single else None
         steps.append(Step(node.operation, args, kwargs, only, results))
     return steps, [slots[id(x)] for x in outputs], len(slots)
@@ -264,7 +260,7 @@ def _runnable_order(nodes: list[Node], known: set[int]) -> list[Node]:
     """The nodes that make something new, each after the nodes it needs."""
     made = set(known)
     ordered = []
-    waiting = [node for node in nodes if not node.is_input]
+    waiting = nodes
     while waiting:
         later = []
         for node in waiting:

@@ -8,7 +8,7 @@ from typing import Any
 from ..core import naming, tree
 from ..core.keras_tensor import KerasTensor, made_by
 from ..core.masks import get_keras_mask, set_keras_mask
-from ..core.operation import Node, Operation
+from ..core.operation import Node, Operation, node_of
 from ..core.scopes import here, within
 from ..core.serialization import (
     deserialize_keras_object,
@@ -137,6 +137,9 @@ class Functional(Function, Model):
             inputs: Tensors in the structure of the model's inputs.
             training: Whether the model is being trained; given to the layers that ask.
             mask: Masks of the inputs.
+
+        Returns:
+            The outputs in their structure; of a list or tuple of one, the one itself.
         """
         values = self._standardized(inputs)
         if mask is not None:
@@ -147,14 +150,19 @@ class Functional(Function, Model):
             training = here.training.get()
         try:
             with within(here.training, training):
-                return self._run_steps(values, lambda layer, args, kwargs: layer(*args, **kwargs))
+                outputs = self._run_steps(
+                    values, lambda layer, args, kwargs: layer(*args, **kwargs)
+                )
         except Exception as error:
             self._note_other_shapes(error, values)
             raise
+        is_alone = isinstance(outputs, (list, tuple)) and len(outputs) == 1
+        return outputs[0] if is_alone else outputs
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        """The outputs for these inputs, as KerasTensors."""
-        return Function.compute_output_spec(self, inputs)
+        """The outputs for these inputs, as KerasTensors in the structure of the model's outputs."""
+        outputs = Function.compute_output_spec(self, inputs)
+        return tree.pack_sequence_as(self._outputs_struct, tree.flatten(outputs))
 
     _makes_masks = False
 
@@ -208,8 +216,11 @@ class Functional(Function, Model):
         if x is None:
             return None
         engine = current()
+        says = isinstance(x, KerasTensor | SparseTensor)
+        if not says and not engine.is_tensor(x):
+            x = engine.convert_to_tensor(x)
         shape = x.shape
-        dtype = x.dtype if isinstance(x, KerasTensor | SparseTensor) else engine.dtype_of(x)
+        dtype = x.dtype if says else engine.dtype_of(x)
         result = x
         if len(shape) == reference.ndim:
             if dtype == reference.dtype:
@@ -281,11 +292,8 @@ def graph_config(model: Functional) -> dict[str, Any]:
         operations.append(entry)
 
     def place(x: KerasTensor) -> list[Any]:
-        history = x._keras_history
-        assert history is not None
-        operation = history.operation
-        index = keys[id(operation._inbound_nodes[history.node_index])]
-        return [operation.name, index + _first_node(operation), history.tensor_index]
+        name, index, output = _place(x, keys)
+        return [name, index + _first_node(made_by(x)), output]
 
     return {
         "layers": operations,
@@ -304,11 +312,7 @@ def _first_node(operation: Operation) -> int:
 
 def _node_keys(model: Functional) -> dict[int, int]:
     """The place of each node of the model among its operation's nodes in the model."""
-    in_graph = {id(node) for node in model._graph.nodes}
-    for x in model._inputs:
-        history = x._keras_history
-        assert history is not None
-        in_graph.add(id(history.operation._inbound_nodes[history.node_index]))
+    in_graph = {id(node) for node in [*model._graph.nodes, *map(node_of, model._inputs)]}
     keys = {}
     for operation in model._graph.operations:
         own = [node for node in operation._inbound_nodes if id(node) in in_graph]
@@ -316,15 +320,18 @@ def _node_keys(model: Functional) -> dict[int, int]:
     return keys
 
 
+def _place(x: KerasTensor, keys: dict[int, int]) -> list[Any]:
+    """The operation, the number of its call, and which of the outputs a tensor is."""
+    history, node = x._keras_history, node_of(x)
+    assert history is not None
+    return [history.operation.name, keys[id(node)], history.tensor_index]
+
+
 def _node_config(node: Node, keys: dict[int, int]) -> dict[str, Any]:
     def written(x: Any) -> Any:
         if not isinstance(x, KerasTensor):
             return serialize_keras_object(x)
-        history = x._keras_history
-        assert history is not None
-        made_by = history.operation._inbound_nodes[history.node_index]
-        place = [history.operation.name, keys[id(made_by)], history.tensor_index]
-        config = {"shape": x.shape, "dtype": x.dtype, "keras_history": place}
+        config = {"shape": x.shape, "dtype": x.dtype, "keras_history": _place(x, keys)}
         return {"class_name": "__keras_tensor__", "config": config}
 
     args = [tree.map_structure(written, argument) for argument in node.args]

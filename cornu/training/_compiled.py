@@ -294,7 +294,8 @@ def _check_weights(loss: Any, loss_weights: Any) -> None:
     if loss_weights is None:
         return
     losses, weights = (tree.flatten(part) for part in (loss, loss_weights))
-    if _is_container(loss) != _is_container(loss_weights) or len(losses) != len(weights):
+    alike = _is_container(loss) == _is_container(loss_weights) or len(losses) == 1
+    if not alike or len(losses) != len(weights):
         raise ValueError(
             "`loss_weights` must have one weight for each loss. Received: "
             f"loss={_outline(loss)}, loss_weights={loss_weights!r}. Give both the same structure."

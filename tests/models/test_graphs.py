@@ -108,6 +108,11 @@ def from_the_inside(k: Any) -> Any:
     return k.Model(hidden, y)
 
 
+def list_of_one(k: Any) -> Any:
+    x = k.Input((4,))
+    return k.Model(x, [k.layers.Dense(2)(x)])
+
+
 def with_call_arguments(k: Any) -> Any:
     x, y = k.Input((5, 8)), k.Input((5, 8))
     attended = k.layers.MultiHeadAttention(2, 4)(x, y, use_causal_mask=True)
@@ -180,6 +185,7 @@ CASES: dict[Callable[[Any], Any], Any] = {
     nested_structures: [draw(5, 3), {"b": draw(5, 3, seed=1), "c": draw(5, 3, seed=2)}],
     feature_extractor: draw(5, 6),
     from_the_inside: draw(5, 4),
+    list_of_one: draw(5, 4),
     with_call_arguments: data((5, 8), (5, 8)),
     input_as_output: draw(5, 4),
     masks: labels(5, 7, classes=3),
@@ -237,6 +243,75 @@ def test_equals_keras(build: Callable[[Any], Any]) -> None:
         type(ours).from_config(ours.get_config()),
     ):
         assert as_json(again.get_config()) == as_json(ours.get_config())
+
+
+# ------------------------------------------------------------------- where a graph starts
+
+
+def test_a_function_has_what_lies_between_its_inputs_and_outputs_and_no_more() -> None:
+    for k in (cornu, keras):
+        x, y = k.Input((4,), name="x"), k.Input((2,))
+        a = k.layers.Dense(2, name="a")(x)
+        b, c = k.layers.Add(name="b")([a, y]), k.layers.Dense(2, name="c")(x)
+        function = k.Function([b, x], k.layers.Add(name="d")([b, c]))
+        assert sorted(operation.name for operation in function.operations) == ["c", "d", "x"]
+        model = k.Model([b, x], k.layers.Add(name="d")([b, c]))
+        assert {layer.name for layer in model.layers} >= {"c", "d", "x"}
+        assert (len(model.layers), len(model.weights)) == (4, 2)
+        ones = np.ones((3, 2), "float32")
+        np.testing.assert_array_equal(function([ones, np.zeros((3, 4))]), ones)
+        with pytest.raises(ValueError):
+            k.Function(b, a)
+
+
+def test_an_input_that_the_graph_computes_too_keeps_the_value_that_is_given() -> None:
+    x = cornu.Input((4,))
+    a, b = cornu.ops.split(x, 2, axis=1)
+    function = cornu.Function([a, x], [a, b])
+    given, computed = function([np.full((1, 2), 7.0), np.zeros((1, 4))])
+    assert given[0, 0] == 7
+    assert computed[0, 0] == 0
+
+
+def test_a_single_output_in_a_list() -> None:
+    for k in (cornu, keras):
+        model = list_of_one(k)
+        assert isinstance(model.output, list)
+        assert isinstance(model(k.Input((4,))), list)
+        assert k.Function(model.input, model.output)(draw(5, 4))[0].shape == (5, 2)
+        for weights in (2.0, [2.0]):
+            model.compile("sgd", "mse", loss_weights=weights)
+            zeros = np.zeros((5, 2), "float32")
+            losses = [model.evaluate(draw(5, 4), y, verbose=0) for y in (zeros, [zeros])]
+            twice = 2 * np.mean(np.square(model(draw(5, 4))))
+            np.testing.assert_allclose(losses, [twice, twice], rtol=1e-5)
+
+
+def test_a_model_of_its_input_alone_gives_tensors() -> None:
+    x = cornu.Input((4,))
+    model = cornu.Model(x, x)
+    assert isinstance(model.call(draw(5, 4)), jax.Array)
+    assert model.layers[0].call() is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"shape": (4,)},
+        {"batch_shape": (7, 3)},
+        {"batch_size": 7},
+        {"dtype": "int32"},
+        {"sparse": True},
+    ],
+    ids=str,
+)
+def test_an_input_is_as_its_tensor(said: dict[str, Any]) -> None:
+    for k in (cornu, keras):
+        tensor = k.KerasTensor((2, 3))
+        with pytest.raises(ValueError, match=next(iter(said))):
+            k.Input(tensor=tensor, **said)
+        fits = k.Input((3,), batch_size=2, dtype="float32", sparse=False, tensor=tensor)
+        assert fits.shape == (2, 3)
 
 
 # ---------------------------------------------------------------------- unknown sizes

@@ -6,7 +6,7 @@ collected. That is how a step written with objects becomes a pure function.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
@@ -57,11 +57,23 @@ class StatelessScope:
         self.collect_losses = collect_losses
         self.initialize_variables = initialize_variables
         self.losses: list[Any] = []
-        self._given: dict[int, Any] = {
-            id(variable): value for variable, value in state_mapping or ()
-        }
+        self._given: dict[int, Any] = {}
+        for variable, value in state_mapping or ():
+            if not hasattr(variable, "fitting"):
+                raise ValueError(
+                    "A scope gives values to variables: `state_mapping` is pairs of a variable and a "
+                    f"value. Received: {variable!r} (of {type(variable).__name__}) as a variable."
+                )
+            self._given[id(variable)] = variable.fitting(value)
         self._written: dict[int, tuple[Any, Any]] = {}
         self._outer: StatelessScope | None = None
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[Any, Any]]) -> StatelessScope:
+        """A scope of tensors that fit their variables."""
+        scope = cls()
+        scope._given = {id(variable): value for variable, value in pairs}
+        return scope
 
     def __enter__(self) -> StatelessScope:
         self._outer = here.stateless.get()
@@ -100,6 +112,20 @@ class StatelessScope:
     def add_loss(self, loss: Any) -> None:
         """Collect a loss."""
         self.losses.append(loss)
+
+
+def given_values(owner: str, **groups: tuple[Sequence[Any], Iterable[Any]]) -> StatelessScope:
+    """A scope in which each group's variables have its values, one for each."""
+    pairs: list[tuple[Any, Any]] = []
+    for name, (variables, given) in groups.items():
+        values = list(given)
+        if len(variables) != len(values):
+            raise ValueError(
+                f"`{name}` must have a value for each of the {len(variables)} variables of {owner!r}. "
+                f"Received: {len(values)} values. The variables are {[v.path for v in variables]}."
+            )
+        pairs += zip(variables, values, strict=True)
+    return StatelessScope(pairs)
 
 
 def in_stateless_scope() -> bool:

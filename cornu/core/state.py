@@ -57,7 +57,7 @@ class VariableState:
     ) -> Iterator[Callable[[], list[Any]]]:
         """Within it, the variables have these values; the yielded call gives the new ones."""
         pairs = zip([*self.changing, *self.constant], [*changing, *constant], strict=True)
-        with StatelessScope(pairs) as scope:
+        with StatelessScope.of(pairs) as scope:
             yield lambda: [scope.get_current_value(variable) for variable in self.changing]
             declared = {id(variable) for variable in self.changing}
             constants = {id(variable) for variable in self.constant}
@@ -235,7 +235,7 @@ def value_and_grad(
         written: list[Variable] = []
 
         def pure(values: list[Any]) -> tuple[Any, Any]:
-            with StatelessScope(zip(variables, values, strict=True)) as scope:
+            with StatelessScope.of(zip(variables, values, strict=True)) as scope:
                 result = function(*args, **kwargs)
                 updates = scope.updates()
             written[:] = [variable for variable, _ in updates]

@@ -148,8 +148,8 @@ class Variable(OpOperators):
             self._held = held = Held(engine, container, held.layout)
             return held
 
-    def assign(self, value: Any) -> Any:
-        """Replace the value; returns the new one."""
+    def fitting(self, value: Any) -> Any:
+        """A value as a tensor of this dtype; an error if it has another shape."""
         engine = current()
         value = engine.convert_to_tensor(
             value.value if isinstance(value, Variable) else value, self._dtype
@@ -160,11 +160,16 @@ class Variable(OpOperators):
                 "The shape of a variable can't change. Received: "
                 f"value.shape={shape} for the variable {self._path!r} of shape {self._shape}."
             )
+        return value
+
+    def assign(self, value: Any) -> Any:
+        """Replace the value; returns the new one."""
+        value = self.fitting(value)
         scope = here.stateless.get()
         if scope is not None:
             scope.add_update((self, value))
         else:
-            self._store(engine, value)
+            self._store(current(), value)
         return value
 
     def assign_add(self, value: Any) -> Any:

@@ -290,7 +290,7 @@ def _reference(model: Any, traced: Traced, arrays: list[Any]) -> list[np.ndarray
         if traced.engine.graph.halves(value):
             value = value.astype(np.float16).astype(value.dtype)
         values.append((variable, value))
-    with StatelessScope(values), use("numpy"):
+    with use("numpy"), StatelessScope(values):
         results = run(model, tree.pack_sequence_as(traced.specs, arrays))
     return [np.asarray(x) for x in tree.flatten(results) if x is not None]
 

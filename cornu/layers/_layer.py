@@ -19,7 +19,8 @@ from ..core.dtypes import is_float
 from ..core.keras_tensor import KerasTensor, NoValueError
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Operation, any_symbolic
-from ..core.scopes import StatelessScope, SymbolicScope, concrete_scope, here, within
+from ..core.scopes import SymbolicScope, concrete_scope, given_values, here, within
+from ..core.state import remat
 from ..core.tracebacks import shorten
 from ..core.tracking import PLAIN, Family, Tracker
 from ..core.variable import Variable
@@ -892,18 +893,11 @@ class Layer(Operation):
                 "A stateless call needs the layer's variables. Received: the layer "
                 f"{self.name!r}, never built. Call it on data, or `build(input_shape)`, first."
             )
-        pairs: list[tuple[Variable, Any]] = []
-        for which, variables, values in (
-            ("trainable", self.trainable_variables, list(trainable_variables)),
-            ("non_trainable", self.non_trainable_variables, list(non_trainable_variables)),
-        ):
-            if len(variables) != len(values):
-                raise ValueError(
-                    f"`{which}_variables` must have a value for each of the layer's "
-                    f"{len(variables)} variables. Received: {len(values)} values for {self.path!r}."
-                )
-            pairs.extend(zip(variables, values, strict=True))
-        with StatelessScope(pairs) as scope:
+        with given_values(
+            self.path,
+            trainable_variables=(self.trainable_variables, trainable_variables),
+            non_trainable_variables=(self.non_trainable_variables, non_trainable_variables),
+        ) as scope:
             outputs = self(*args, **kwargs)
             losses = self.losses if return_losses else None
         self._clear_losses()
@@ -912,7 +906,7 @@ class Layer(Operation):
 
     def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
         """`layer_call`, computed again during differentiation instead of kept in memory."""
-        return current().remat(layer_call)
+        return remat(layer_call)
 
     # --------------------------------------------------------------- weights
 

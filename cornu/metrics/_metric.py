@@ -13,7 +13,7 @@ from ..core.config import floatx
 from ..core.described import Described
 from ..core.dtypes import numpy_dtype
 from ..core.masks import get_keras_mask
-from ..core.scopes import StatelessScope, concrete_scope
+from ..core.scopes import StatelessScope, concrete_scope, given_values
 from ..core.tracking import PLAIN, Tracker
 from ..core.variable import Variable
 
@@ -179,15 +179,7 @@ class Metric(Described):
         return self._values_in(scope)
 
     def _bound(self, values: Sequence[Any]) -> StatelessScope:
-        variables = self.variables
-        if len(values) != len(variables):
-            raise ValueError(
-                f"`metric_variables` must have a value for each of the {len(variables)} variables "
-                f"of the metric {self.name!r}. Received: {len(values)} values. "
-                "`[v.path for v in metric.variables]` lists them."
-            )
-        given = [value.value if isinstance(value, Variable) else value for value in values]
-        return StatelessScope(zip(variables, given, strict=True))
+        return given_values(self.name, metric_variables=(self.variables, values))
 
     def _values_in(self, scope: StatelessScope) -> list[Any]:
         return [

@@ -12,7 +12,7 @@ import numpy as np
 from .. import initializers, ops
 from ..core import naming
 from ..core.described import Described
-from ..core.scopes import StatelessScope
+from ..core.scopes import StatelessScope, given_values
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
 from ..engines import current
@@ -513,11 +513,11 @@ class Optimizer(Described):
                 f"A stateless update needs the optimizer's state. Received: {self.name!r}, never "
                 "built. Call `build(variables)` first."
             )
-        pairs = [
-            *zip(self._trainable_variables, trainable_variables, strict=True),
-            *zip(self.variables, optimizer_variables, strict=True),
-        ]
-        with StatelessScope(pairs) as scope:
+        with given_values(
+            self.name,
+            trainable_variables=(self._trainable_variables, trainable_variables),
+            optimizer_variables=(self.variables, optimizer_variables),
+        ) as scope:
             self.apply(grads)
         groups = (self._trainable_variables, self.variables)
         weights, state = ([scope.get_current_value(v) for v in group] for group in groups)

@@ -22,7 +22,7 @@ from .. import tuning
 from ..core import seeding, tree
 from ..core.config import max_epochs, max_steps_per_epoch
 from ..core.keras_tensor import KerasTensor
-from ..core.scopes import StatelessScope, SymbolicScope, here, within
+from ..core.scopes import SymbolicScope, given_values, here, within
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.state import CompiledStep, value_and_grad
 from ..core.tracebacks import shorten
@@ -277,13 +277,12 @@ class Trainer(_Base):
     ) -> tuple[Any, tuple[list[Any], list[Any], list[Any]]]:
         """The loss as a pure function of the variables' values; the values come back with it."""
         groups = (self.trainable_variables, self.non_trainable_variables, self.metrics_variables)
-        given = (trainable_variables, non_trainable_variables, metrics_variables)
-        pairs = [
-            pair
-            for variables, values in zip(groups, given, strict=True)
-            for pair in zip(variables, values, strict=True)
-        ]
-        with StatelessScope(pairs) as scope:
+        with given_values(
+            self.name,
+            trainable_variables=(groups[0], trainable_variables),
+            non_trainable_variables=(groups[1], non_trainable_variables),
+            metrics_variables=(groups[2], metrics_variables),
+        ) as scope:
             loss = self._loss_of(x, y, y_pred, sample_weight, training=training)
         after = [[scope.get_current_value(variable) for variable in group] for group in groups]
         return loss, (after[0], after[1], after[2])

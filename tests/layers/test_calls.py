@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+import keras
 import numpy as np
 import pytest
 
@@ -299,3 +301,39 @@ def test_what_a_layer_keeps_may_be_its_output(engine: str, in_a_graph: bool) -> 
         assert shapes == {"weight": (3,), "array": (3,), "sum": (4, 3)}
         assert np.any(outputs["weight"] != 1)
         assert type(model(X)["weight"]) is cornu.Variable
+
+
+def stateless(k: Any) -> dict[str, Callable[[Any], Any]]:
+    """Calls as pure functions of values, each with values that don't fit at the end."""
+    layer = k.layers.BatchNormalization()
+    layer(X)
+    metric, optimizer = k.metrics.Mean(), k.optimizers.SGD()
+    optimizer.build(layer.trainable_variables)
+    weights, averages = layer.get_weights()[:2], layer.get_weights()[2:]
+    state = [np.asarray(variable) for variable in optimizer.variables]
+    return {
+        "trainable_variables": lambda end: layer.stateless_call([*weights, *end], averages, X),
+        "non_trainable_variables": lambda end: layer.stateless_call(weights, [*averages, *end], X),
+        "metric_variables": lambda end: metric.stateless_result([np.ones(()), *end]),
+        "optimizer_variables": lambda end: optimizer.stateless_apply(
+            [*state, *end], weights, weights
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", stateless(cornu))
+def test_values_are_one_for_each_variable(name: str) -> None:
+    for k in (cornu, keras):
+        with pytest.raises(ValueError, match=name):
+            stateless(k)[name]([np.ones(()), np.ones(())])
+
+
+def test_values_have_their_variables_shapes_and_dtypes() -> None:
+    for k in (cornu, keras):
+        variable = k.Variable(np.zeros(3), dtype="float32")
+        with k.StatelessScope(state_mapping=[(variable, np.arange(3))]):
+            assert k.backend.standardize_dtype(variable.value.dtype) == "float32"
+        with pytest.raises(ValueError, match="shape"):
+            k.StatelessScope(state_mapping=[(variable, np.zeros(4))])
+        with pytest.raises(ValueError, match="3"):
+            k.StatelessScope(state_mapping=[(3, np.zeros(4))])

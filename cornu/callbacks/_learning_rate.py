@@ -17,7 +17,8 @@ from .progress import say
 
 def _optimizers(model: Any) -> dict[str, Any]:
     """The optimizers whose rate is set, by its name in the logs: several of a `MultiOptimizer`."""
-    found = getattr(model.optimizer, "optimizers", None)
+    scaled = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    found = getattr(scaled, "optimizers", None)
     if found is not None:
         return {f"learning_rate_{one.name}": one for one in found}
     if not hasattr(model.optimizer, "learning_rate"):

@@ -26,7 +26,7 @@ from ..engines.generated import define
 from ..engines.sparse import SparseTensor, on_engine
 from . import naming, tree
 from .config import floatx
-from .dtypes import result_type, standardize_dtype
+from .dtypes import is_float, result_type, standardize_dtype
 from .keras_tensor import KerasTensor
 from .operation import Operation
 from .operators import OPS as OPS
@@ -190,6 +190,8 @@ class Op:
         body = self._prepared(engine, _or_default(override, self.function))
         if self.compose and engine.computes:
             body = engine.compose(body, self.static, self.name)
+        if any(kind == "Index" for _, kind in self.tensors):
+            body = self._with_whole_indices(engine, body)
         engine.bodies[self] = body
         return body
 
@@ -218,6 +220,21 @@ class Op:
             return body(*values[:variadic], *values[variadic], **named)
 
         return self._quick(engine, body, general)
+
+    def _with_whole_indices(self, engine: Engine, body: Callable[..., Any]) -> Callable[..., Any]:
+        """The body, for integers; floats stand for them where they are whole, as far as values are known."""
+        places = [(i, self.parameters[i].name) for i, kind in self.tensors if kind == "Index"]
+
+        def checked(*args: Any) -> Any:
+            for i, name in places:
+                if not _is_whole(engine, args[i]):
+                    raise ValueError(
+                        f"`{self.name}` takes integers, or floats that are whole. Received: "
+                        f"{name}={args[i]}. Round them first, as by `ops.floor`."
+                    )
+            return body(*args)
+
+        return checked
 
     def _quick(
         self, engine: Engine, body: Callable[..., Any], general: Callable[..., Any]
@@ -520,6 +537,18 @@ def _keep(engine: Engine, x: Any, kind: str) -> Any:
     if kind == "Index" and "int" not in dtype:
         return engine.cast(x, "int32")
     return x
+
+
+def _is_whole(engine: Engine, x: Any) -> bool:
+    if isinstance(x, (int, type(None))):
+        return True
+    if engine.is_tensor(x):
+        known = engine.computes and not engine.is_traced(x) and here.stateless.get() is None
+        if not known or not is_float(engine.dtype_of(x)):
+            return True
+        x = engine.convert_to_numpy(x)
+    x = np.asarray(x)
+    return not is_float(x.dtype.name) or bool(np.all(np.isfinite(x) & (np.trunc(x) == x)))
 
 
 def _admit(engine: Engine, x: Any, convert: bool = True) -> Any:

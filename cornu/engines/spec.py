@@ -735,7 +735,8 @@ class SpecEngine(Engine):
             _known(size, taken) and size < taken for size, taken in zip(dims, block, strict=True)
         )
         advice = "Give a start and a size for each axis, within x."
-        _require(fits, name, "The block must lie in x", advice, x=dims, block=block, start=[*start])
+        shown = [at if isinstance(at, int) else "a tensor" for at in start]
+        _require(fits, name, "The block must lie in x", advice, x=dims, block=block, start=shown)
 
     def scatter(self, x: Any, indices: Any, updates: Any, reduction: str) -> Spec:
         dims, places, given = self.shape_of(x), self.shape_of(indices), self.shape_of(updates)

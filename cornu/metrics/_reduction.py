@@ -128,13 +128,14 @@ class MeanMetricWrapper(Mean):
     def update_state(  # type: ignore[override]
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
-        """Take a batch into account; values that the predictions' mask excludes don't count."""
+        """Take a batch into account, but for what the mask of the predictions, or of the values, excludes."""
         sample_weight = masked(sample_weight, y_pred)
         y_true, y_pred = _wide(y_true), _wide(y_pred)
         if not naming.is_ours(self._fn) and hasattr(y_true, "shape") and hasattr(y_pred, "shape"):
             # A function that subtracts (batch, 1) from (batch,) would compare all pairs.
             y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
-        super().update_state(self._fn(y_true, y_pred, **self._fn_kwargs), sample_weight)
+        values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        super().update_state(values, masked(sample_weight, values))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, as what a file can hold."""

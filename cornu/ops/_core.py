@@ -182,6 +182,10 @@ def slice(inputs: Raw, start_indices: Nest, shape: Any) -> Tensor:
     """
     start = _starts("slice", inputs, start_indices)
     dims = engine().shape_of(inputs)
+    if len(shape) != len(dims):
+        raise ValueError(
+            f"`slice` takes one size for each axis. Received: shape={tuple(shape)}, inputs.shape={dims}."
+        )
     sizes = zip(shape, dims, start, strict=True)
     # `None` stands for an unknown size, in a shape read off a symbolic tensor.
     shape = tuple(dim - at if _is_rest(size) else size for size, dim, at in sizes)

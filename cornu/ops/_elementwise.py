@@ -404,7 +404,7 @@ def lcm(x1: Tensor, x2: Tensor) -> Tensor:
 
 @op(promote=floating)
 def ldexp(x1: Tensor, x2: Index) -> Tensor:
-    """x1 * 2 ** x2, elementwise, for integers x2; floats are truncated.
+    """x1 * 2 ** x2, elementwise, for integers x2, or floats that are whole.
 
     >>> ldexp([0.5, 3.0], [1, 2]).tolist()
     [1.0, 12.0]

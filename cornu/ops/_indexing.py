@@ -24,7 +24,7 @@ def take(x: Raw, indices: Index, axis: int | None = None) -> Tensor:
     """The slices of x at indices along an axis; of the elements as a vector by default.
 
     Args:
-        indices: Integers; negative ones count from the end. Floats are truncated.
+        indices: Integers; negative ones count from the end. Floats must be whole.
 
     Returns:
         A tensor of the shape of x, with the indices' shape in the place of the axis.

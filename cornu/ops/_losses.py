@@ -23,7 +23,9 @@ def _clipped(probabilities: Tensor) -> Tensor:
 def _log_probabilities(output: Tensor, from_logits: bool, axis: int) -> Tensor:
     if from_logits:
         return log_softmax(output, axis)
-    return engine().log(_clipped(output / engine().sum(output, (axis,), True)))
+    total = engine().sum(output, (axis,), True)
+    # Where all are 0 they stay so: a quotient by 0, and its gradient, would be NaN.
+    return engine().log(_clipped(output / engine().where(total == 0, constant(1, total), total)))
 
 
 def _class_axis(output: Tensor, axis: int) -> int:

@@ -259,7 +259,7 @@ def bincount(
     """How often each of the integers 0, 1, 2, ... occurs, along the last axis.
 
     Args:
-        x: Integers, (n,) or (batch, n); negative ones count as 0.
+        x: Integers, (n,) or (batch, n); negative ones are left out.
         weights: What each occurrence adds, of the shape of x; 1 by default.
         minlength: At least so many integers are counted.
         sparse: Kept for compatibility: the result is dense.
@@ -273,8 +273,6 @@ def bincount(
     if is_float(engine().dtype_of(x)):
         raise TypeError(f"`bincount` takes integers. Received: x.dtype={engine().dtype_of(x)}.")
     x = engine().cast(x, "int32")
-    zero = constant(0, x)
-    x = engine().maximum(x, zero)
     top = engine().max(ravel(x), (0,), False)
     length = engine().maximum(engine().add(top, constant(1, x)), constant(minlength, x))
     places = engine().arange(0, length, 1, "int32")

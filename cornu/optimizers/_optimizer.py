@@ -527,11 +527,11 @@ class Optimizer(Described):
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the optimizer's state from arrays."""
-        if len(weights) != len(self._variables):
+        if len(weights) != len(self.variables):
             raise ValueError(
-                f"The optimizer has {len(self._variables)} variables. Received: {len(weights)} arrays."
+                f"The optimizer has {len(self.variables)} variables. Received: {len(weights)} arrays."
             )
-        for variable, value in zip(self._variables, weights, strict=True):
+        for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
 
     def save_own_variables(self, store: Any) -> None:

@@ -55,9 +55,13 @@ KINKS: dict[str, tuple[Callable[[Any], Any], np.ndarray[Any, Any]]] = {
         name: (lambda x, name=name: getattr(losses, name)()(HALF, x), HALF)
         for name in (
             "CosineSimilarity Dice Tversky Poisson KLDivergence MeanSquaredLogarithmicError Huber "
-            "LogCosh MeanAbsolutePercentageError BinaryCrossentropy"
+            "LogCosh MeanAbsolutePercentageError BinaryCrossentropy CategoricalCrossentropy"
         ).split()
     },
+    "sparse_crossentropy": (
+        lambda x: ops.sparse_categorical_crossentropy(np.array([0, 1]), x),
+        HALF,
+    ),
 }
 
 

@@ -49,6 +49,16 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: ops.quantile(X, 0.5, method="zork"), ValueError, "method='zork'"),
     (lambda: ops.histogram([1.0], range=(2, 1)), ValueError, "range=(2, 1)"),
     (lambda: ops.histogram([1.0], bins=[0, 1]), TypeError, "bins="),
+    (lambda: ops.take(X, 0.5), ValueError, "indices=0.5"),
+    (lambda: ops.take(X, np.array([0.0, np.nan])), ValueError, "`take` takes integers"),
+    (lambda: ops.take_along_axis(X, ops.convert_to_tensor([[0.5]]), 1), ValueError, "whole"),
+    (lambda: ops.ldexp(X, -1.5), ValueError, "x2=-1.5"),
+    (lambda: ops.slice(X, [0, 0], [1]), ValueError, "one size for each axis"),
+    (
+        lambda: ops.slice(X, [0, KerasTensor((), "int32")], [9, 1]),
+        ValueError,
+        "start=[0, 'a tensor']",
+    ),
     (lambda: ops.bincount([1.0]), TypeError, "x.dtype="),
     (lambda: ops.linspace(0, 1, -1), ValueError, "num=-1"),
     (lambda: ops.eye(2.5), TypeError, "N=2.5"),
@@ -89,6 +99,13 @@ VALUES: dict[str, tuple[Callable[[], Any], Any]] = {
     "top_k(is_stable)": (lambda: ops.top_k([1.0, 1.0, 3.0], 2, is_stable=True)[1], [2, 0]),
     "take at floats": (lambda: ops.take([5, 6, 7], [0.0, -1.0]), [5, 7]),
     "take_along_axis at floats": (lambda: ops.take_along_axis([5, 6, 7], [0.0, 2.0]), [5, 7]),
+    "take at floats of a mapped function": (
+        lambda: ops.vectorized_map(
+            lambda at: ops.take([5, 6, 7], at), ops.convert_to_tensor([0.0, 2.0])
+        ),
+        [5, 7],
+    ),
+    "bincount leaves negative numbers out": (lambda: ops.bincount([1, 2, -5]), [0, 1, 1]),
     "ldexp by floats": (lambda: ops.ldexp([1.0, 2.0], [1.0, 2.0]), [2.0, 8.0]),
     **{
         f"hanning of a scalar {dtype}": (

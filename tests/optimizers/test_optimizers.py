@@ -280,6 +280,27 @@ def test_multi_optimizer() -> None:
     assert again.get_config() == ours.get_config()
 
 
+def test_a_loss_scale_around_several_optimizers() -> None:
+    """Each gets its gradients without the scale; a step that overflows changes none of them."""
+    one, two = cornu.Variable(np.ones(2), name="one"), cornu.Variable(np.ones(2), name="two")
+    first = cornu.optimizers.SGD(0.5)
+    kinds = cornu.optimizers.OptimizerMap(cornu.optimizers.SGD(0.25), {"one": first})
+    inner = cornu.optimizers.MultiOptimizer(kinds)
+    optimizer = cornu.optimizers.LossScaleOptimizer(inner, initial_scale=4.0)
+    for gradient in (4.0, np.inf):
+        optimizer.apply([np.full(2, gradient, "float32")] * 2, [one, two])
+        assert (one.numpy()[0], two.numpy()[0]) == (0.5, 0.75)
+    assert (int(optimizer.iterations), int(first.iterations)) == (1, 1)
+    assert float(optimizer.dynamic_scale) == 2.0
+    state = [v.numpy() for v in optimizer.variables]
+    weights, state = optimizer.stateless_apply(
+        state, [np.full(2, 2.0, "float32")] * 2, [one.value, two.value]
+    )
+    assert [float(w[0]) for w in weights] == [0.0, 0.5] and one.numpy()[0] == 0.5
+    optimizer.set_weights(state)
+    assert int(first.iterations) == 2
+
+
 # ------------------------------------------------------------------------- schedules
 
 SCHEDULES: list[tuple[str, dict[str, Any]]] = [

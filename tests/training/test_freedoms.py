@@ -252,6 +252,20 @@ def test_which_way_is_better_is_known_of_every_metric_by_its_name() -> None:
         assert known == [better, better], name
 
 
+def test_rates_of_scaled_optimizers() -> None:
+    first, rest = cornu.optimizers.SGD(0.1, name="first"), cornu.optimizers.SGD(0.01, name="rest")
+    kinds = cornu.optimizers.OptimizerMap(rest, {".*one.*": first})
+    model = cornu.Sequential(
+        [cornu.Input((3,)), layers.Dense(2, name="one"), layers.Dense(1, name="two")]
+    )
+    several = cornu.optimizers.MultiOptimizer(kinds)
+    model.compile(cornu.optimizers.LossScaleOptimizer(several), "mse")
+    halves = cornu.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5)
+    history = model.fit(X, Y, epochs=2, callbacks=[halves], **QUIET).history
+    np.testing.assert_allclose(history["learning_rate_first"], [0.05, 0.025])
+    np.testing.assert_allclose(history["learning_rate_rest"], [0.005, 0.0025])
+
+
 def test_rates_of_several_optimizers() -> None:
     found = []
     for k in (cornu, keras):

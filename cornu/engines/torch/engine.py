@@ -17,6 +17,7 @@ import numpy as np
 import optree
 import torch
 import torch.nn.functional as F
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.checkpoint import checkpoint
 
@@ -227,6 +228,9 @@ class TorchEngine(Keeping):
 
     def is_tensor(self, x: Any) -> bool:
         return isinstance(x, _TENSORS) and getattr(x, "layout", _DENSE) is _DENSE
+
+    def is_traced(self, x: Any) -> bool:
+        return isinstance(x, torch.Tensor) and is_functorch_wrapped_tensor(x)
 
     def dtype_of(self, x: Tensor) -> str:
         return _NAMES[x.dtype] if isinstance(x, _TENSORS) else host.dtype_of(x)

@@ -191,8 +191,8 @@ interpreted_calls = Choice(
 strict = Choice(
     "strict",
     False,
-    "Whether a step that runs, and should run fast but doesn't, raises instead of being logged: one that\n"
-    "PyTorch can't record, though it looks at no values. Tests are strict.",
+    "Whether a fault that only makes a step slow is raised, and not logged: one in what PyTorch's recordings\n"
+    "go through. Tests are strict.",
 )
 log: Choice[str | None] = Choice(
     "log",

@@ -54,7 +54,9 @@ class RecordedStep:
         self.state = state
         #: By the kind of arguments: the recording, or None where there can be none.
         self.recorded: dict[Any, _Recording | None] = {}
+        #: Why the step is not recorded, until that is said; and whether the fault is this module's.
         self._refused: Exception | None = None
+        self._faulty = False
         self._kinds: list[programs.Kind] = []
 
     def __call__(self, *args: Any) -> Any:
@@ -86,7 +88,7 @@ class RecordedStep:
         error, self._refused = self._refused, None
         if isinstance(error, _LOOKS):
             tuning.say("A step runs unrecorded, which is slower: it looks at values.")
-        elif error is not None and tuning.strict():
+        elif error is not None and self._faulty and tuning.strict():
             raise error
         elif error is not None:
             tuning.say("A step runs unrecorded, which is slower: %r.", error, level="warning")
@@ -124,16 +126,17 @@ class RecordedStep:
             return _apart([*results, *(after[i] for i in changed)], values)
 
         self.recorded[key] = None
-        start = time.perf_counter()
+        start, graph = time.perf_counter(), None
         try:
             with torch.no_grad():
                 trace = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)
-                call, found = _replay(trace(*inputs), inputs, first)
+                graph = trace(*inputs)
+                call, found = _replay(graph, inputs, first)
         except Exception as error:
             if getattr(error, "stops_steps", False):
                 del self.recorded[key]
                 raise
-            self._refused = error
+            self._refused, self._faulty = error, graph is not None
             return []  # an error of the step's own comes again when it runs as it is
         self.recorded[key] = _Recording(call, *made)
         seconds = time.perf_counter() - start

@@ -375,6 +375,13 @@ def _() -> None:
     layers.Reshape((4, 2), name="reshape")(X)
 
 
+@case("a metric of several numbers is watched")
+def _() -> None:
+    watched = cornu.callbacks.EarlyStopping("f1_score", mode="max")
+    watched.on_train_begin()
+    watched.on_epoch_end(0, {"f1_score": np.array([0.5, 1.0])})
+
+
 @case("a size that is none")
 def _() -> None:
     layers.UpSampling1D(0)

@@ -67,6 +67,11 @@ class Monitor:
 
         NaN never is; any number is better than no reference.
         """
+        if np.ndim(value):
+            raise ValueError(
+                f"{self.callback} watches a number. Received: monitor={self.monitor!r}, whose value is "
+                f"{value}. Give the metric an average, as in `F1Score(average='macro')`."
+            )
         if math.isnan(value):
             return False
         if reference is None:

@@ -164,13 +164,13 @@ class GlobalAveragePooling1D(_GlobalPooling):
         super().__init__(data_format=data_format, keepdims=keepdims, **kwargs)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """The mean over time."""
+        """The mean over time; 0 where the mask keeps no step."""
         if mask is None:
             return super().call(inputs)
         (axis,) = self._space
         kept = ops.expand_dims(ops.cast(mask, inputs.dtype), 2 if axis == 1 else 1)
         total = ops.sum(inputs * kept, axis=axis, keepdims=self.keepdims)
-        return total / ops.sum(kept, axis=axis, keepdims=self.keepdims)
+        return ops.divide_no_nan(total, ops.sum(kept, axis=axis, keepdims=self.keepdims))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Time is gone, and its mask with it."""

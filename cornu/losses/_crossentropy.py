@@ -224,7 +224,7 @@ def categorical_focal_crossentropy(
     y_true = _smoothed(y_true, label_smoothing, axis)
     if from_logits:
         y_pred = ops.softmax(y_pred, axis=axis)
-    y_pred = y_pred / ops.sum(y_pred, axis=axis, keepdims=True)
+    y_pred = ops.divide_no_nan(y_pred, ops.sum(y_pred, axis=axis, keepdims=True))
     y_pred = ops.clip(y_pred, epsilon(), 1.0 - epsilon())
     weight = ops.power(1.0 - y_pred, gamma) * ops.convert_to_tensor(alpha, y_pred.dtype)
     return ops.sum(-weight * y_true * ops.log(y_pred), axis=axis)

@@ -46,6 +46,10 @@ KINKS: dict[str, tuple[Callable[[Any], Any], np.ndarray[Any, Any]]] = {
     "unit_normalization": (layers.UnitNormalization(), HALF),
     "layer_normalization": (layers.LayerNormalization(epsilon=1e-12), HALF),
     "rms_normalization": (layers.RMSNormalization(epsilon=1e-12), HALF),
+    "mean_of_no_step": (
+        lambda x: layers.GlobalAveragePooling1D()(x[..., None], mask=HALF > 0),
+        HALF,
+    ),
     "dot": (lambda x: layers.Dot(axes=1, normalize=True)([x, x]), HALF),
     **{
         name: (lambda x, name=name: getattr(constraints, name)(axis=-1)(x), HALF)
@@ -55,7 +59,8 @@ KINKS: dict[str, tuple[Callable[[Any], Any], np.ndarray[Any, Any]]] = {
         name: (lambda x, name=name: getattr(losses, name)()(HALF, x), HALF)
         for name in (
             "CosineSimilarity Dice Tversky Poisson KLDivergence MeanSquaredLogarithmicError Huber "
-            "LogCosh MeanAbsolutePercentageError BinaryCrossentropy CategoricalCrossentropy"
+            "LogCosh MeanAbsolutePercentageError BinaryCrossentropy CategoricalCrossentropy "
+            "CategoricalFocalCrossentropy"
         ).split()
     },
     "sparse_crossentropy": (

@@ -428,12 +428,14 @@ async function start() {
   run = async () => {
     if (busy) { again = true; return; }
     busy = true;
+    element("outputs").ariaBusy = "true";
     try {
       do { again = false; await once(); } while (again);
     } catch (error) {
       fail(error);
     } finally {
       busy = false;
+      element("outputs").ariaBusy = "false";
     }
   };
 

@@ -16,12 +16,10 @@ tab.on("request", (request) => /^(https?|file):/.test(request.url()) && requests
 
 const runs = () => tab.evaluate(() => Number(document.body.dataset.runs ?? 0));
 
-/** The answer after what was done has settled. */
-async function settled(before) {
-  await tab.waitForFunction((n) => Number(document.body.dataset.runs ?? 0) > n, before, { timeout: 60000 });
-  let seen = -1;
-  while (seen !== (seen = await runs())) await tab.waitForTimeout(150);
-}
+/** There is an answer to all that was done: the page says while it works on one. */
+const settled = (before) => tab.waitForFunction((n) =>
+  Number(document.body.dataset.runs ?? 0) > n && document.getElementById("outputs").ariaBusy !== "true",
+before, { timeout: 60000 });
 
 async function draw(points) {
   const box = await tab.locator("canvas.slate").boundingBox();

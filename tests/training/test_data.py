@@ -24,7 +24,12 @@ from cornu import tuning
 from cornu.core import tree
 from cornu.core.config import set_floatx
 from cornu.core.seeding import make_default_seed, set_random_seed
-from cornu.data import _sources, make_source, train_validation_split
+from cornu.data import (
+    make_source,
+    pack_x_y_sample_weight,
+    train_validation_split,
+    unpack_x_y_sample_weight,
+)
 from cornu.training._batches import Batches
 from cornu.utils import _labels
 from cornu.utils._pydataset import PyDataset
@@ -551,20 +556,20 @@ def test_validation_split_of_frames() -> None:
 )
 def test_unpack(data: Any) -> None:
     expected = keras.utils.unpack_x_y_sample_weight(data)
-    assert _sources.unpack_x_y_sample_weight(data) == expected
+    assert unpack_x_y_sample_weight(data) == expected
 
 
 @pytest.mark.parametrize("data", [(1, 2, 3, 4), ()])
 def test_unpack_too_much(data: Any) -> None:
     with pytest.raises(ValueError, match="Received"):
-        _sources.unpack_x_y_sample_weight(data)
+        unpack_x_y_sample_weight(data)
 
 
 @pytest.mark.parametrize(
     "data", [(1,), (1, 2), (1, 2, 3), ([1],), ((1, 2),), (1, None, 3), ({"a": 1},), ([1], 2)]
 )
 def test_pack(data: Any) -> None:
-    assert _sources.pack_x_y_sample_weight(*data) == keras.utils.pack_x_y_sample_weight(*data)
+    assert pack_x_y_sample_weight(*data) == keras.utils.pack_x_y_sample_weight(*data)
 
 
 # ------------------------------------------------------------------------------------- labels

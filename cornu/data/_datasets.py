@@ -1,0 +1,157 @@
+"""A `PyDataset`: batches by index, read ahead by threads or processes."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..engines import current, use
+from ._batch import as_arrays, is_array, outline, weighted
+from ._source import Orders, Source
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+
+class DatasetSource(Source):
+    """A `PyDataset`: batches by index, read ahead by threads or processes."""
+
+    def __init__(
+        self,
+        dataset: Any,
+        shuffle: bool = False,
+        class_weight: Mapping[Any, float] | None = None,
+        steps: int | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.class_weight = class_weight
+        self._begun = False
+        self.orders = Orders() if shuffle else None
+        if self.num_batches is None and steps is None:
+            raise ValueError(
+                "A PyDataset without an end needs a number of steps. Received: "
+                "num_batches=None. Pass `steps_per_epoch`, `validation_steps` or `steps`, or give it an end."
+            )
+
+    @property
+    def num_batches(self) -> int | None:
+        """The batches of one pass, which may change from epoch to epoch."""
+        count = self.dataset.num_batches
+        return None if count is None else int(count)
+
+    def on_epoch_begin(self) -> None:
+        """Tell the dataset, unless a first batch was asked for already in this epoch."""
+        if not self._begun:
+            self._begun = True
+            getattr(self.dataset, "on_epoch_begin", _nothing)()
+
+    def on_epoch_end(self) -> None:
+        """Tell the dataset, which may then shuffle, say."""
+        self._begun = False
+        getattr(self.dataset, "on_epoch_end", _nothing)()
+
+    def __iter__(self) -> Iterator[Any]:
+        self.on_epoch_begin()
+        for batch in self.batches():
+            yield weighted(_checked_item(batch), self.class_weight)
+
+    def batches(self) -> Iterator[Any]:
+        """The batches of one pass, as the dataset gives them."""
+        workers = int(getattr(self.dataset, "workers", 1) or 0)
+        processes = workers > 0 and getattr(self.dataset, "use_multiprocessing", False)
+        if workers <= 1 and not processes:  # the caller's thread may hold a connection, say
+            return map(self.dataset.__getitem__, self._indices())
+        ahead = max(workers, int(getattr(self.dataset, "max_queue_size", 10)))
+        if processes:
+            return _read_ahead(
+                _process_pool(workers, self.dataset), _get_in_process, self._indices(), ahead
+            )
+        engine = current()
+
+        def get(index: int) -> Any:
+            with use(engine):
+                return self.dataset[index]
+
+        return _read_ahead(_thread_pool(workers), get, self._indices(), ahead)
+
+    def _indices(self) -> Iterable[int]:
+        count = self.num_batches
+        if count is None:
+            return itertools.count()
+        if self.orders is None:
+            return range(count)
+        return map(int, self.orders.draw().permutation(count))
+
+
+def is_dataset(x: Any) -> bool:
+    return (
+        not is_array(x)
+        and hasattr(type(x), "__getitem__")
+        and hasattr(type(x), "num_batches")
+        and hasattr(type(x), "on_epoch_end")
+    )
+
+
+def _checked_item(item: Any) -> Any:
+    """What a `PyDataset` gave for an index, as a tuple or dictionary of arrays."""
+    if isinstance(item, list):
+        item = tuple(item)
+    elif is_array(item):
+        item = (item,)
+    if isinstance(item, Mapping) or (isinstance(item, tuple) and 1 <= len(item) <= 3):
+        return as_arrays(item)
+    raise ValueError(
+        "A PyDataset's `__getitem__` must return `(x,)`, `(x, y)`, `(x, y, sample_weight)` or a "
+        f"dictionary of inputs. Received: {outline(item)}."
+    )
+
+
+def _read_ahead(
+    pool: Executor, get: Callable[[int], Any], indices: Iterable[int], ahead: int
+) -> Iterator[Any]:
+    """`get(index)` in order, up to `ahead` of them computed before they are asked for.
+
+    The pool's threads or processes have ended when the iterator has: at its end, at an error, or
+    when it is closed.
+    """
+    pending: deque[Any] = deque()
+    try:
+        for index in indices:
+            pending.append(pool.submit(get, index))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _thread_pool(workers: int) -> Executor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(workers, thread_name_prefix="cornu-data")
+
+
+def _process_pool(workers: int, dataset: Any) -> Executor:
+    """Processes that have the dataset, started in the way that `multiprocessing` is set to."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(workers, initializer=_set_process_dataset, initargs=(dataset,))
+
+
+_process_dataset: Any = None
+
+
+def _set_process_dataset(dataset: Any) -> None:
+    global _process_dataset
+    _process_dataset = dataset
+
+
+def _get_in_process(index: int) -> Any:
+    return _process_dataset[index]
+
+
+def _nothing() -> None:
+    pass

@@ -52,9 +52,14 @@ class KerasTensor(OpOperators, Spec):
             raise TypeError(
                 f"KerasTensor takes shape, dtype, sparse, ragged and name. Received: {kwargs}."
             )
+        if ragged:
+            raise ValueError(
+                f"Tensors are dense or sparse. Received: ragged={ragged!r}. Pad the data, with a mask "
+                "where padding must not count."
+            )
         super().__init__(shape, standardize_dtype(dtype))
         self.sparse = bool(sparse)
-        self.ragged = bool(ragged)
+        self.ragged = False
         self.record_history = record_history
         self._name = name
         self._keras_history: KerasHistory | None = None

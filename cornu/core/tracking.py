@@ -7,7 +7,8 @@ attribute holds it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -61,6 +62,8 @@ class Tracker:
         self.frozen = IdentitySet()
         self.locked = ""
         self._known = IdentitySet()
+        #: Parts that stay, whatever attributes hold.
+        self._kept = IdentitySet()
         #: Parts that were taken from one place: another may hold them still.
         self._dropped = IdentitySet()
 
@@ -95,10 +98,15 @@ class Tracker:
             self.untrained.add(value)
             self.frozen.add(value)
 
+    def keep(self, kind: str, value: Any) -> None:
+        """Own one object that was made as a part, so that no attribute needs to hold it."""
+        self.add(kind, value)
+        self._kept.add(value)
+
     def drop(self, value: Any) -> None:
         """Note that one place holds a value no more, nor what it contains."""
         for part in _parts(value):
-            if part in self._known:
+            if part in self._known and part not in self._kept:
                 self.version += 1
                 self._dropped.add(part)
 
@@ -173,12 +181,38 @@ class _Tracked:
         return _tracked_copy, (kind, kind.__mro__[2](self), self.tracker)
 
 
+def _removing(*names: str) -> Callable[[type], type]:
+    """A container whose methods of these names take something out, or may."""
+
+    def noting(own: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(own)
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            before = _items(self)
+            result = own(self, *args, **kwargs)
+            self._drop(before)
+            return result
+
+        return method
+
+    def completed(cls: type) -> type:
+        for name in names:
+            setattr(cls, name, noting(getattr(cls.__mro__[2], name)))
+        return cls
+
+    return completed
+
+
+def _items(container: Any) -> list[Any]:
+    return list(container.values() if isinstance(container, dict) else container)
+
+
 def _tracked_copy(kind: Any, items: Any, tracker: Tracker | None) -> Any:
     copy = kind(items)
     copy.tracker = tracker
     return copy
 
 
+@_removing("__delitem__", "pop", "remove", "clear")
 class TrackedList(_Tracked, list[Any]):
     """A list whose items are parts of a layer."""
 
@@ -205,24 +239,8 @@ class TrackedList(_Tracked, list[Any]):
         self._drop(self[index])
         super().__setitem__(index, value)
 
-    def __delitem__(self, index: Any) -> None:
-        self._drop(self[index])
-        super().__delitem__(index)
 
-    def pop(self, index: Any = -1) -> Any:
-        value = super().pop(index)
-        self._drop(value)
-        return value
-
-    def remove(self, value: Any) -> None:
-        super().remove(value)
-        self._drop(value)
-
-    def clear(self) -> None:
-        self._drop(list(self))
-        super().clear()
-
-
+@_removing("__delitem__", "pop", "popitem", "clear")
 class TrackedDict(_Tracked, dict[Any, Any]):
     """A dictionary whose values are parts of a layer."""
 
@@ -240,24 +258,19 @@ class TrackedDict(_Tracked, dict[Any, Any]):
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
 
+    def __ior__(self, other: Any) -> TrackedDict:  # type: ignore[misc]
+        self.update(other)
+        return self
+
     def setdefault(self, key: Any, value: Any = None) -> Any:
         if key not in self:
             self[key] = value
         return self[key]
 
-    def __delitem__(self, key: Any) -> None:
-        self.pop(key)
 
-    def pop(self, key: Any, *default: Any) -> Any:
-        value = super().pop(key, *default)
-        self._drop(value)
-        return value
-
-    def clear(self) -> None:
-        self._drop(dict(self))
-        super().clear()
-
-
+@_removing(
+    *"discard remove pop clear __iand__ __isub__ difference_update intersection_update".split()
+)
 class TrackedSet(_Tracked, set[Any]):
     """A set whose items are parts of a layer."""
 
@@ -274,13 +287,9 @@ class TrackedSet(_Tracked, set[Any]):
             for value in other:
                 self.add(value)
 
-    def discard(self, value: Any) -> None:
-        super().discard(value)
-        self._drop(value)
-
-    def remove(self, value: Any) -> None:
-        super().remove(value)
-        self._drop(value)
+    def __ior__(self, other: Any) -> TrackedSet:  # type: ignore[misc]
+        self.update(other)
+        return self
 
 
 _CONTAINERS: dict[type, Any] = {list: TrackedList, dict: TrackedDict, set: TrackedSet}

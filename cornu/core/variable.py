@@ -22,6 +22,7 @@ from .operators import OpOperators
 from .scopes import here
 
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
+_SYNCHRONIZATIONS = (None, "none", "auto", "on_read", "on_write")
 
 
 class Held(NamedTuple):
@@ -78,13 +79,14 @@ class Variable(OpOperators):
                 f"A variable's name must be a string without '/'. Received: name={name!r}."
             )
         one_of(_AGGREGATIONS, aggregation=aggregation)
+        one_of(_SYNCHRONIZATIONS, synchronization=synchronization)
         scope = naming.current_path()
         self._name = name
         self._path = f"{scope}/{name}" if scope else name
         self._trainable = bool(trainable)
         self._autocast = bool(autocast)
-        self._aggregation = aggregation
-        self._synchronization = synchronization
+        self._aggregation = aggregation or "none"
+        self._synchronization = synchronization or "none"
         self._regularizer: Any = None
         self._constraint: Any = None
         self.overwrite_with_gradient = False
@@ -352,13 +354,13 @@ def initial_value(initializer: Any, shape: Any, dtype: Any) -> tuple[Any, tuple[
             "A variable with an initializer needs a shape. Received: shape=None, "
             f"initializer={initializer!r}."
         )
-    shape = tuple(shape)
-    for size in shape:
-        if not isinstance(size, (int, np.integer)) or size < 0:
-            raise ValueError(
-                "Every dimension of a variable must be a known integer. Received: "
-                f"shape={shape}. Give the input's size, or call the layer on data first."
-            )
+    sizes = tuple(shape) if np.iterable(shape) else (None,)
+    if not all(isinstance(size, (int, np.integer)) and size >= 0 for size in sizes):
+        raise ValueError(
+            "Every dimension of a variable must be a known integer. Received: "
+            f"shape={shape}. Give the input's size, or call the layer on data first."
+        )
+    shape = tuple(map(int, sizes))
     pending = getattr(initializer, "pending", None)
     value = pending(shape, dtype) if pending is not None else initializer(shape, dtype=dtype)
     if callable(value):

@@ -368,7 +368,7 @@ class Layer(Operation):
         with naming.NameScope(self.name, caller=self):
             variable = Variable(
                 initializers.get(initializer),
-                shape=tuple(shape) if shape is not None else (),
+                shape=() if shape is None else shape,
                 dtype=dtype,
                 trainable=trainable,
                 autocast=autocast,
@@ -378,7 +378,7 @@ class Layer(Operation):
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraint_functions.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
-        self._tracker.add("variables", variable)
+        self._tracker.keep("variables", variable)
         if not self._trainable:
             variable.trainable = False
         return variable

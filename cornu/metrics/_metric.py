@@ -113,7 +113,7 @@ class Metric(Described):
                 aggregation=aggregation,
                 name=name,
             )
-        self._tracker.add("variables", variable)
+        self._tracker.keep("variables", variable)
         return variable
 
     def add_weight(

@@ -47,8 +47,37 @@ def emptied(owner: Any) -> None:
     owner.a = 0
 
 
+def popped(owner: Any) -> None:
+    owner.a = {"x": layers.Dense(1), "y": layers.Dense(1)}
+    owner.a.popitem()
+
+
+def joined(owner: Any) -> None:
+    owner.a, owner.b = {"x": layers.Dense(1)}, {layers.Dense(1)}
+    owner.a |= {"y": layers.Dense(1)}
+    owner.b |= {layers.Dense(1)}
+    owner.b.pop()
+
+
+def narrowed(owner: Any) -> None:
+    owner.a = {layers.Dense(1)}
+    owner.a -= set(owner.a)
+    owner.b = [layers.Dense(1)]
+    del owner.b[0]
+
+
 @pytest.mark.parametrize(
-    ("change", "parts"), [(twice, 1), (deleted, 1), (listed, 1), (replaced, 1), (emptied, 0)]
+    ("change", "parts"),
+    [
+        (twice, 1),
+        (deleted, 1),
+        (listed, 1),
+        (replaced, 1),
+        (emptied, 0),
+        (popped, 1),
+        (joined, 3),
+        (narrowed, 0),
+    ],
 )
 def test_a_part_is_one_as_long_as_an_attribute_holds_it(
     change: Callable[[Any], None], parts: int
@@ -56,6 +85,25 @@ def test_a_part_is_one_as_long_as_an_attribute_holds_it(
     owner = cornu.Model()
     change(owner)
     assert len(owner.layers) == parts
+
+
+def test_a_weight_that_a_layer_made_stays() -> None:
+    layer = layers.Layer()
+    layer.w = layer.add_weight(shape=np.int64(2) * np.ones(1, int), name="w")
+    layer.w = layer.w * 2
+    layer.v = cornu.Variable(np.ones(2), name="v")
+    layer.v = None
+    assert [(weight.name, weight.shape) for weight in layer.weights] == [("w", (2,))]
+    assert type(layer.weights[0].shape[0]) is int
+
+
+def test_options_that_nothing_reads_are_refused_where_they_are_set() -> None:
+    with pytest.raises(ValueError, match="ragged=True"):
+        cornu.KerasTensor((2, 3), ragged=True)
+    with pytest.raises(ValueError, match="synchronization='sometimes'"):
+        cornu.Variable(np.ones(2), synchronization="sometimes")
+    with pytest.raises(ValueError, match="shape=3"):
+        layers.Layer().add_weight(shape=3)
 
 
 def test_other_models_leave_compiled_calls_alone() -> None:

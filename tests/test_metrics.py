@@ -535,7 +535,7 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (
         lambda: metrics.Mean().stateless_result([1.0]),
         ValueError,
-        "for each of the 2 variables of the metric 'mean'. Received: 1 values.",
+        "for each of the 2 variables of 'mean'. Received: 1 values.",
     ),
     (lambda: metrics.Metric()(1.0), NotImplementedError, "Define `update_state(self, ...)`."),
     (lambda: metrics.Metric().result(), NotImplementedError, "Define `result(self, ...)`."),

@@ -77,10 +77,11 @@ class Outputs:
         return list(self._walk(what, self.structure, value, value))
 
     def targets(self, y: Any, wanted: Iterable[int]) -> list[Any]:
-        """The target of each output; a single array is that of the only output of which one is wanted."""
+        """The target of each output; a single array is that of the only output that wants one."""
         only = set(wanted)
-        if self.count > 1 and len(only) == 1 and y is not None and not _is_container(y):
-            return [y if i in only else None for i in range(self.count)]
+        one = y[0] if isinstance(y, (list, tuple)) and len(y) == 1 else y
+        if self.count > 1 and len(only) == 1 and one is not None and not _is_container(one):
+            return [one if i in only else None for i in range(self.count)]
         return self.part("y", y)
 
     def _is_by_name(self, value: Any) -> bool:

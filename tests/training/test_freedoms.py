@@ -48,6 +48,7 @@ STRUCTURES: dict[str, tuple[Any, Any, Any, Any]] = {
         None,
     ),
     "one target of two": (lambda a, b, c: [a, b], ["mse", None], Y, [["mae"], None]),
+    "one target of two, in a list": (lambda a, b, c: [a, b], ["mse", None], [Y], None),
     "the other target of two": (lambda a, b, c: [a, b], [None, "mse"], Y, None),
     "one target by name": (lambda a, b, c: {"a": a, "b": b}, {"a": "mse"}, Y, None),
 }  # fmt: skip

@@ -254,6 +254,10 @@ class Layer(Operation):
         owned, untrained = self._owned("variables"), self._tracker.untrained
         return sorted(owned, key=lambda variable: variable in untrained)
 
+    def _stored_weights(self) -> list[Variable]:
+        """Those that files have, in order."""
+        return self._own_weights()
+
     def _collect(self, own: Callable[[Layer], Sequence[Variable]]) -> list[Variable]:
         """Variables of this layer, then those of its sublayers, each once."""
         found: dict[int, Variable] = {}
@@ -935,12 +939,12 @@ class Layer(Operation):
 
     def save_own_variables(self, store: Any) -> None:
         """Put the weights that this layer itself owns into a mapping, numbered."""
-        for index, variable in enumerate(self._own_weights()):
+        for index, variable in enumerate(self._stored_weights()):
             store[str(index)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """Take the weights that this layer itself owns from a mapping, numbered."""
-        own = self._own_weights()
+        own = self._stored_weights()
         if len(store.keys()) != len(own):
             if not own and not self.built:
                 raise ValueError(

@@ -102,7 +102,7 @@ class AdaptableKernel(Layer):
             super().save_own_variables(store)
             return
         weight = getattr(self, f"_{self._kernel_name}")
-        for index, variable in enumerate(self._plain_weights()):
+        for index, variable in enumerate(self._stored_weights()):
             merged = self._adapted if variable is weight else variable
             store[str(index)] = ops.convert_to_numpy(merged)
 
@@ -111,11 +111,13 @@ class AdaptableKernel(Layer):
         if not self.lora_enabled:
             super().load_own_variables(store)
             return
-        for index, variable in enumerate(self._plain_weights()):
+        for index, variable in enumerate(self._stored_weights()):
             variable.assign(store[str(index)])
         self.lora_kernel_b.assign(ops.zeros(self.lora_kernel_b.shape))
 
-    def _plain_weights(self) -> list[Variable]:
+    def _stored_weights(self) -> list[Variable]:
         """The weights in the order in which they were made, without the adaptation's."""
+        if not self.lora_enabled:
+            return super()._stored_weights()
         factors = (self.lora_kernel_a, self.lora_kernel_b)
         return [v for v in self._owned("variables") if all(v is not f for f in factors)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
@@ -12,6 +12,9 @@ from ..engines import current, get, names
 from ..layers import Layer
 from ..training import Trainer, at_home
 from ._whole import WholeCalls
+
+if TYPE_CHECKING:
+    from ..saving import WeightsReport
 
 
 class Model(Trainer, Layer):
@@ -195,11 +198,13 @@ class Model(Trainer, Layer):
 
         export(self, filepath, format, verbose, input_signature, **kwargs)
 
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Load weights from a `.weights.h5` or `.keras` file."""
+    def load_weights(
+        self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any
+    ) -> WeightsReport:
+        """Load weights from a file; `cornu.saving.load_weights` says how. Returns what was loaded."""
         from ..saving import load_weights
 
-        load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+        return load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, which `cornu.models.model_from_json` reads."""

@@ -11,5 +11,6 @@ from ..core.serialization import serialize_keras_object as serialize_keras_objec
 from ._editor import KerasFileEditor as KerasFileEditor
 from ._models import load_model as load_model
 from ._models import save_model as save_model
+from ._reports import WeightsReport as WeightsReport
 from ._weight_files import load_weights as load_weights
 from ._weight_files import save_weights as save_weights

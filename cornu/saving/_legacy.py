@@ -11,7 +11,8 @@ from .. import layers
 from ..core.serialization import ROOT, deserialize_keras_object
 from ..core.variable import Variable
 from ._files import BrokenFileError, warn
-from ._weights import StoredArrays, opened_file, own_item
+from ._reports import WeightsReport
+from ._weights import HDF5Array, StoredWeights, opened_file, own_item
 
 _TOP = "top_level_model_weights"
 
@@ -75,7 +76,7 @@ def _with_modules(config: Any) -> Any:
 
 def load_legacy_weights(
     model: Any, group: Any, called: str, by_name: bool = False, skip_mismatch: bool = False
-) -> None:
+) -> WeightsReport:
     """Set a model's weights from a group of the old format.
 
     Args:
@@ -89,10 +90,10 @@ def load_legacy_weights(
     Raises:
         ValueError: If the file is of another architecture.
     """
-    stored = [name for name in _names(group, "layer_names") or () if _values(group, name)]
+    stored = {n: kept for n in _names(group, "layer_names") or () if (kept := _values(group, n))}
     targets = [layer for layer in model.layers if layer.weights]
     if by_name:
-        pairs = [(layer, layer.name) for layer in targets if layer.name in stored]
+        pairs = [(layer, layer.name) for layer in targets]
     elif len(targets) != len(stored):
         raise ValueError(
             f"Weights must be of the model's architecture. Received: {called!r} with weights of "
@@ -101,24 +102,41 @@ def load_legacy_weights(
         )
     else:
         pairs = list(zip(targets, stored, strict=True))
+    report = WeightsReport()
     for layer, name in pairs:
         variables = [*layer.trainable_weights, *layer.non_trainable_weights]
-        _assign(variables, _values(group, name), layer.path, called, skip_mismatch)
+        values = stored.pop(name, [])
+        fits = not values or _assign(variables, values, layer.path, called, skip_mismatch)
+        report.note(dict(enumerate(variables)), dict(enumerate(values)), fits)
+    report.unexpected.extend(value.name for values in stored.values() for value in values)
     top = _values(group, _TOP) if _TOP in group else []
     own = model._own_weights()
     if top and own:
-        _assign(own, top, model.name, called, skip_mismatch)
+        fits = _assign(own, top, model.name, called, skip_mismatch)
+        report.note(dict(enumerate(own)), dict(enumerate(top)), fits)
+    return report
+
+
+def legacy_arrays(group: Any) -> StoredWeights:
+    """The weights in a group of the old format by their names, which the group's layers begin."""
+    names = [*(_names(group, "layer_names") or ()), *([_TOP] if _TOP in group else [])]
+    return StoredWeights({array.name: array for name in names for array in _values(group, name)})
 
 
 def _assign(
-    variables: list[Variable], values: list[Any], path: str, called: str, skip_mismatch: bool
-) -> None:
+    variables: list[Variable],
+    values: list[HDF5Array],
+    path: str,
+    called: str,
+    skip_mismatch: bool,
+) -> bool:
+    """Set variables if all values fit, and tell whether they do."""
     shapes = [variable.shape for variable in variables]
     received = [value.shape for value in values]
     if shapes == received:
         for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        return
+            variable.assign(value.read())
+        return True
     message = (
         f"The weights of the layer {path!r} have the shapes {shapes}. Received: {received} in "
         f"{called!r}."
@@ -126,6 +144,7 @@ def _assign(
     if not skip_mismatch:
         raise ValueError(f"{message} Pass `skip_mismatch=True` to leave such layers as they are.")
     warn(f"{message} They are left as they are.")
+    return False
 
 
 def _compile(model: Any, config: dict[str, Any], state: Any) -> None:
@@ -136,7 +155,7 @@ def _compile(model: Any, config: dict[str, Any], state: Any) -> None:
     shapes, received = ([tuple(x.shape) for x in kept] for kept in (variables, values))
     if shapes == received:
         for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+            variable.assign(value.read())
     elif values:
         warn(
             f"The optimizer of {model.name!r} starts anew: its state has the shapes {shapes}. "
@@ -158,12 +177,12 @@ def _names(group: Any, attribute: str) -> list[str] | None:
     return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in names]
 
 
-def _values(group: Any, name: str) -> list[Any]:
+def _values(group: Any, name: str) -> list[HDF5Array]:
     """The arrays of a layer, in order."""
     layer = own_item(group, name) if name else group
     if layer is None:
         return []
-    found = []
+    found: list[HDF5Array] = []
     for path in _names(layer, "weight_names") or ():
         above, _, key = path.rpartition("/")
         owner = own_item(layer, above) if above else layer
@@ -172,5 +191,5 @@ def _values(group: Any, name: str) -> list[Any]:
                 "A file with weights must have those that it lists. Received: "
                 f"{layer.file.filename!r} without {path!r} in {layer.name!r}. Save the model again."
             )
-        found.append(StoredArrays([owner])[key])
+        found.append(HDF5Array(owner, key, f"{name}/{path}"))
     return found

@@ -20,6 +20,7 @@ from ..core.serialization import (
 )
 from ._files import BrokenFileError, as_path, is_file_object, may_write, require, warn
 from ._legacy import load_legacy_model
+from ._names import Names
 from ._package import (
     CONFIG,
     METADATA,
@@ -35,6 +36,7 @@ from ._package import (
     spooled,
     stored_weights,
 )
+from ._reports import WeightsReport
 from ._walk import walk
 from ._weights import load_state, write_weights
 
@@ -220,16 +222,18 @@ def load_package_state(
     package: Package,
     skip_mismatch: bool = False,
     leave_out: Collection[Any] = (),
-) -> None:
+    names: Names | None = None,
+) -> WeightsReport:
     """Set a model's weights and assets from a saved model; options as of `load_state`."""
     with stored_weights(package) as weights:
-        load_state(
+        return load_state(
             model,
             weights,
             package.called,
             skip_mismatch,
             leave_out,
             load_assets=lambda path, part: load_assets(package, path, part),
+            names=names,
         )
 
 

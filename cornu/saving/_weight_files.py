@@ -8,9 +8,11 @@ from typing import Any
 
 from ..core.files import replacing
 from ._files import as_path, is_file_object, may_write, require, warn
-from ._legacy import load_legacy_weights, opened_legacy
+from ._legacy import legacy_arrays, load_legacy_weights, opened_legacy
 from ._models import OLD_ENDINGS, load_package_state
+from ._names import Names
 from ._package import opened_package
+from ._reports import WeightsReport
 from ._weights import load_state, opened_shards, opened_weights, write_sharded, write_weights
 
 
@@ -68,7 +70,13 @@ def _with_ending(path: str, ending: str) -> str:
     return os.path.join(folder, name.split(".")[0] + ending)
 
 
-def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+def load_weights(
+    model: Any,
+    filepath: Any,
+    skip_mismatch: bool = False,
+    names: Names | None = None,
+    **kwargs: Any,
+) -> WeightsReport:
     """Load weights into a model of the same architecture.
 
     Args:
@@ -77,8 +85,16 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
             file.
         skip_mismatch: Whether layers that the file does not fit are left as they are, with a
             warning.
+        names: For weights from elsewhere: what names in the file become, as a mapping or a function.
+            The mapping's keys are names, or regular expressions for whole names, whose groups the
+            values may use: `{r"encoder\\.(\\d+)\\.bias": r"block_\\1/bias"}`. They become paths of the
+            model's variables, or the places of its objects with a variable's name, such as
+            `layers/dense_1/bias`. Values are taken as they are: nothing is transposed.
         kwargs: `objects_to_skip`, layers that are left as they are; `by_name`, for files in the old
             `.h5` format, whether layers take the weights of the layer of their name.
+
+    Returns:
+        What was loaded, and what was missing, unexpected or of another shape.
 
     Raises:
         ValueError: If there is no such file, it is of another kind, not complete or of another
@@ -89,9 +105,11 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     source, path, packed = _source(filepath)
     _require_built(model, "loaded")
     with opened_legacy(path) if _may_be_old(source) else nullcontext() as group:
+        if group is not None and names is None:
+            return load_legacy_weights(model, group, path, by_name, skip_mismatch)
         if group is not None:
-            load_legacy_weights(model, group, path, by_name, skip_mismatch)
-            return
+            weights = legacy_arrays(group)
+            return load_state(model, weights, path, skip_mismatch, leave_out, names=names)
     if by_name:
         raise ValueError(
             "`by_name` is for weights in the old `.h5` format. Received: by_name=True for "
@@ -99,11 +117,10 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
         )
     if packed:
         with opened_package(source) as package:
-            load_package_state(model, package, skip_mismatch, leave_out)
-        return
+            return load_package_state(model, package, skip_mismatch, leave_out, names)
     opened = opened_shards(path) if path.endswith(".json") else opened_weights(source, path)
     with opened as weights:
-        load_state(model, weights, path, skip_mismatch, leave_out)
+        return load_state(model, weights, path, skip_mismatch, leave_out, names=names)
 
 
 def _source(filepath: Any) -> tuple[Any, str, bool]:

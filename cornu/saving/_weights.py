@@ -10,7 +10,8 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from ._files import (
     require,
     warn,
 )
+from ._names import Names, own_variables, renaming
+from ._reports import WeightsReport
 from ._walk import is_seed, walk
 
 # -------------------------------------------------------------------- writing
@@ -203,23 +206,107 @@ def write_sharded(model: Any, path: str, largest: float, leave_out: Collection[A
 # -------------------------------------------------------------------- reading
 
 
-class StoredArrays(Mapping[str, Any]):
-    """The arrays of one object, read from its groups when they are asked for."""
+class StoredArray(Protocol):
+    """An array in a file."""
 
-    def __init__(self, groups: list[Any]) -> None:
-        self._groups = {key: group for group in groups for key in group}
+    @property
+    def name(self) -> str:
+        """Its name in the file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape; the values are not read for it."""
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """Its values."""
+
+
+class StoredArrays(Mapping[str, Any]):
+    """The arrays of one object, read when they are asked for."""
+
+    def __init__(self, stored: Mapping[str, StoredArray]) -> None:
+        self.stored = stored
 
     def __getitem__(self, key: str) -> np.ndarray[Any, Any]:
-        return _read_array(self._groups[key], key)
+        return self.stored[key].read()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.stored
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._groups)
+        return iter(self.stored)
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self.stored)
 
 
-def _read_array(group: Any, key: str) -> np.ndarray[Any, Any]:
+class StoredWeights:
+    """The weights in files, by the path of the object that each is of.
+
+    Args:
+        arrays: The arrays by name: an object's path, a slash, and the array's key there.
+    """
+
+    def __init__(self, arrays: Mapping[str, StoredArray]) -> None:
+        self._by_name = arrays
+        self._by_path: dict[str, dict[str, StoredArray]] = {}
+        for name, array in arrays.items():
+            path, _, key = name.rpartition("/")
+            self._by_path.setdefault(path, {})[key] = array
+
+    def arrays(self, path: str) -> StoredArrays:
+        """The arrays of the object at a path; none where the file has nothing of it."""
+        return StoredArrays(self._by_path.get(path, {}))
+
+    def paths(self) -> list[str]:
+        """The paths of the objects that have arrays in the file."""
+        return list(self._by_path)
+
+    def renamed(self, rename: Callable[[str], str]) -> StoredWeights:
+        """The same weights by other names.
+
+        Raises:
+            ValueError: If two get the same name.
+        """
+        found: dict[str, StoredArray] = {}
+        for name, array in self._by_name.items():
+            new = rename(name)
+            if new in found:
+                raise ValueError(
+                    "Each weight of a model comes from one array in a file. Received: the names "
+                    f"{found[new].name!r} and {name!r}, which both become {new!r}. See to it in "
+                    "`names`."
+                )
+            found[new] = array
+        return StoredWeights(found)
+
+
+@dataclass(frozen=True)
+class HDF5Array:
+    """An array in a group of an HDF5 file."""
+
+    group: Any
+    key: str
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape.
+
+        Raises:
+            BrokenFileError: If the file does not hold it itself.
+        """
+        return tuple(_dataset(self.group, self.key).shape)
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """Its values; errors as of `shape`."""
+        dataset = _dataset(self.group, self.key)
+        value = dataset[()] if dataset.shape else np.asarray(dataset[()])
+        name = dataset.attrs.get("dtype")
+        return value if name is None else value.view(numpy_dtype(str(name)))
+
+
+def _dataset(group: Any, key: str) -> Any:
     import h5py
 
     dataset = own_item(group, key)
@@ -232,9 +319,7 @@ def _read_array(group: Any, key: str) -> np.ndarray[Any, Any]:
     stored = max(HARMLESS_BYTES, dataset.id.get_storage_size() * LARGEST_EXPANSION)
     if dataset.size * dataset.dtype.itemsize > stored:
         raise _suspicious(group, key, f"of the shape {dataset.shape}, which the file does not hold")
-    value = dataset[()] if dataset.shape else np.asarray(dataset[()])
-    name = dataset.attrs.get("dtype")
-    return value if name is None else value.view(numpy_dtype(str(name)))
+    return dataset
 
 
 def own_item(group: Any, path: str) -> Any:
@@ -262,32 +347,17 @@ def _suspicious(group: Any, key: str, what: str) -> BrokenFileError:
     )
 
 
-class StoredWeights:
-    """The weights of a model, in one file or in several."""
+def _hdf5_arrays(file: Any) -> dict[str, StoredArray]:
+    found: dict[str, StoredArray] = {}
 
-    def __init__(self, files_of: Mapping[str, list[Any]] | None, files: list[Any]) -> None:
-        self._files_of = files_of
-        self._files = files
+    def visit(place: str, group: Any) -> None:
+        path, _, last = f"/{place}".rpartition("/")
+        if last == "vars" and hasattr(group, "keys"):
+            names = {key: f"{path}/{key}"[1:] for key in group}
+            found.update({name: HDF5Array(group, key, name) for key, name in names.items()})
 
-    def arrays(self, path: str) -> StoredArrays:
-        """The arrays of the object at a path; none where the file has nothing of it."""
-        group = f"{path}/vars" if path else "vars"
-        files = self._files if self._files_of is None else self._files_of.get(f"/{group}", [])
-        found = (own_item(file, group) for file in files)
-        return StoredArrays([item for item in found if item is not None])
-
-    def paths(self) -> list[str]:
-        """The paths of the objects that have arrays in the file."""
-        if self._files_of is not None:
-            return [group[1:].removesuffix("vars").rstrip("/") for group in self._files_of]
-        found: list[str] = []
-
-        def visit(name: str, item: Any) -> None:
-            if name.rpartition("/")[2] == "vars" and list(getattr(item, "keys", tuple)()):
-                found.append(name.removesuffix("vars").rstrip("/"))
-
-        self._files[0].visititems(visit)
-        return found
+    file.visititems(visit)
+    return found
 
 
 @contextmanager
@@ -297,8 +367,8 @@ def opened_weights(source: Any, called: str) -> Iterator[StoredWeights]:
     Raises:
         BrokenFileError: If it is none, or not complete.
     """
-    with ExitStack() as stack:
-        yield StoredWeights(None, [stack.enter_context(opened_file(source, called))])
+    with opened_file(source, called) as file:
+        yield StoredWeights(_hdf5_arrays(file))
 
 
 @contextmanager
@@ -321,17 +391,18 @@ def opened_shards(path: str) -> Iterator[StoredWeights]:
     """The weights in the files that a `.weights.json` lists."""
     with open(path, encoding="utf-8") as file:
         try:
-            places = json.load(file)["weight_map"]
-        except (ValueError, KeyError, TypeError) as error:
+            places = json.load(file)["weight_map"].values()
+            lists = [[names] if isinstance(names, str) else names for names in places]
+            shards = sorted({os.fspath(name) for names in lists for name in names})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BrokenFileError(
                 "A list of weight files must be JSON with `weight_map`. Received: "
                 f"filepath={path!r}: {error}. Save the weights again."
             ) from error
     folder = os.path.dirname(path)
-    names = {group: [names] if isinstance(names, str) else names for group, names in places.items()}
     with ExitStack() as stack:
-        files = {}
-        for name in sorted({name for group in names.values() for name in group}):
+        arrays: dict[str, StoredArray] = {}
+        for name in shards:
             if os.path.basename(name) != name:
                 raise BrokenFileError(
                     f"Weight files lie next to their list. Received: {name!r} in {path!r}. Save "
@@ -339,8 +410,8 @@ def opened_shards(path: str) -> Iterator[StoredWeights]:
                 )
             shard = os.path.join(folder, name)
             require(shard)
-            files[name] = stack.enter_context(opened_file(shard, shard))
-        yield StoredWeights({g: [files[n] for n in found] for g, found in names.items()}, [])
+            arrays.update(_hdf5_arrays(stack.enter_context(opened_file(shard, shard))))
+        yield StoredWeights(arrays)
 
 
 # ------------------------------------------------------------- into the model
@@ -353,7 +424,8 @@ def load_state(
     skip_mismatch: bool = False,
     leave_out: Collection[Any] = (),
     load_assets: Callable[[str, Any], None] | None = None,
-) -> None:
+    names: Names | None = None,
+) -> WeightsReport:
     """Set the state of every object of a model from a file.
 
     Args:
@@ -363,26 +435,31 @@ def load_state(
         skip_mismatch: Whether what does not fit is left as it is, with a warning.
         leave_out: Objects whose state is left as it is.
         load_assets: Called with the path and the object, after each object's arrays are set.
+        names: The names in the model by those in the file, where they differ.
 
     Raises:
         ValueError: If the file is of another architecture.
     """
+    parts = dict(walk(model, leave_out))
+    weights = weights.renamed(renaming(parts, names))
+    report = WeightsReport()
     misfits: list[Exception] = []
-    met: set[str] = set()
-    for path, part in walk(model, leave_out):
-        met.add(path)
+    for path, part in parts.items():
         if hasattr(part, "load_own_variables"):
             arrays = weights.arrays(path)
             if isinstance(part, Optimizer) and path == "optimizer" and arrays and not part.built:
                 part.build(model.trainable_variables)
             misfit = _load_own(part, arrays)
+            own = own_variables(part)
+            anew = isinstance(part, Optimizer) and len(arrays) != len(own)
+            report.note(own, arrays.stored, misfit is None and not anew)
             if misfit is not None:
                 misfits.append(misfit)
         if load_assets is not None:
             load_assets(path, part)
     if misfits:
         _report(model, called, misfits, skip_mismatch)
-    others = [p for p in weights.paths() if p not in met and not p.startswith("optimizer")]
+    others = [p for p in weights.paths() if p not in parts and not p.startswith("optimizer")]
     unknown = [path for path in others if not is_seed(weights.arrays(path))]
     if unknown and not (misfits or skip_mismatch or leave_out):
         warn(
@@ -390,6 +467,9 @@ def load_state(
             f"{called!r}, which also has weights of {_some(unknown)}. Is it the architecture that "
             "was saved?"
         )
+    for path in unknown:
+        report.unexpected.extend(array.name for array in weights.arrays(path).stored.values())
+    return report
 
 
 def _load_own(part: Any, arrays: StoredArrays) -> Exception | None:

@@ -592,7 +592,12 @@ def test_the_old_format_of_keras_is_read(tmp_path: Path) -> None:
     fresh.load_weights(tmp_path / "old.h5")
     np.testing.assert_array_equal(fresh.get_weights()[0], model.get_weights()[0])
     other = cornu.Sequential([cornu.Input((4,)), layers.Dense(3, name="first"), layers.Dense(9)])
-    other.load_weights(tmp_path / "old.h5", by_name=True)
+    report = other.load_weights(tmp_path / "old.h5", by_name=True)
+    assert [len(names) for names in vars(report).values()] == [2, 2, 6, 0]
+    inner_names = {r"first/first/(kernel|bias)": r"layers/dense/\1"}
+    with pytest.warns(UserWarning, match="has 2 weights. Received: 0 in the file"):
+        report = other.load_weights(tmp_path / "old.h5", skip_mismatch=True, names=inner_names)
+    assert [path.rpartition("/")[2] for path in report.loaded] == ["kernel", "bias"]
     np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
     with pytest.raises(ValueError, match=r"'inner'|layer .*dense.* have the shapes"):
         other.load_weights(tmp_path / "old.h5")
@@ -688,3 +693,55 @@ def test_what_a_users_loader_raises_is_the_cause(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lost") as error:
         model.load_weights(tmp_path / "model.weights.h5")
     assert isinstance(error.value.__cause__, KeyError)
+
+
+def test_the_report_says_what_was_loaded(tmp_path: Path) -> None:
+    """Also where the head is another one, whose weights stay as they are."""
+    make().save(tmp_path / "a.keras")
+    make().save_weights(tmp_path / "a.weights.h5")
+    make().save_weights(tmp_path / "a.weights.json", max_shard_size=1)
+    for name in ("a.keras", "a.weights.h5", "a.weights.json"):
+        report = make().load_weights(tmp_path / name)
+        assert repr(report) == "<WeightsReport: 4 loaded, 0 missing, 0 unexpected, 0 mismatched>"
+        head = [layers.Dense(3, name="one"), layers.Dense(9, name="head")]
+        other = cornu.Sequential([cornu.Input((4,)), *head, layers.Dense(1, name="last")], name="m")
+        with pytest.warns(UserWarning, match="left as they are"):
+            report = other.load_weights(tmp_path / name, skip_mismatch=True)
+        assert report.loaded == ["m/one/kernel", "m/one/bias"]
+        assert report.missing == ["m/last/kernel", "m/last/bias"]
+        assert report.mismatched == {
+            "m/head/kernel": ((3, 9), (3, 2)),
+            "m/head/bias": ((9,), (2,)),
+        }
+        assert "head/kernel, (3, 9) in the model and (3, 2) in the file" in str(report)
+        with pytest.warns(UserWarning, match="also has weights of"):
+            report = around(layers.Dense(3, name="one")).load_weights(tmp_path / name)
+        assert report.unexpected == ["layers/dense_1/0", "layers/dense_1/1"]
+
+
+NAMES: dict[str, Any] = {
+    "exact": {"layers/dense/0": "m/one/kernel", "layers/dense/1": "layers/dense_1/bias"},
+    "patterns": {r"layers/dense/(\d)": r"layers/dense_1/\1"},
+    "a function": lambda name: name.replace("dense/", "dense_1/"),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_names_in_a_file_become_those_of_the_model(case: str, tmp_path: Path) -> None:
+    source = around(layers.Dense(3))
+    source.save_weights(tmp_path / "a.weights.h5")
+    stack = [layers.Dense(4, name="one"), layers.Dense(3, name="two")]
+    if case == "exact":
+        stack = [layers.Dense(3, name="one", use_bias=False), layers.ReLU()]
+        stack.append(layers.Dense(3, name="two"))
+    model = cornu.Sequential([cornu.Input((4,)), *stack], name="m")
+    with pytest.warns(UserWarning, match="left as they are"):
+        report = model.load_weights(
+            tmp_path / "a.weights.h5", skip_mismatch=True, names=NAMES[case]
+        )
+    kernel = model.get_weights()[0 if case == "exact" else 2]
+    np.testing.assert_array_equal(kernel, source.get_weights()[0])
+    assert len(report.loaded) == (1 if case == "exact" else 2)
+    for names, words in ({"a(": "b"}, "'a\\(', which is none"), ({".*": "b"}, "both become 'b'"):
+        with pytest.raises(ValueError, match=words):
+            model.load_weights(tmp_path / "a.weights.h5", names=names)

@@ -1,0 +1,76 @@
+"""By which names weights are found in files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..core.variable import Variable
+from ..layers import Layer
+from ..optimizers import Optimizer
+
+#: Names in a file to names in the model, or patterns to what they become, or a function.
+Names = Mapping[str, str] | Callable[[str], str]
+
+
+def own_variables(part: Any) -> dict[str, Variable]:
+    """What an object itself keeps in files, by key."""
+    kept = part._stored_weights() if isinstance(part, Layer) else ()
+    kept = part.variables if isinstance(part, Optimizer) else kept
+    return {str(index): variable for index, variable in enumerate(kept)}
+
+
+def labels(part: Any) -> dict[str, str]:
+    """The keys of an object's variables by their names, where those tell them apart."""
+    own = own_variables(part)
+    counts = Counter(variable.name for variable in own.values())
+    return {v.name: key for key, v in own.items() if counts[v.name] == 1}
+
+
+def renaming(parts: Mapping[str, Any], names: Names | None) -> Callable[[str], str]:
+    """What gives the name with a key, `layers/dense/0`, for any that a file may have.
+
+    That may be one with a variable's name, `layers/dense/kernel`, or the variable's path.
+    """
+    rename = _rule(names)
+    known: dict[str, str] = {}
+    paths: dict[str, list[str]] = {}
+    for path, part in parts.items():
+        for label, key in labels(part).items():
+            known[_join(path, label)] = _join(path, key)
+        for key, variable in own_variables(part).items():
+            paths.setdefault(variable.path, []).append(_join(path, key))
+    known = {path: found[0] for path, found in paths.items() if len(found) == 1} | known
+
+    def final(name: str) -> str:
+        name = rename(name)
+        return known.get(name, name)
+
+    return final
+
+
+def _rule(names: Names | None) -> Callable[[str], str]:
+    if callable(names):
+        return names
+    exact = dict(names or {})
+    try:
+        patterns = [(re.compile(pattern), new) for pattern, new in exact.items()]
+    except re.error as error:
+        raise ValueError(
+            "`names` has names in the file, or regular expressions for them. Received: "
+            f"{error.pattern!r}, which is none: {error}. `re.escape` gives one for a name."
+        ) from error
+
+    def rename(name: str) -> str:
+        if name in exact:
+            return exact[name]
+        found = ((pattern.fullmatch(name), new) for pattern, new in patterns)
+        return next((match.expand(new) for match, new in found if match), name)
+
+    return rename
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}/{key}" if path else key

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,8 @@ BUILTIN = {
     "spec": ("cornu.engines.spec", "SpecEngine", ""),
 }
 FALLBACK = "jax"
-
+#: Those to whose libraries a layer is a module, which may be before the first tensor is made.
+_WITH_MODULES = {"torch", "tensorflow"}
 
 #: The engine of the innermost `use`. Asked for by every op: a bare variable takes 30 ns.
 _current: ContextVar[Engine | None] = ContextVar("engine", default=None)
@@ -89,6 +91,14 @@ def current_name() -> str:
 def active() -> Engine | None:
     """The current engine, if it is loaded: asking loads none."""
     return _current.get() or _default
+
+
+def at_hand() -> Engine | None:
+    """The current engine, if it is loaded, or its library is: asking imports no library."""
+    engine = active()
+    if engine is None and not _WITH_MODULES.isdisjoint(sys.modules):  # the name may be in a file
+        engine = current() if configured_name() in sys.modules else None
+    return engine
 
 
 def get(name: str, overrides: bool = True) -> Engine:

@@ -73,8 +73,11 @@ def _each_axis(engine: Engine, sizes: tuple[Any, ...], key: tuple[Any, ...]) -> 
 
 def _read(engine: Engine, entry: Any) -> Iterator[Any]:
     """What one entry of a key says: a mask an index for each of its axes."""
-    if entry is None or entry is Ellipsis or isinstance(entry, slice) or type(entry) is int:
+    if entry is None or entry is Ellipsis or type(entry) is int:
         yield entry
+        return
+    if isinstance(entry, slice):
+        yield slice(*map(_bound, (entry.start, entry.stop, entry.step)))
         return
     on_host = isinstance(entry, (bool, np.generic, np.ndarray, list, tuple, int))
     if on_host:
@@ -93,6 +96,11 @@ def _read(engine: Engine, entry: Any) -> Iterator[Any]:
             "An index is an integer, a slice, None, Ellipsis, or an array of integers or booleans. "
             f"Received: an array of shape {sizes} and dtype {dtype}. Cast it to int32."
         )
+
+
+def _bound(bound: Any) -> Any:
+    """An end or a step of a slice: NumPy's integers are Python's, whose sign says the direction."""
+    return int(bound) if isinstance(bound, (np.integer, np.ndarray)) else bound
 
 
 def _placed(engine: Engine, entry: Any, sizes: tuple[Any, ...], axis: int) -> Any:

@@ -24,7 +24,7 @@ from ..core.state import remat
 from ..core.tracebacks import shorten
 from ..core.tracking import PLAIN, Family, Tracker
 from ..core.variable import Variable
-from ..engines import Engine, active, current
+from ..engines import Engine, at_hand, current
 from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
@@ -175,7 +175,7 @@ class Layer(Operation):
 
     def _libraries(self) -> Iterator[Engine]:
         """The engines to whose libraries the layer is a module: the current one, then those it has served."""
-        engine = active()
+        engine = at_hand()
         if engine is not None and engine.module_type is not None:
             yield engine
         yield from (module.engine for module in self._native.values())

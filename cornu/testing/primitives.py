@@ -243,6 +243,7 @@ def movement_rows() -> Iterator[Row]:
         (slice(5, 9),),
         (Ellipsis, -4, None),
         (slice(None), slice(None, None, 2), slice(-3, -1)),
+        (slice(np.int64(4), None, np.int64(-2)), np.uint8(1)),
     ]
     big = np.concatenate([CUBE, CUBE[::-1] + 1])
     for key in keys:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -171,6 +174,15 @@ class TestTorch:
                 return self.last(self.inner(self.first(x)))
 
         return Net()
+
+    def test_parts_before_the_first_tensor(self) -> None:
+        """In a script whose first layers are parts of a module, which loads the engine then."""
+        code = "import torch, cornu; print(torch.nn.Sequential(cornu.layers.Dense(3)))"
+        named = {**os.environ, "CORNU_BACKEND": "torch"}
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=named, capture_output=True, text=True, check=True
+        )
+        assert "(0): <Dense" in run.stdout
 
     def test_parts_of_modules(self) -> None:
         """Parameters are there from the build on, under names that another net has too."""

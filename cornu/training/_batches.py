@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .. import tuning
 from ..core import tree
 from ..data import ArrayPass, make_source
 
@@ -48,14 +49,23 @@ class Batches:
         self._seen = 0
 
     def begin(self, epoch: int) -> None:
-        """Let the next pass be that in which an epoch begins: shuffled data has an order for each."""
-        if self.source.orders is None:
+        """Let the next batch be that with which an epoch begins.
+
+        Shuffled data has an order for each pass. A pass may last for several epochs: in deterministic mode
+        it goes on where it would be by then.
+        """
+        orders, count = self.source.orders, self.source.num_batches
+        epochs = 1 if not count or self.limit is None else -(-count // max(1, self.limit))
+        read = epoch % epochs * (self.limit or 0) if tuning.deterministic() else 0
+        if orders is None and not read:
             return
         self.close()
         self._peeked.clear()
-        count = self.source.num_batches
-        epochs = 1 if not count or self.limit is None else -(-count // max(1, self.limit))
-        self.source.orders.number = epoch // epochs
+        if orders is not None:
+            orders.number = epoch // epochs
+        self._open, self._seen = iter(self.source), read
+        for _ in range(read):
+            next(self._open, None)
 
     def first(self) -> Any:
         """The first batch, which the next epoch gives again."""

@@ -172,6 +172,21 @@ def test_an_epoch_has_its_order_in_deterministic_mode(
         assert [int(y[0]) for _, y in found] == orders[number][:count]
 
 
+@pytest.mark.filterwarnings("ignore:The data ended")
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_an_epoch_begins_within_a_pass_in_deterministic_mode(shuffle: bool) -> None:
+    def seen(first: int) -> list[list[int]]:
+        set_random_seed(3)
+        batches = Batches(make_source(X, Y, batch_size=1, shuffle=shuffle), 4, 1)
+        batches.begin(first)
+        epochs = [list(batches) for _ in range(first, 5)]
+        return [[int(y[0]) for *_, group in epoch for _, y in group] for epoch in epochs]
+
+    with tuning.deterministic(True):
+        assert [seen(first) for first in range(5)] == [seen(0)[first:] for first in range(5)]
+    assert seen(1)[0] == [0, 1, 2, 3] or shuffle  # as in Keras
+
+
 def test_floats_follow_floatx() -> None:
     set_floatx("float16")
     try:

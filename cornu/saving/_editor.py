@@ -10,9 +10,11 @@ import numpy as np
 from ..core.files import replacing
 from ..core.variable import host_array
 from ._files import as_path, require
+from ._hdf5 import new_file, put_array
 from ._package import METADATA, opened_package, read_json, stored_weights
+from ._stores import StoredWeights
 from ._walk import is_seed, walk
-from ._weights import StoredWeights, new_file, opened_weights, put_array
+from ._weights import opened_weights
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

@@ -12,6 +12,8 @@ from ..core import naming
 #: What is this many times as large as its part of a file, and not small, is taken for an attack.
 LARGEST_EXPANSION = 1000
 HARMLESS_BYTES = 2**26
+#: JSON of more bytes is not read as the list of a file's arrays: as objects it takes 20 times that.
+LARGEST_TEXT = 2**24
 
 
 class MissingFileError(FileNotFoundError, ValueError):

@@ -11,8 +11,9 @@ from .. import layers
 from ..core.serialization import ROOT, deserialize_keras_object
 from ..core.variable import Variable
 from ._files import BrokenFileError, warn
+from ._hdf5 import HDF5Array, opened_file, own_item
 from ._reports import WeightsReport
-from ._weights import HDF5Array, StoredWeights, opened_file, own_item
+from ._stores import StoredWeights
 
 _TOP = "top_level_model_weights"
 

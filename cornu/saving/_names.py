@@ -23,10 +23,10 @@ def own_variables(part: Any) -> dict[str, Variable]:
 
 
 def labels(part: Any) -> dict[str, str]:
-    """The keys of an object's variables by their names, where those tell them apart."""
+    """The names of an object's variables by key, where those tell them apart."""
     own = own_variables(part)
     counts = Counter(variable.name for variable in own.values())
-    return {v.name: key for key, v in own.items() if counts[v.name] == 1}
+    return {key: v.name for key, v in own.items() if counts[v.name] == 1}
 
 
 def renaming(parts: Mapping[str, Any], names: Names | None) -> Callable[[str], str]:
@@ -38,10 +38,10 @@ def renaming(parts: Mapping[str, Any], names: Names | None) -> Callable[[str], s
     known: dict[str, str] = {}
     paths: dict[str, list[str]] = {}
     for path, part in parts.items():
-        for label, key in labels(part).items():
-            known[_join(path, label)] = _join(path, key)
+        for key, label in labels(part).items():
+            known[join(path, label)] = join(path, key)
         for key, variable in own_variables(part).items():
-            paths.setdefault(variable.path, []).append(_join(path, key))
+            paths.setdefault(variable.path, []).append(join(path, key))
     known = {path: found[0] for path, found in paths.items() if len(found) == 1} | known
 
     def final(name: str) -> str:
@@ -72,5 +72,6 @@ def _rule(names: Names | None) -> Callable[[str], str]:
     return rename
 
 
-def _join(path: str, key: str) -> str:
+def join(path: str, key: str) -> str:
+    """The name of what an object at a path has by a key."""
     return f"{path}/{key}" if path else key

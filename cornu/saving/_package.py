@@ -16,7 +16,8 @@ from ._files import (
     is_file_object,
     require,
 )
-from ._weights import StoredWeights, opened_weights
+from ._stores import StoredWeights
+from ._weights import opened_weights
 
 if TYPE_CHECKING:
     import zipfile

@@ -1,4 +1,4 @@
-"""Weights alone: `.weights.h5` files, and `.weights.json` lists of several."""
+"""Weights alone: files of each format, and lists of several."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from ._models import OLD_ENDINGS, load_package_state
 from ._names import Names
 from ._package import opened_package
 from ._reports import WeightsReport
-from ._weights import load_state, opened_shards, opened_weights, write_sharded, write_weights
+from ._weights import (
+    FORMATS,
+    format_of,
+    load_state,
+    opened_weights,
+    optimizers,
+    write_sharded,
+    write_weights,
+)
 
 
 def save_weights(
@@ -28,7 +36,9 @@ def save_weights(
     Args:
         model: The model.
         filepath: A path that ends in `.weights.h5`, or a binary file that is open for writing;
-            with `max_shard_size`, one that ends in `.weights.json`.
+            with `max_shard_size`, one that ends in `.weights.json`. A path that ends in
+            `.safetensors`, or `.safetensors.index.json`, for files that other libraries read;
+            the optimizer's state is not in those.
         overwrite: Whether a file that exists is replaced without asking.
         max_shard_size: The largest size of a file, in GB (2**30 bytes); the path is that of a list
             of them.
@@ -44,25 +54,36 @@ def save_weights(
         write_weights(model, filepath, leave_out)
         return
     path = as_path(filepath, "save_weights")
-    if max_shard_size is not None and path.endswith(".weights.h5"):
-        path = f"{path.removesuffix('.h5')}.json"
-        warn(
-            "Weights in several files are listed in one that ends in `.weights.json`. Received: "
-            f"filepath={os.fspath(filepath)!r}; it becomes {path!r}."
-        )
-    ending = ".weights.h5" if max_shard_size is None else ".weights.json"
-    if not path.endswith(ending):
+    format = format_of(path)
+    several = max_shard_size is not None
+    if format is not None and several and path.endswith(format.ending):
+        path = path.removesuffix(format.ending) + format.listing
+        if not path.startswith(os.fspath(filepath)):
+            warn(
+                f"Weights in several files are listed in one that ends in `{format.listing}`. "
+                f"Received: filepath={os.fspath(filepath)!r}; it becomes {path!r}."
+            )
+    if format is None or not path.endswith(format.listing if several else format.ending):
+        endings = [kind.listing if several else kind.ending for kind in FORMATS]
         raise ValueError(
-            f"Weights are saved in a file that ends in `{ending}`. Received: filepath={path!r}. "
-            f"Use {_with_ending(path, ending)!r}; `model.save` saves the whole model as `.keras`."
+            f"Weights are saved in a file that ends in {_either(endings)}. Received: "
+            f"filepath={path!r}. Use {_with_ending(path, endings[0])!r}; `model.save` saves the "
+            "whole model as `.keras`."
         )
     if not may_write(path, overwrite):
         return
+    if not format.has_optimizers:
+        leave_out += optimizers(model)
     if max_shard_size is not None:
-        write_sharded(model, path, max_shard_size * 2**30, leave_out)
+        write_sharded(model, path, max_shard_size * 2**30, leave_out, format)
         return
     with replacing(path) as draft:
-        write_weights(model, draft, leave_out)
+        write_weights(model, draft, leave_out, format)
+
+
+def _either(endings: list[str]) -> str:
+    *rest, last = [f"`{ending}`" for ending in endings]
+    return f"{', '.join(rest)} or {last}"
 
 
 def _with_ending(path: str, ending: str) -> str:
@@ -81,8 +102,8 @@ def load_weights(
 
     Args:
         model: The model, built.
-        filepath: The path of a `.weights.h5`, `.weights.json` or `.keras` file, or an open binary
-            file.
+        filepath: The path of a `.weights.h5`, `.weights.json`, `.safetensors`,
+            `.safetensors.index.json` or `.keras` file, or an open binary file of HDF5 or `.keras`.
         skip_mismatch: Whether layers that the file does not fit are left as they are, with a
             warning.
         names: For weights from elsewhere: what names in the file become, as a mapping or a function.
@@ -118,8 +139,10 @@ def load_weights(
     if packed:
         with opened_package(source) as package:
             return load_package_state(model, package, skip_mismatch, leave_out, names)
-    opened = opened_shards(path) if path.endswith(".json") else opened_weights(source, path)
-    with opened as weights:
+    format = (format_of(path) if isinstance(source, str) else None) or FORMATS[0]
+    if not format.has_optimizers:
+        leave_out += optimizers(model)
+    with opened_weights(source, path, format) as weights:
         return load_state(model, weights, path, skip_mismatch, leave_out, names=names)
 
 
@@ -132,10 +155,11 @@ def _source(filepath: Any) -> tuple[Any, str, bool]:
         return filepath, str(getattr(filepath, "name", "an open file")), packed
     path = as_path(filepath, "load_weights")
     packed = path.endswith(".keras") or os.path.isdir(path)
-    if not packed and not path.endswith((*OLD_ENDINGS, ".weights.json")):
+    if not packed and format_of(path) is None and not path.endswith(OLD_ENDINGS):
+        endings = [ending for kind in FORMATS for ending in (kind.ending, kind.listing)]
         raise ValueError(
-            "Weights are loaded from a file that ends in `.weights.h5`, `.weights.json` or "
-            f"`.keras`. Received: filepath={path!r}."
+            f"Weights are loaded from a file that ends in {_either([*endings, '.keras'])}. "
+            f"Received: filepath={path!r}."
         )
     require(path)
     return path, path, packed

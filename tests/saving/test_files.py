@@ -167,7 +167,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
     "weights, other ending": (
         lambda: make().load_weights("good.npz"),
         ValueError,
-        ["`.weights.h5`, `.weights.json` or `.keras`", "filepath='good.npz'"],
+        [
+            "`.weights.h5`, `.weights.json`, `.safetensors`",
+            "or `.keras`. Received: filepath='good.npz'",
+        ],
     ),
     "weights, cut": (
         lambda: make().load_weights("cut.weights.h5"),
@@ -350,10 +353,13 @@ class Failing(layers.Layer):
         raise RuntimeError("the disk is full")
 
 
-@pytest.mark.parametrize("name", ["a.keras", "a.weights.h5", "a.weights.json", "folder"])
+@pytest.mark.parametrize(
+    "name",
+    "a.keras a.weights.h5 a.weights.json a.safetensors a.safetensors.index.json folder".split(),
+)
 def test_a_failed_save_keeps_the_file(name: str, tmp_path: Path) -> None:
     def save(model: Any) -> None:
-        if name.startswith("a.weights"):
+        if name.startswith(("a.weights", "a.safe")):
             model.save_weights(tmp_path / name, max_shard_size=1 if "json" in name else None)
         else:
             model.save(tmp_path / name, zipped=name != "folder")
@@ -371,6 +377,7 @@ WRITERS: dict[str, Callable[[Any, Path], Any]] = {
     "folder": lambda model, folder: model.save(folder / "a", zipped=False),
     "weights": lambda model, folder: model.save_weights(folder / "a.weights.h5"),
     "list": lambda model, folder: model.save_weights(folder / "a.weights.json", max_shard_size=1),
+    "safetensors": lambda model, folder: model.save_weights(folder / "a.safetensors"),
     "export": lambda model, folder: model.export(folder / "a.onnx", verbose=False),
     "backup": lambda model, folder: backup(model, folder).on_epoch_end(0),
 }
@@ -700,7 +707,8 @@ def test_the_report_says_what_was_loaded(tmp_path: Path) -> None:
     make().save(tmp_path / "a.keras")
     make().save_weights(tmp_path / "a.weights.h5")
     make().save_weights(tmp_path / "a.weights.json", max_shard_size=1)
-    for name in ("a.keras", "a.weights.h5", "a.weights.json"):
+    make().save_weights(tmp_path / "a.safetensors")
+    for name in ("a.keras", "a.weights.h5", "a.weights.json", "a.safetensors"):
         report = make().load_weights(tmp_path / name)
         assert repr(report) == "<WeightsReport: 4 loaded, 0 missing, 0 unexpected, 0 mismatched>"
         head = [layers.Dense(3, name="one"), layers.Dense(9, name="head")]
@@ -716,7 +724,8 @@ def test_the_report_says_what_was_loaded(tmp_path: Path) -> None:
         assert "head/kernel, (3, 9) in the model and (3, 2) in the file" in str(report)
         with pytest.warns(UserWarning, match="also has weights of"):
             report = around(layers.Dense(3, name="one")).load_weights(tmp_path / name)
-        assert report.unexpected == ["layers/dense_1/0", "layers/dense_1/1"]
+        keys = ("kernel", "bias") if "safe" in name else "01"
+        assert report.unexpected == [f"layers/dense_1/{key}" for key in keys]
 
 
 NAMES: dict[str, Any] = {

@@ -1,0 +1,221 @@
+"""Weights in HDF5 files: each object's arrays in the group `<path>/vars`, as Keras has them.
+
+A dtype that HDF5 does not know, such as bfloat16, is stored as raw bytes with its name beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.dtypes import numpy_dtype
+from ._files import HARMLESS_BYTES, LARGEST_EXPANSION, BrokenFileError, is_file_object
+from ._stores import Item, StoredArray
+
+
+class HDF5:
+    """Keras's files: a group for each object, lists that tell the files of each group."""
+
+    ending = ".weights.h5"
+    listing = ".weights.json"
+    has_optimizers = True
+
+    def write(self, target: Any, items: Sequence[Item]) -> None:
+        """Write objects' arrays into a new file."""
+        with new_file(target) as file:
+            for item in items:
+                group = file.require_group(_group(item))
+                group.attrs["name"] = getattr(item.part, "name", "")
+                for key, array in item.arrays().items():
+                    put_array(group, key, array)
+
+    @contextmanager
+    def opened(self, source: Any, called: str) -> Iterator[Mapping[str, StoredArray]]:
+        """The arrays in a file, by name, while it is open."""
+        with opened_file(source, called) as file:
+            found: dict[str, StoredArray] = {}
+
+            def visit(place: str, group: Any) -> None:
+                path, _, last = f"/{place}".rpartition("/")
+                if last == "vars" and hasattr(group, "keys"):
+                    names = {key: f"{path}/{key}"[1:] for key in group}
+                    found.update({name: HDF5Array(group, key, name) for key, name in names.items()})
+
+            file.visititems(visit)
+            yield found
+
+    def shard(self, stem: str, number: int, count: int) -> str:
+        """The name of one of several files."""
+        return f"{stem}_{number:05d}{self.ending}"
+
+    def index(self, shards: Mapping[str, Sequence[Item]], total: int) -> dict[str, Any]:
+        """The list of several files, by what is in each, and the bytes of all."""
+        places: dict[str, list[str]] = {}
+        for name, items in shards.items():
+            for item in items:
+                if item.keys:
+                    places.setdefault(f"/{_group(item)}", []).append(name)
+        return {"metadata": {"total_size": float(total)}, "weight_map": places}
+
+
+def _group(item: Item) -> str:
+    return f"{item.path}/vars" if item.path else "vars"
+
+
+# -------------------------------------------------------------------- writing
+
+
+class _Guarded:
+    """A file that HDF5 writes to: what fails is kept in `error`, and HDF5 goes on into nothing.
+
+    Its library would end the process: it writes again what failed as it closes the file.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, data: Any) -> int:
+        written = 0
+        while written < len(data) and self.error is None:
+            written += self._done(self._file.write, data[written:]) or 0
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._done(self._file.seek, offset, whence) or 0
+
+    def truncate(self, size: int) -> None:
+        self._done(self._file.truncate, size)
+
+    def flush(self) -> None:
+        self._done(self._file.flush)
+
+    def _done(self, call: Callable[..., Any], *args: Any) -> Any:
+        if self.error is None:
+            try:
+                return call(*args)
+            except OSError as error:
+                self.error = error
+        return None
+
+
+@contextmanager
+def new_file(target: Any) -> Iterator[Any]:
+    """A new HDF5 file at a path, or in a file that is open for writing.
+
+    Raises:
+        OSError: If it can't be written, at the end.
+    """
+    import h5py
+
+    with ExitStack() as stack:
+        is_open = is_file_object(target)
+        raw = target if is_open else stack.enter_context(open(target, "w+b", buffering=0))
+        guarded = _Guarded(raw)
+        try:
+            with h5py.File(guarded, "w") as file:
+                yield file
+        finally:
+            if guarded.error is not None:
+                raise guarded.error
+
+
+def put_array(group: Any, key: str, array: np.ndarray[Any, Any]) -> None:
+    """Write an array into a group."""
+    if array.dtype.isbuiltin == 1:
+        group[key] = array
+    else:
+        group[key] = array.view(np.dtype(f"V{array.dtype.itemsize}"))
+        group[key].attrs["dtype"] = array.dtype.name
+
+
+# -------------------------------------------------------------------- reading
+
+
+@contextmanager
+def opened_file(source: Any, called: str) -> Iterator[Any]:
+    import h5py
+
+    try:
+        file = h5py.File(source, "r")
+    except OSError as error:
+        raise BrokenFileError(
+            f"A file with weights must be a complete HDF5 file. Received: {called!r}, which can't "
+            f"be read: {error}. It was cut off or is of another kind: copy or save it again."
+        ) from error
+    with file:
+        yield file
+
+
+@dataclass(frozen=True)
+class HDF5Array:
+    """An array in a group of an HDF5 file."""
+
+    group: Any
+    key: str
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape.
+
+        Raises:
+            BrokenFileError: If the file does not hold it itself.
+        """
+        return tuple(_dataset(self.group, self.key).shape)
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """Its values; errors as of `shape`."""
+        dataset = _dataset(self.group, self.key)
+        value = dataset[()] if dataset.shape else np.asarray(dataset[()])
+        name = dataset.attrs.get("dtype")
+        return value if name is None else value.view(numpy_dtype(str(name)))
+
+
+def _dataset(group: Any, key: str) -> Any:
+    import h5py
+
+    dataset = own_item(group, key)
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind in "OSU":
+        raise _suspicious(group, key, "which is no array of numbers")
+    if dataset.is_virtual:
+        raise _suspicious(group, key, "which is made of other arrays, maybe of other files")
+    if dataset.external:
+        raise _suspicious(group, key, "whose values are in another file")
+    stored = max(HARMLESS_BYTES, dataset.id.get_storage_size() * LARGEST_EXPANSION)
+    if dataset.size * dataset.dtype.itemsize > stored:
+        raise _suspicious(group, key, f"of the shape {dataset.shape}, which the file does not hold")
+    return dataset
+
+
+def own_item(group: Any, path: str) -> Any:
+    """What is at a path below a group, in the same file; None where nothing is.
+
+    Raises:
+        BrokenFileError: If a link on the way leads elsewhere, maybe to another file.
+    """
+    import h5py
+
+    for step in path.split("/"):
+        link = group.get(step, getlink=True) if isinstance(group, h5py.Group) else None
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise _suspicious(group, step, "which is a link to another place")
+        group = group[step]
+    return group
+
+
+def _suspicious(group: Any, key: str, what: str) -> BrokenFileError:
+    return BrokenFileError(
+        "A file with weights must hold them itself. Received: "
+        f"{group.file.filename!r} with {group.name}/{key}, {what}. Save the model again."
+    )

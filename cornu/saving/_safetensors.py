@@ -1,0 +1,183 @@
+"""Weights in safetensors files: a JSON header with names, dtypes, shapes and places, then the bytes.
+
+https://github.com/huggingface/safetensors has the format. Names are objects' paths with the names of
+variables, `layers/dense/kernel`. The library that goes by its name wants all tensors at once; here
+one is in memory at a time. What is read gets memory of its own, since a file that is mapped and then
+cut off by another process ends this one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._version import __version__
+from ..core.dtypes import numpy_dtype
+from ._files import LARGEST_TEXT, BrokenFileError
+from ._names import join, labels
+from ._stores import Item, StoredArray
+
+_DTYPES = {
+    "BOOL": "bool",
+    **{
+        f"{kind}{bits}": f"{name}{bits}"
+        for kind, name in (("I", "int"), ("U", "uint"))
+        for bits in (8, 16, 32, 64)
+    },
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "BF16": "bfloat16",
+    "F16": "float16",
+    "F32": "float32",
+    "F64": "float64",
+    "C64": "complex64",
+}
+_NAMES = {name: code for code, name in _DTYPES.items()}
+#: NumPy's arrays have no more.
+_MOST_AXES = 64
+
+
+class Safetensors:
+    """Hugging Face's files, and its lists of several."""
+
+    ending = ".safetensors"
+    listing = ".safetensors.index.json"
+    has_optimizers = False
+
+    def write(self, target: Any, items: Sequence[Item]) -> None:
+        """Write objects' arrays into a new file."""
+        found = [(name, a.dtype.name, a.shape) for item in items for name, a in _named(item)]
+        # Wide ones first: then each lies at a multiple of its width, as PyTorch wants it.
+        found.sort(key=lambda entry: -numpy_dtype(entry[1]).itemsize)
+        header: dict[str, Any] = {"__metadata__": {"format": "cornu", "version": __version__}}
+        places, end = {}, 0
+        for name, dtype, shape in found:
+            places[name], end = end, end + math.prod(shape) * numpy_dtype(dtype).itemsize
+            header[name] = {
+                "dtype": _code(name, dtype),
+                "shape": shape,
+                "data_offsets": [places[name], end],
+            }
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        with open(target, "wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for item in items:
+                for name, array in _named(item):
+                    file.seek(8 + len(text) + places[name])
+                    file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+    @contextmanager
+    def opened(self, source: Any, called: str) -> Iterator[Mapping[str, StoredArray]]:
+        """The arrays in a file, by name, while it is open."""
+        with open(source, "rb") as file:
+            try:
+                found = _arrays(file, called)
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise BrokenFileError(
+                    f"A safetensors file must be complete. Received: {called!r}, in which {error}. "
+                    "Copy or save it again; do not use it unless you know where it is from."
+                ) from error
+            yield found
+
+    def shard(self, stem: str, number: int, count: int) -> str:
+        """The name of one of several files."""
+        return f"{stem}-{number + 1:05d}-of-{count:05d}{self.ending}"
+
+    def index(self, shards: Mapping[str, Sequence[Item]], total: int) -> dict[str, Any]:
+        """The list of several files, by what is in each, and the bytes of all."""
+        places = {}
+        for shard, items in shards.items():
+            for item in items:
+                places.update(dict.fromkeys(_names(item, item.keys or ()).values(), shard))
+        return {"metadata": {"total_size": total}, "weight_map": places}
+
+
+def _names(item: Item, keys: Iterable[str]) -> dict[str, str]:
+    """The names of an object's arrays by key."""
+    known = labels(item.part)
+    return {key: join(item.path, known.get(key, key)) for key in keys}
+
+
+def _named(item: Item) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    arrays = item.arrays()
+    for key, name in _names(item, arrays).items():
+        yield name, arrays[key]
+
+
+def _code(name: str, dtype: str) -> str:
+    if dtype in _NAMES:
+        return _NAMES[dtype]
+    raise ValueError(
+        f"Safetensors files hold arrays of {sorted(_NAMES)}. Received: dtype={dtype} of {name!r}. "
+        "Save the weights as `.weights.h5`."
+    )
+
+
+# -------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor in an open file."""
+
+    file: Any
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """Its values.
+
+        Raises:
+            BrokenFileError: If the file was cut off since it was opened, or has them in a dtype
+                that there is none for.
+        """
+        if self.dtype not in _DTYPES:
+            raise BrokenFileError(
+                f"Tensors are read that have a dtype of {sorted(_DTYPES)}. Received: {self.dtype!r} "
+                f"of {self.name!r} in {self.file.name!r}. Convert it where it is from."
+            )
+        value = np.empty(self.shape, numpy_dtype(_DTYPES[self.dtype]))
+        self.file.seek(self.start)
+        if self.file.readinto(value.reshape(-1).view(np.uint8).data) == value.nbytes:
+            return value
+        raise BrokenFileError(
+            "A file must stay as it is while it is read. Received: "
+            f"{self.file.name!r}, cut off in {self.name!r}. Copy or save it again."
+        )
+
+
+def _arrays(file: Any, called: str) -> dict[str, StoredArray]:
+    """The tensors that a header has, each of which has its own bytes, and all of them together all."""
+    rest = os.fstat(file.fileno()).st_size - 8
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= min(rest, LARGEST_TEXT):
+        raise ValueError(
+            f"the header has {length:,} bytes, of {max(rest, 0):,} at most, or {LARGEST_TEXT:,}"
+        )
+    header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    found: dict[str, StoredArray] = {}
+    end = 0
+    for name, entry in sorted(header.items(), key=lambda pair: pair[1]["data_offsets"]):
+        (start, stop), shape, dtype = entry["data_offsets"], entry["shape"], entry["dtype"]
+        whole = all(type(n) is int and 0 <= n < 2**63 for n in (start, stop, *shape))
+        known = dtype in _DTYPES
+        wide = numpy_dtype(_DTYPES[dtype]).itemsize if known else 0
+        fits = whole and len(shape) <= _MOST_AXES and start == end <= stop
+        if not fits or (known and stop - start != math.prod(shape) * wide):
+            place = f"at {start!s:.30} to {stop!s:.30}, after {end}"
+            raise ValueError(f"{name!r:.100} has the shape {shape!s:.100} of {dtype!s:.30} {place}")
+        found[name], end = _Tensor(file, name, dtype, tuple(shape), 8 + length + start), stop
+    if end != rest - length:
+        raise ValueError(f"there are {rest - length:,} bytes of tensors, of {end:,}")
+    return found

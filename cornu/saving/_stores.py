@@ -1,0 +1,187 @@
+"""What a file with weights is, whatever its format: arrays by name.
+
+A name is an object's path, a slash, and the key of the array there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..core.variable import host_array
+from ._walk import walk
+
+
+class Format(Protocol):
+    """A kind of files with weights."""
+
+    #: How the name of a file ends, and that of a list of several.
+    ending: str
+    listing: str
+    #: Whether the state of optimizers is in such files.
+    has_optimizers: bool
+
+    def write(self, target: Any, items: Sequence[Item]) -> None:
+        """Write objects' arrays into a new file."""
+
+    def opened(self, source: Any, called: str) -> AbstractContextManager[Mapping[str, StoredArray]]:
+        """The arrays in a file, by name, while it is open.
+
+        Raises:
+            BrokenFileError: If it is none of this format, or not complete.
+        """
+
+    def shard(self, stem: str, number: int, count: int) -> str:
+        """The name of one of several files."""
+
+    def index(self, shards: Mapping[str, Sequence[Item]], total: int) -> dict[str, Any]:
+        """The list of several files, by what is in each, and the bytes of all."""
+
+
+# -------------------------------------------------------------------- writing
+
+
+@dataclass(frozen=True)
+class Item:
+    """An object with state, of which a file gets the arrays of some keys, or of all."""
+
+    path: str
+    part: Any
+    keys: Collection[str] | None = None
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The arrays by key, as they are now.
+
+        Raises:
+            ValueError: If there are texts among them.
+        """
+        values: dict[str, Any] = {}
+        self.part.save_own_variables(values)
+        kept = values if self.keys is None else self.keys
+        return {key: self._array(key, values[key]) for key in kept}
+
+    def _array(self, key: str, value: Any) -> np.ndarray[Any, Any]:
+        array = host_array(value)
+        if array.dtype.kind in "OSU":
+            raise ValueError(
+                "`save_own_variables` must store numbers. Received: "
+                f"store[{key!r}]={value!r} from {self.part!r}. Texts belong in `get_config` or "
+                "`save_assets`."
+            )
+        return array
+
+
+def items_of(model: Any, leave_out: Collection[Any] = ()) -> list[Item]:
+    """The objects of a model that have state."""
+    found = walk(model, leave_out)
+    return [Item(path, part) for path, part in found if hasattr(part, "save_own_variables")]
+
+
+def split(items: Sequence[Item], largest: float) -> tuple[list[list[Item]], int]:
+    """Items for files of at most that many bytes of arrays each, in order; and the bytes of all.
+
+    Raises:
+        ValueError: If an array is larger.
+    """
+    shards: list[list[Item]] = [[]]
+    filled = total = 0
+    for item in items:
+        keys: list[str] = []
+        for key, array in item.arrays().items():
+            size = array.nbytes
+            if size > largest:
+                raise ValueError(
+                    "Each array must fit in a file. Received: max_shard_size="
+                    f"{largest / 2**30:.3g} (GB), while {key!r} of {item.part!r} has "
+                    f"{size / 2**30:.3g} GB. Raise `max_shard_size`."
+                )
+            if filled and filled + size > largest:
+                shards[-1].append(replace(item, keys=keys))
+                shards.append([])
+                filled, keys = 0, []
+            filled, total = filled + size, total + size
+            keys.append(key)
+        shards[-1].append(replace(item, keys=keys))
+    return shards, total
+
+
+# -------------------------------------------------------------------- reading
+
+
+class StoredArray(Protocol):
+    """An array in a file."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape; the values are not read for it."""
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """Its values."""
+
+
+class StoredArrays(Mapping[str, Any]):
+    """The arrays of one object, read when they are asked for."""
+
+    def __init__(self, stored: Mapping[str, StoredArray]) -> None:
+        self.stored = stored
+
+    def __getitem__(self, key: str) -> np.ndarray[Any, Any]:
+        return self.stored[key].read()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.stored
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stored)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+
+class StoredWeights:
+    """The weights in files, by the path of the object that each is of.
+
+    Args:
+        arrays: The arrays by name: an object's path, a slash, and the array's key there.
+    """
+
+    def __init__(self, arrays: Mapping[str, StoredArray]) -> None:
+        self._by_name = arrays
+        self._by_path: dict[str, dict[str, StoredArray]] = {}
+        for name, array in arrays.items():
+            path, _, key = name.rpartition("/")
+            self._by_path.setdefault(path, {})[key] = array
+
+    def arrays(self, path: str) -> StoredArrays:
+        """The arrays of the object at a path; none where the file has nothing of it."""
+        return StoredArrays(self._by_path.get(path, {}))
+
+    def paths(self) -> list[str]:
+        """The paths of the objects that have arrays in the file."""
+        return list(self._by_path)
+
+    def renamed(self, rename: Callable[[str], str]) -> StoredWeights:
+        """The same weights by other names.
+
+        Raises:
+            ValueError: If two get the same name.
+        """
+        found: dict[str, StoredArray] = {}
+        for name, array in self._by_name.items():
+            new = rename(name)
+            if new in found:
+                raise ValueError(
+                    "Each weight of a model comes from one array in a file. Received: the names "
+                    f"{found[new].name!r} and {name!r}, which both become {new!r}. See to it in "
+                    "`names`."
+                )
+            found[new] = array
+        return StoredWeights(found)

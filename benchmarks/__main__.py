@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import measure, results, tables
+from .subjects import BASE
 from .workloads import GROUPS, WORKLOADS, Workload
 
 FIRST = "first"
 IMPORT_BUDGET = 0.3
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+AGAINST = ["keras", "hand", "limit"]
 Jobs = list[tuple[Workload | None, str]]
 
 
@@ -31,13 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     console = Console()
     console.width = max(console.width, 120)  # Narrower, the table is hard to read.
-    path = None if options.no_save else results.file_here()
+    path = None if options.no_save or options.base else results.file_here()
     records: list[results.Record] = []
     try:
-        for found in run(jobs(options), options, console):
-            records += found
-            if path is not None:
-                results.save(found, path)
+        with earlier(options.base):
+            for found in run(jobs(options), options, console):
+                records += found
+                if path is not None:
+                    results.save(found, path)
     except KeyboardInterrupt:
         console.print("Interrupted: what was measured before is kept.")
     console.print(tables.terminal_table(records, options.against))
@@ -59,7 +69,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     engines = "the engine; may be repeated (default: jax, torch, tensorflow)"
     parser.add_argument("--engine", action="append", metavar="NAME", help=engines)
     against = "whom to compare with; may be repeated (default: all three)"
-    parser.add_argument("--against", action="append", choices=list(tables.OTHERS), help=against)
+    parser.add_argument("--against", action="append", choices=AGAINST, help=against)
+    base = "compare with Cornu as it was at a commit, and save nothing"
+    parser.add_argument("--base", metavar="COMMIT", help=base)
     parser.add_argument("--rounds", type=int, default=11, help="turns each has (default: 11)")
     seconds = "about how long a turn takes (default: 1)"
     parser.add_argument("--seconds", type=float, default=1.0, help=seconds)
@@ -74,8 +86,25 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be positive.")
     options.engine = options.engine or ["jax", "torch", "tensorflow"]
-    options.against = options.against or list(tables.OTHERS)
+    if options.base:
+        options.against = [*(options.against or []), "base"]
+    options.against = options.against or AGAINST
     return options
+
+
+@contextmanager
+def earlier(commit: str | None) -> Iterator[None]:
+    """The library's files at a commit, in a folder that lasts as long as the measuring."""
+    if commit is None:
+        yield
+        return
+    command = ["git", "archive", "--format=tar", commit, "cornu"]
+    files = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=io.BytesIO(files)) as archive:
+            archive.extractall(folder, filter="data")
+        os.environ[BASE] = folder
+        yield
 
 
 def jobs(options: argparse.Namespace) -> Jobs:

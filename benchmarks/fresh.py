@@ -4,14 +4,17 @@ START is when the process was started, in seconds since 1970. One line of JSON g
 part, and the engines' libraries that the import alone has loaded.
 """
 
+import os
 import sys
 import time
 
+if sys.argv[1] == "base":
+    sys.path.insert(0, os.environ["CORNU_BENCHMARKS_BASE"])
 begin = time.perf_counter()
-if sys.argv[1] == "cornu":
-    import cornu as package
-else:
+if sys.argv[1] == "keras":
     import keras as package
+else:
+    import cornu as package
 seconds = {"import": time.perf_counter() - begin}
 LIBRARIES = ("jax", "torch", "tensorflow", "pytensor")
 loaded = [name for name in LIBRARIES if name in sys.modules]

@@ -25,7 +25,7 @@ FIRST = (
 )
 FITS = 500
 #: Who has a `fit`.
-LIBRARIES = ("cornu", "keras")
+LIBRARIES = ("cornu", "base", "keras")
 
 
 @dataclass(frozen=True)

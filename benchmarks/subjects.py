@@ -1,5 +1,7 @@
 """What runs a workload: Cornu, Keras, hand-written code, or large matrix products alone.
 
+Cornu as it was at an earlier commit is a subject too: its files lie in the folder that BASE names.
+
 A runner is a call that takes a number of steps, does them, waits for the last, and gives their seconds
 (of a workload of kind `growth`: megabytes).
 """
@@ -7,6 +9,8 @@ A runner is a call that takes a number of steps, does them, waits for the last, 
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +24,8 @@ from .workloads import Workload
 
 Runner = Callable[[int], float]
 
+#: The variable of the environment with the folder of an earlier Cornu.
+BASE = "CORNU_BENCHMARKS_BASE"
 #: Keras's engines that train.
 KERAS_ENGINES = ("jax", "torch", "tensorflow")
 
@@ -32,7 +38,7 @@ def runner(subject: str, engine: str, workload: Workload) -> Runner:
     """The call that does steps of a workload.
 
     Args:
-        subject: `"cornu"`, `"keras"`, `"hand"` or `"limit"`.
+        subject: `"cornu"`, `"base"` (an earlier Cornu), `"keras"`, `"hand"` or `"limit"`.
         engine: The engine; the environment names it too, because Keras reads it there.
         workload: What is done.
 
@@ -47,18 +53,26 @@ def runner(subject: str, engine: str, workload: Workload) -> Runner:
         return _by_hand(
             importlib.import_module(f".by_hand.{MODULES[engine]}", __package__), workload
         )
-    package = _cornu(engine) if subject == "cornu" else _keras(engine)
+    package = _keras(engine) if subject == "keras" else _cornu(engine, subject)
     if workload.precision == "bfloat16":
         package.config.set_dtype_policy("mixed_bfloat16")
     make = _training if workload.kind in ("train", "growth") else _prediction
     return make(package, workload)
 
 
-def _cornu(engine: str) -> Any:
+def take_files_of(subject: str) -> None:
+    """Have an earlier Cornu imported, where the subject is one."""
+    if subject == "base":
+        sys.path.insert(0, os.environ[BASE])
+
+
+def _cornu(engine: str, subject: str) -> Any:
+    take_files_of(subject)
     import cornu
 
-    cornu.tuning.for_speed()
-    cornu.tuning.quiet_import.prefer(True)
+    if hasattr(cornu, "tuning"):  # Before, everything was for speed.
+        cornu.tuning.for_speed()
+        cornu.tuning.quiet_import.prefer(True)
     if engine not in cornu.backend.names():
         raise Missing(f"Cornu has no engine {engine!r} yet")
     try:

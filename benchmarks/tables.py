@@ -17,7 +17,7 @@ from .results import FOLDER, Record, load
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 ENGINES = {"jax": "JAX", "torch": "torch", "tensorflow": "TensorFlow", "pytensor": "PyTensor"}
-OTHERS = {"keras": "Keras", "hand": "by hand", "limit": "limit"}
+OTHERS = {"keras": "Keras", "hand": "by hand", "limit": "limit", "base": "before"}
 TITLES = {
     "mlp": "MLP",
     "cnn": "CNN",
@@ -75,7 +75,9 @@ def terminal_table(records: Sequence[Record], others: Sequence[str]) -> Table:
     table = Table(title="Cornu's time over the other's (quartiles of the rounds)")
     for name in ("workload", "engine"):
         table.add_column(name)
-    for name in ("Cornu", *(f"/ {OTHERS[other]}" for other in others), "peak MB", "/ Keras"):
+    beside = "base" if "base" in others else "keras"
+    peak = ("peak MB", f"/ {OTHERS[beside]}")
+    for name in ("Cornu", *(f"/ {OTHERS[other]}" for other in others), *peak):
         table.add_column(name, justify="right")
     results = Results(records)
     for record in records:
@@ -85,7 +87,7 @@ def terminal_table(records: Sequence[Record], others: Sequence[str]) -> Table:
         if record["unit"] == "MB":
             cells = [_amount(results.median(*where, other), "MB") for other in others]
         peaks = record.get("peak_megabytes", {})
-        mine, theirs = peaks.get("cornu"), peaks.get("keras")
+        mine, theirs = peaks.get("cornu"), peaks.get(beside)
         peak = f"{mine:,.0f}" if mine else ""
         share = f"{mine / theirs:.2f}" if mine and theirs else ""
         table.add_row(*where, _amount(median, record["unit"]), *cells, peak, share)

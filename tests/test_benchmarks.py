@@ -188,6 +188,14 @@ def test_workers_take_turns_and_tell_why_one_is_missing():
     assert found["peak_megabytes"]["cornu"] > 10 and len(rounds) == 2
 
 
+def test_an_earlier_cornu_takes_turns_with_this_one():
+    with command.earlier("HEAD"):
+        found = measure.measure(
+            WORKLOADS["tabular"], "numpy", ["cornu", "base"], rounds=1, seconds=0.01
+        )
+    assert set(found["values"]) == {"cornu", "base"} and found["missing"] == {}
+
+
 def test_an_engine_that_is_unknown_is_missing():
     found = measure.measure(WORKLOADS["tabular"], "abacus", ["cornu"], rounds=2, seconds=0.01)
     assert found["values"] == {} and "abacus" in found["missing"]["cornu"]

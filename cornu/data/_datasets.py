@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..engines import current, use
 from ._batch import as_arrays, is_array, outline, weighted
 from ._source import Orders, Source
+from ._workers import Workers
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -28,6 +30,8 @@ class DatasetSource(Source):
         self.dataset = dataset
         self.class_weight = class_weight
         self._begun = False
+        #: Processes that wait for the next pass.
+        self._pool: Workers | None = None
         self.orders = Orders() if shuffle else None
         if self.num_batches is None and steps is None:
             raise ValueError(
@@ -65,9 +69,7 @@ class DatasetSource(Source):
             return map(self.dataset.__getitem__, self._indices())
         ahead = max(workers, int(getattr(self.dataset, "max_queue_size", 10)))
         if processes:
-            return _read_ahead(
-                _process_pool(workers, self.dataset), _get_in_process, self._indices(), ahead
-            )
+            return self._from_processes(workers, ahead)
         engine = current()
 
         def get(index: int) -> Any:
@@ -75,6 +77,22 @@ class DatasetSource(Source):
                 return self.dataset[index]
 
         return _read_ahead(_thread_pool(workers), get, self._indices(), ahead)
+
+    def _from_processes(self, count: int, ahead: int) -> Iterator[Any]:
+        pool, self._pool = self._pool, None
+        if pool is None:
+            pool = Workers(
+                min(count, self.num_batches or count), getattr(self.dataset, "timeout", None)
+            )
+            weakref.finalize(self, pool.close)
+        yield from pool.read(self.dataset, self._indices(), ahead)
+        self._pool = pool
+
+    def close(self) -> None:
+        """End the processes that wait for another pass."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
     def _indices(self) -> Iterable[int]:
         count = self.num_batches
@@ -113,7 +131,7 @@ def _read_ahead(
 ) -> Iterator[Any]:
     """`get(index)` in order, up to `ahead` of them computed before they are asked for.
 
-    The pool's threads or processes have ended when the iterator has: at its end, at an error, or
+    The pool's threads have ended when the iterator has: at its end, at an error, or
     when it is closed.
     """
     pending: deque[Any] = deque()
@@ -132,25 +150,6 @@ def _thread_pool(workers: int) -> Executor:
     from concurrent.futures import ThreadPoolExecutor
 
     return ThreadPoolExecutor(workers, thread_name_prefix="cornu-data")
-
-
-def _process_pool(workers: int, dataset: Any) -> Executor:
-    """Processes that have the dataset, started in the way that `multiprocessing` is set to."""
-    from concurrent.futures import ProcessPoolExecutor
-
-    return ProcessPoolExecutor(workers, initializer=_set_process_dataset, initargs=(dataset,))
-
-
-_process_dataset: Any = None
-
-
-def _set_process_dataset(dataset: Any) -> None:
-    global _process_dataset
-    _process_dataset = dataset
-
-
-def _get_in_process(index: int) -> Any:
-    return _process_dataset[index]
 
 
 def _nothing() -> None:

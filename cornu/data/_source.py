@@ -54,3 +54,6 @@ class Source:
 
     def on_epoch_end(self) -> None:
         """Called after an epoch."""
+
+    def close(self) -> None:
+        """Called when no more passes come."""

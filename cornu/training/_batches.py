@@ -147,11 +147,12 @@ class Batches:
         )
 
     def close(self) -> None:
-        """Let the source's threads end."""
+        """Let the source's threads and processes end."""
         close = getattr(self._open, "close", None)
         if close is not None:
             close()
         self._open = None
+        self.source.close()
 
 
 class Kept:

@@ -482,6 +482,14 @@ class Trainer(_Base):
 
         return over_variables
 
+    def _prepare_for(self, batches: Batches, training: bool) -> None:
+        """Make what a step needs from the first batch; the data is closed if that fails."""
+        try:
+            self._prepare(batches.first(), training)
+        except BaseException:
+            batches.close()
+            raise
+
     def _prepare(self, data: Any, training: bool) -> None:
         """Make every variable that a step needs, from the shapes of a first batch."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
@@ -572,7 +580,7 @@ class Trainer(_Base):
             validation_data, validation_batch_size or batch_size, validation_steps, events
         )
         batches.begin(initial_epoch)
-        self._prepare(batches.first(), training=True)
+        self._prepare_for(batches, training=True)
         function = self.make_train_function()
         self._set_pace(batches, function, epochs - initial_epoch, events.sees_each("train"))
         self._initial_epoch = initial_epoch  # a callback that restores a backup moves it
@@ -670,7 +678,7 @@ class Trainer(_Base):
         source = make_source(x, y, sample_weight, batch_size=batch_size, steps=steps)
         batches = self._batches(source, steps)
         events = self._events(callbacks, verbose, batches.steps)
-        self._prepare(batches.first(), training=False)
+        self._prepare_for(batches, training=False)
         function = self.make_test_function()
         self._set_pace(batches, function, 1, events.sees_each("test"))
         self.reset_metrics()
@@ -719,7 +727,7 @@ class Trainer(_Base):
         source = make_source(x, batch_size=batch_size, steps=steps)
         batches = self._batches(source, steps)
         events = self._events(callbacks, verbose, batches.steps)
-        self._prepare(batches.first(), training=False)
+        self._prepare_for(batches, training=False)
         function = self.make_predict_function()
         events.on_predict_begin()
         collected: list[Any] = []

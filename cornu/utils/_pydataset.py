@@ -16,8 +16,13 @@ class PyDataset:
     Args:
         workers: How many threads or processes compute batches; with 0, or 1 that is no process, the
             caller's thread does.
-        use_multiprocessing: Whether they are processes. The dataset must then be picklable.
+        use_multiprocessing: Whether they are processes. They are spawned, each with a copy of the
+            dataset, which must be picklable, and is sent again before a pass if it has changed.
         max_queue_size: How many batches may wait to be used.
+
+    Attributes:
+        timeout: Seconds that training waits for a batch of a process before that is an error; `None`, the
+            default, for no end. The log names the index after half of them, or a minute.
 
     >>> import numpy as np
     >>> class Squares(PyDataset):
@@ -30,6 +35,8 @@ class PyDataset:
     >>> dataset.num_batches, [y.tolist() for x, y in dataset][0]
     (3, [0.0, 1.0, 4.0, 9.0])
     """
+
+    timeout: float | None = None
 
     # Class attributes, so that a subclass which never calls `super().__init__` works as well.
     _workers = 1

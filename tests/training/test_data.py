@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
+import signal
 import threading
 import traceback
 import warnings
 from collections.abc import Iterator
+from multiprocessing.shared_memory import SharedMemory
 from typing import Any
+from unittest.mock import Mock
 
 import h5py
 import jax.numpy as jnp
@@ -16,20 +20,23 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from dataset_for_processes import Squares
+from dataset_for_processes import Large, Mishap, Squares
 from keras.src.trainers import data_adapters
 from keras.src.trainers.data_adapters import array_slicing
 
-from cornu import tuning
+from cornu import layers, tuning
+from cornu.callbacks import LambdaCallback
 from cornu.core import tree
 from cornu.core.config import set_floatx
 from cornu.core.seeding import make_default_seed, set_random_seed
 from cornu.data import (
+    _workers,
     make_source,
     pack_x_y_sample_weight,
     train_validation_split,
     unpack_x_y_sample_weight,
 )
+from cornu.models import Sequential
 from cornu.training._batches import Batches
 from cornu.utils import _labels
 from cornu.utils._pydataset import PyDataset
@@ -491,14 +498,91 @@ def test_an_error_in_a_dataset_shows_its_line() -> None:
     assert no_data_threads()
 
 
-def test_processes() -> None:
-    before = multiprocessing.get_start_method(allow_none=True)
-    multiprocessing.set_start_method("spawn", force=True)
-    try:
-        batches = list(make_source(Squares(workers=2, use_multiprocessing=True)))
-    finally:
-        multiprocessing.set_start_method(before, force=True)
-    assert_same_batches(batches, list(make_source(Squares(workers=0))))
+@pytest.fixture
+def memories(monkeypatch: Any) -> Iterator[list[str]]:
+    """The names of the shared memory that a test uses: none may be left, and no process."""
+    names: list[str] = []
+    make = _workers._memory
+
+    def named(size: int) -> Any:
+        memory = make(size)
+        names.append(memory.name)
+        return memory
+
+    monkeypatch.setattr(_workers, "_memory", named)
+    yield names
+    assert not multiprocessing.active_children()
+    for name in names:
+        with pytest.raises(FileNotFoundError):
+            SharedMemory(name=name)
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_processes(memories: list[str], room: bool, monkeypatch: Any) -> None:
+    """They keep order, and come back for the next pass with the dataset as it is then."""
+    if not room:
+        monkeypatch.setattr(_workers, "_memory", Mock(side_effect=OSError))
+    workers = 8 if room else 2
+    source = make_source(Large(workers=workers, use_multiprocessing=True))
+    expected = make_source(Large(workers=0))
+    found = []
+    for _ in range(2):
+        assert_same_batches(list(source), list(expected))
+        found.append({process.pid for process in multiprocessing.active_children()})
+        source.on_epoch_end()
+        expected.on_epoch_end()
+    assert len(found[0]) == workers and found[0] == found[1] and bool(memories) == room
+    source.close()
+
+
+ENDS: dict[str, tuple[type[BaseException], str | None]] = {
+    "raises": (KeyError, "no sample at 5"),
+    "raises what can't be sent": (RuntimeError, "Unpicklable: half of 5"),
+    "is killed": (RuntimeError, "signal 9 at index 5"),
+    "exits": (RuntimeError, "exit code 7 at index 5"),
+    "leaves": (RuntimeError, "exit code 0 at index 5"),
+    "is stuck": (TimeoutError, "process that has index 5"),
+    "is stuck and Ctrl-C": (KeyboardInterrupt, None),
+}
+
+
+@pytest.mark.parametrize("what", ENDS)
+def test_a_mishap_in_a_process_ends_all(what: str, memories: list[str], caplog: Any) -> None:
+    count, (error, message) = 0, ENDS[what]
+    source = make_source(Mishap(what, workers=2, use_multiprocessing=True))
+    with pytest.raises(error, match=message) as caught, caplog.at_level("WARNING", "cornu"):
+        for count, _ in enumerate(source, 1):
+            if count == 5 and error is KeyboardInterrupt:
+                threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    assert count <= 5
+    assert ("index 5 of a dataset" in caplog.text) == (error is TimeoutError)
+    if what.startswith("raises"):
+        assert "in fail" in str(caught.value.__cause__)
+        assert caught.value.__notes__ == ["Raised by a worker process, for index 5."]
+
+
+@pytest.mark.parametrize("in_build", [False, True])
+def test_an_error_in_the_loop_ends_processes(memories: list[str], in_build: bool) -> None:
+    def stop(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    model = Sequential([layers.Lambda(stop) if in_build else layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=False)
+    with pytest.raises(ZeroDivisionError):
+        model.fit(
+            Squares(workers=2, use_multiprocessing=True),
+            callbacks=LambdaCallback(on_train_batch_end=stop),
+            verbose=0,
+        )
+
+
+def test_a_dataset_for_processes_is_picklable() -> None:
+    class Local(Squares):
+        pass
+
+    with pytest.raises(TypeError, match=r"Received: Local.*use_multiprocessing=False"):
+        list(make_source(Local(workers=1, use_multiprocessing=True)))
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("kwargs", [{"y": Y}, {"sample_weight": W}])

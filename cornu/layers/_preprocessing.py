@@ -26,6 +26,11 @@ class _Preparing(Layer):
         """Run the layer; in `tf.data.Dataset.map` on TensorFlow's engine, whichever is current."""
         engine = next(filter(None, map(tracing, tree.flatten((args, kwargs)))), None)
         with nullcontext() if engine is None else use(engine):
+            if args and isinstance(args[0], (int, float, list, tuple)):
+                args = (
+                    ops.convert_to_tensor(args[0]),
+                    *args[1:],
+                )  # numbers as they are, as in Keras
             return super().__call__(*args, **kwargs)
 
 

@@ -121,8 +121,13 @@ class RNN(Layer):
             mask = mask[0]
         mask = get_keras_mask(sequences) if mask is None else mask
         if mask is not None:
-            mask = ops.squeeze(mask, -1) if len(mask.shape) == 3 else mask
+            mask = ops.squeeze(mask, -1) if tuple(mask.shape)[2:] == (1,) else mask
             check_mask(mask, sequences, self.path)
+            if len(mask.shape) > 2:
+                raise ValueError(
+                    "A recurrent layer takes a mask (batch, time): a step counts as a whole. Received: "
+                    f"mask.shape={tuple(mask.shape)} in the layer {self.path!r}."
+                )
         if self.unroll and sequences.shape[1] is None:
             raise ValueError(
                 "A layer that is unrolled needs a fixed number of steps. Received: sequences of shape "

@@ -211,3 +211,10 @@ def test_masks_go_by_the_names_that_keras_has() -> None:
     assert checked > 100
     for name in ("Model", "Sequential"):
         assert names(getattr(cornu, name)) == names(getattr(keras, name))
+
+
+def test_a_step_counts_as_a_whole() -> None:
+    layer = layers.GRU(3, return_sequences=True)
+    np.testing.assert_array_equal(layer(X, mask=MASK[..., None]), layer(X, mask=MASK))
+    with pytest.raises(ValueError, match=r"Received: mask.shape=\(2, 5, 3\)"):
+        layer(X, mask=np.ones((2, 5, 3), bool))

@@ -87,7 +87,7 @@ def test_one_feature_alone() -> None:
     layer = layers.Normalization()
     layer.adapt([1.0, 3.0])
     assert np.asarray(layer.mean).tolist() == [[2.0]]
-    assert np.asarray(layer(np.array([[1.0], [3.0]]))).tolist() == [[-1.0], [1.0]]
+    assert np.asarray(layer([[1.0], [3.0]])).tolist() == [[-1.0], [1.0]]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..core import naming
 from ..core.variable import Variable
 from ..layers import Layer
 from ..optimizers import Optimizer
@@ -22,9 +23,14 @@ def own_variables(part: Any) -> dict[str, Variable]:
     return {str(index): variable for index, variable in enumerate(kept)}
 
 
+def _is_numbered(part: Any) -> bool:
+    """Whether an object's keys in files are numbers: a user's class that loads its own may have any."""
+    return naming.is_ours(getattr(part, "load_own_variables", None))
+
+
 def labels(part: Any) -> dict[str, str]:
     """The names of an object's variables by key, where those tell them apart."""
-    own = own_variables(part)
+    own = own_variables(part) if _is_numbered(part) else {}
     counts = Counter(variable.name for variable in own.values())
     return {key: v.name for key, v in own.items() if counts[v.name] == 1}
 
@@ -40,7 +46,7 @@ def renaming(parts: Mapping[str, Any], names: Names | None) -> Callable[[str], s
     for path, part in parts.items():
         for key, label in labels(part).items():
             known[join(path, label)] = join(path, key)
-        for key, variable in own_variables(part).items():
+        for key, variable in own_variables(part).items() if _is_numbered(part) else ():
             paths.setdefault(variable.path, []).append(join(path, key))
     known = {path: found[0] for path, found in paths.items() if len(found) == 1} | known
 

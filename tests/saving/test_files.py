@@ -561,6 +561,37 @@ def test_assets_stay_in_their_folder(step: str, tmp_path: Path) -> None:
         saving.load_model(path, custom_objects={"Reader": Reader})
 
 
+@pytest.mark.parametrize("name", ["a.keras", "a.weights.h5", "a.weights.json", "a.safetensors"])
+@pytest.mark.parametrize("too", [True, False])
+def test_keys_of_a_users_own_stay(name: str, too: bool, tmp_path: Path) -> None:
+    """Whether there are those of the library too, or not."""
+
+    class Named(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.offset = self.add_weight(shape=(input_shape[-1],), name="offset")
+
+        def call(self, x: Any) -> Any:
+            return x + self.offset
+
+        def save_own_variables(self, store: Any) -> None:
+            if too:
+                super().save_own_variables(store)
+            store["offset"] = self.offset.numpy()
+
+        def load_own_variables(self, store: Any) -> None:
+            self.offset.assign(store["offset"])
+            assert list(store) == (["0", "offset"] if too else ["offset"])
+
+    one, other = around(Named()), around(Named())
+    if name == "a.keras":
+        one.save(tmp_path / name)
+    else:
+        one.save_weights(tmp_path / name, max_shard_size=1 if "json" in name else None)
+    other.load_weights(tmp_path / name)
+    for value, expected in zip(other.get_weights(), one.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
 def test_text_is_no_weight(tmp_path: Path) -> None:
     class Named(layers.Layer):
         def call(self, x: Any) -> Any:

@@ -1,9 +1,11 @@
-"""A rule of many arguments, in one place with its error."""
+"""Rules of many arguments, each in one place with its error."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 
 def one_of(allowed: Iterable[Any], /, **given: Any) -> None:
@@ -17,3 +19,37 @@ def one_of(allowed: Iterable[Any], /, **given: Any) -> None:
     for name, value in given.items():
         if value not in known:
             raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}.")
+
+
+def is_size(value: Any, minimum: int = 1) -> bool:
+    """Whether a value is an integer, at least so large."""
+    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return integer and value >= minimum
+
+
+def listed(value: Any) -> tuple[Any, ...] | None:
+    """What a sequence or an array has; None for anything else, such as one size for all axes.
+
+    >>> listed([1, None]), listed(np.array([2, 3])), listed(np.array(2))
+    ((1, None), (2, 3), None)
+    """
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = value.tolist()
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    return tuple(value) if several else None
+
+
+def per_axis(value: Any, rank: int, name: str, minimum: int = 1) -> tuple[int, ...]:
+    """One size for each spatial axis, from one for all or one each.
+
+    >>> per_axis(3, 2, "kernel_size"), per_axis(np.array([1, 2]), 2, "strides")
+    ((3, 3), (1, 2))
+    """
+    given = listed(value)
+    values = (value,) * rank if given is None else given
+    if len(values) != rank or not all(is_size(v, minimum) for v in values):
+        several = (
+            f" or {rank} integers, at least {minimum} each" if rank > 1 else f", at least {minimum}"
+        )
+        raise ValueError(f"`{name}` must be an integer{several}. Received: {name}={value!r}.")
+    return tuple(map(int, values))

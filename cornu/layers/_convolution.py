@@ -4,31 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-
 from .. import activations, ops
+from ..core.checks import per_axis
 from ._input_spec import InputSpec
 from ._layer import Layer
 from ._lora import AdaptableKernel
 
 PADDINGS = ("valid", "same")
-
-
-def is_size(value: Any, minimum: int = 1) -> bool:
-    """Whether a value is an integer, at least so large."""
-    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return integer and value >= minimum
-
-
-def per_axis(value: Any, rank: int, name: str, minimum: int = 1) -> tuple[int, ...]:
-    """One number for each spatial axis, from a number or a tuple."""
-    values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank
-    if len(values) != rank or not all(is_size(v, minimum) for v in values):
-        several = (
-            f" or {rank} integers, at least {minimum} each" if rank > 1 else f", at least {minimum}"
-        )
-        raise ValueError(f"`{name}` must be an integer{several}. Received: {name}={value!r}.")
-    return tuple(map(int, values))
 
 
 class _Convolution(Layer):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import ops
-from ..core.checks import one_of
-from ._convolution import PADDINGS, per_axis
+from ..core.checks import one_of, per_axis
+from ._convolution import PADDINGS
 from ._input_spec import InputSpec
 from ._layer import Layer
 

@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops, random, regularizers
-from ._convolution import is_size
+from ..core.checks import is_size, listed
 from ._input_spec import InputSpec, broadcasts
 from ._layer import Layer
 
@@ -51,13 +51,13 @@ class Dropout(_Random):
         super().__init__(**kwargs)
         if noise_shape is None:
             return
-        good = isinstance(noise_shape, (list, tuple))
-        if not good or not all(size is None or is_size(size) for size in noise_shape):
+        sizes = listed(noise_shape)
+        if sizes is None or not all(size is None or is_size(size) for size in sizes):
             raise ValueError(
                 "`noise_shape` must have a size or None for each axis. Received: "
                 f"noise_shape={noise_shape!r}."
             )
-        self.noise_shape = tuple(noise_shape)
+        self.noise_shape = sizes
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The inputs, in training with elements dropped."""

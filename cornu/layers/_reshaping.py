@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import ops
-from ..core.checks import one_of
+from ..core.checks import is_size, listed, one_of, per_axis
 from ..core.keras_tensor import KerasTensor
-from ._convolution import is_size, per_axis
 from ._input_spec import InputSpec
 from ._layer import Layer
 
@@ -56,7 +55,8 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        shape = target_shape if isinstance(target_shape, (list, tuple)) else (target_shape,)
+        given = listed(target_shape)
+        shape = (target_shape,) if given is None else given
         sizes = tuple(-1 if size is None else size for size in shape)
         if sizes.count(-1) > 1 or not all(size == -1 or is_size(size, 0) for size in sizes):
             raise ValueError(
@@ -134,10 +134,11 @@ class RepeatVector(Layer):
 
 def pairs_per_axis(value: Any, rank: int, name: str) -> tuple[tuple[int, int], ...]:
     """A pair (before, after) for each spatial axis, from a number, numbers or pairs."""
-    values = value if isinstance(value, (list, tuple)) else (value,) * rank
+    given = listed(value)
+    values = (value,) * rank if given is None else given
     if rank == 1 and len(values) == 2:
         values = (values,)
-    pairs = [tuple(v) if isinstance(v, (list, tuple)) else (v, v) for v in values]
+    pairs = [listed(v) or (v, v) for v in values]
     fits = all(len(pair) == 2 and all(is_size(v, 0) for v in pair) for pair in pairs)
     if len(pairs) != rank or not fits:
         several = "or a pair" if rank == 1 else f"{rank} integers or {rank} pairs"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import one_of
+from ..core.checks import one_of, per_axis
 from ..core.config import standardize_data_format
 from ..core.op import floating, namespace
 from ..core.types import Tensor
@@ -23,17 +23,6 @@ op = namespace("nn")
 Sizes = int | Sequence[int]
 
 # ------------------------------------------------------------------ conventions
-
-
-def per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:
-    """One positive integer for each spatial axis, from one for all or one each."""
-    values = tuple(value) if isinstance(value, Sequence) else (value,) * rank
-    if len(values) != rank or not all(isinstance(one, int) and one > 0 for one in values):
-        raise ValueError(
-            f"`{name}` must be a positive integer, or one for each of the {rank} spatial axes. "
-            f"Received: {name}={value!r}."
-        )
-    return values
 
 
 def padding_name(padding: str) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ..core.checks import per_axis
 from ..core.config import standardize_data_format
 from ..core.dtypes import is_float
 from ..core.op import floating, namespace
 from ..core.types import Tensor
 from ..engines import current as engine
 from ._bodies import constants, expand, rank_of, same_shape
-from ._convolution import check_fits, per_axis, window_pads
+from ._convolution import check_fits, window_pads
 
 op = namespace("image")
 Sizes = int | Sequence[int]

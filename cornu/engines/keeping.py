@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from .contract import Engine, Layout, Tensor
 
 
-class Keeping(Engine):
+class KeepingEngine(Engine):
     """An engine that changes containers in place: a variable's is the same object while somebody holds it, also
     when the variable has been to another engine."""
 

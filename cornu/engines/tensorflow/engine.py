@@ -19,7 +19,7 @@ import numpy as np
 from ... import tuning
 from .. import host, loops
 from ..contract import Axes, Layout, Pads, State, Tensor
-from ..keeping import Keeping
+from ..keeping import KeepingEngine
 from ..loops import flatten
 
 
@@ -130,7 +130,7 @@ def _choose_kernels(deterministic: bool) -> None:
         tf.random.set_seed(0)  # without a seed it refuses to draw, and so to ask XLA for a program
 
 
-class TensorFlowEngine(Keeping):
+class TensorFlowEngine(KeepingEngine):
     """The primitives on `tf.Tensor`."""
 
     name = "tensorflow"

@@ -24,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from ... import tuning
 from .. import host, loops
 from ..contract import Axes, Layout, Pads, State, Tensor
-from ..keeping import Keeping
+from ..keeping import KeepingEngine
 from .graph import RecordedStep
 from .lists import Group, together
 from .module import NAMES, LayerModule
@@ -149,7 +149,7 @@ def _named(module: Any, names: str, **renamed: str) -> dict[str, Any]:
     return {name: staticmethod(_wide(function)) for name, function in functions.items()}
 
 
-class TorchEngine(Keeping):
+class TorchEngine(KeepingEngine):
     """The primitives on `torch.Tensor`."""
 
     name = "torch"

@@ -530,6 +530,8 @@ class TorchEngine(KeepingEngine):
             return x
         if isinstance(value, (torch.Tensor, np.generic, np.ndarray)):
             value = value.item()
+        if x.dtype is torch.float16 and abs(value) > 65504:  # PyTorch may refuse it
+            value = math.copysign(math.inf, value)
         return _pad(x, [size for pad in reversed(pads) for size in pad], "constant", value)
 
     def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:

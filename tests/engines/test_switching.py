@@ -365,6 +365,16 @@ def test_tensors_of_every_engine_are_accepted(engine: str) -> None:
             np.testing.assert_allclose(model.predict(theirs, verbose=0), expected, 1e-4, 1e-5)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_memory_of_another_engine_may_lie_anywhere(engine: str) -> None:
+    """TensorFlow's kernels would end the process."""
+    library, sender, numbers = get(engine), get("numpy"), np.arange(20, dtype="float32")
+    for at in range(4):
+        x = library.received(numbers[at : at + 16], sender)
+        doubled = library.convert_to_numpy(library.add(x, x))
+        np.testing.assert_array_equal(doubled, 2 * numbers[at : at + 16])
+
+
 def test_reading_a_variable_moves_nothing() -> None:
     with backend.use("numpy"):
         variable = cornu.Variable(np.ones(3, "float32"))

@@ -6,6 +6,7 @@ in bfloat16. Those are computed in a wider dtype (`_through`).
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 import os
@@ -242,8 +243,13 @@ class TensorFlowEngine(KeepingEngine):
         tf.test.experimental.sync_devices()
 
     def from_dlpack(self, x: Any) -> Tensor:
+        capsule = x.__dlpack__()
+        if not _is_aligned(capsule):
+            raise BufferError(
+                "TensorFlow computes on memory that begins at a multiple of 64 bytes."
+            )
         try:
-            return tf.experimental.dlpack.from_dlpack(x.__dlpack__())
+            return tf.experimental.dlpack.from_dlpack(capsule)
         except tf.errors.InvalidArgumentError as error:
             raise BufferError("TensorFlow reads memory in order of the axes alone.") from error
 
@@ -907,6 +913,20 @@ class TensorFlowEngine(KeepingEngine):
 
 
 # ------------------------------------------------------------------ conversion
+
+
+_address = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+
+
+def _is_aligned(capsule: Any) -> bool:
+    """Whether a tensor in a DLPack capsule lies where kernels take it: on others they end the process."""
+    tensor = _address(capsule, b"dltensor")
+    begin = ctypes.c_void_p.from_address(tensor).value or 0
+    offset = ctypes.c_uint64.from_address(tensor + 40).value
+    return (begin + offset) % 64 == 0
+
 
 _TENSORS: Any = (tf.Tensor, tf.Variable)
 _ARRAYS: Any = (*_TENSORS, np.ndarray)

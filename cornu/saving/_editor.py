@@ -12,7 +12,7 @@ from ..core.variable import host_array
 from ._files import as_path, require
 from ._hdf5 import new_file, put_array
 from ._package import METADATA, opened_package, read_json, stored_weights
-from ._stores import StoredWeights
+from ._stores import StoredArray, StoredWeights
 from ._walk import is_seed, walk
 from ._weights import opened_weights
 
@@ -47,7 +47,8 @@ class KerasFileEditor:
             with opened_weights(self.filepath, self.filepath) as weights:
                 self._read(weights)
 
-    def _read(self, weights: StoredWeights) -> None:
+    def _read(self, stored: Mapping[str, StoredArray]) -> None:
+        weights = StoredWeights(stored)
         #: The arrays of each object, by its path.
         self.weights_dict: dict[str, Arrays] = {}
         for path in weights.paths():

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..core.dtypes import numpy_dtype
 from ._files import HARMLESS_BYTES, LARGEST_EXPANSION, BrokenFileError, is_file_object
-from ._stores import Item, StoredArray
+from ._stores import Arrays, Item, StoredArray
 
 
 class HDF5:
@@ -35,16 +35,16 @@ class HDF5:
                     put_array(group, key, array)
 
     @contextmanager
-    def opened(self, source: Any, called: str) -> Iterator[Mapping[str, StoredArray]]:
+    def opened(self, source: Any, called: str) -> Iterator[Arrays]:
         """The arrays in a file, by name, while it is open."""
         with opened_file(source, called) as file:
             found: dict[str, StoredArray] = {}
 
             def visit(place: str, group: Any) -> None:
                 path, _, last = f"/{place}".rpartition("/")
-                if last == "vars" and hasattr(group, "keys"):
-                    names = {key: f"{path}/{key}"[1:] for key in group}
-                    found.update({name: HDF5Array(group, key, name) for key, name in names.items()})
+                for key in group if last == "vars" and hasattr(group, "keys") else ():
+                    name = f"{path}/{key}"[1:]
+                    found[name] = stored_array(group, key, name)
 
             file.visititems(visit)
             yield found
@@ -155,32 +155,12 @@ def opened_file(source: Any, called: str) -> Iterator[Any]:
         yield file
 
 
-@dataclass(frozen=True)
-class HDF5Array:
-    """An array in a group of an HDF5 file."""
-
-    group: Any
-    key: str
-    name: str
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape.
-
-        Raises:
-            BrokenFileError: If the file does not hold it itself.
-        """
-        return tuple(_dataset(self.group, self.key).shape)
-
-    def read(self) -> np.ndarray[Any, Any]:
-        """Its values; errors as of `shape`."""
-        dataset = _dataset(self.group, self.key)
-        value = dataset[()] if dataset.shape else np.asarray(dataset[()])
-        name = dataset.attrs.get("dtype")
-        return value if name is None else value.view(numpy_dtype(str(name)))
+def stored_array(group: Any, key: str, name: str) -> StoredArray:
+    """An array in a group, by the name that errors and reports have for it."""
+    return StoredArray(name, partial(_read, group, key))
 
 
-def _dataset(group: Any, key: str) -> Any:
+def _read(group: Any, key: str) -> np.ndarray[Any, Any]:
     import h5py
 
     dataset = own_item(group, key)
@@ -193,7 +173,9 @@ def _dataset(group: Any, key: str) -> Any:
     stored = max(HARMLESS_BYTES, dataset.id.get_storage_size() * LARGEST_EXPANSION)
     if dataset.size * dataset.dtype.itemsize > stored:
         raise _suspicious(group, key, f"of the shape {dataset.shape}, which the file does not hold")
-    return dataset
+    value = dataset[()] if dataset.shape else np.asarray(dataset[()])
+    name = dataset.attrs.get("dtype")
+    return value if name is None else value.view(numpy_dtype(str(name)))
 
 
 def own_item(group: Any, path: str) -> Any:

@@ -11,9 +11,9 @@ from .. import layers
 from ..core.serialization import ROOT, deserialize_keras_object
 from ..core.variable import Variable
 from ._files import BrokenFileError, warn
-from ._hdf5 import HDF5Array, opened_file, own_item
+from ._hdf5 import opened_file, own_item, stored_array
 from ._reports import WeightsReport
-from ._stores import StoredWeights
+from ._stores import Arrays, StoredArray
 
 _TOP = "top_level_model_weights"
 
@@ -118,25 +118,22 @@ def load_legacy_weights(
     return report
 
 
-def legacy_arrays(group: Any) -> StoredWeights:
+def legacy_arrays(group: Any) -> Arrays:
     """The weights in a group of the old format by their names, which the group's layers begin."""
     names = [*(_names(group, "layer_names") or ()), *([_TOP] if _TOP in group else [])]
-    return StoredWeights({array.name: array for name in names for array in _values(group, name)})
+    return {array.name: array for name in names for array in _values(group, name)}
 
 
 def _assign(
-    variables: list[Variable],
-    values: list[HDF5Array],
-    path: str,
-    called: str,
-    skip_mismatch: bool,
+    variables: list[Variable], values: list[Any], path: str, called: str, skip_mismatch: bool
 ) -> bool:
     """Set variables if all values fit, and tell whether they do."""
     shapes = [variable.shape for variable in variables]
-    received = [value.shape for value in values]
+    arrays = [value.read() for value in values]
+    received = [array.shape for array in arrays]
     if shapes == received:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value.read())
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
         return True
     message = (
         f"The weights of the layer {path!r} have the shapes {shapes}. Received: {received} in "
@@ -151,12 +148,12 @@ def _assign(
 def _compile(model: Any, config: dict[str, Any], state: Any) -> None:
     optimizer = {"module": "keras.optimizers", **config.pop("optimizer_config")}
     model.compile_from_config({"optimizer": optimizer, **config})
-    values = _values(state, "") if state is not None else []
+    values = [value.read() for value in _values(state, "")] if state is not None else []
     variables = model.optimizer.variables
     shapes, received = ([tuple(x.shape) for x in kept] for kept in (variables, values))
     if shapes == received:
         for variable, value in zip(variables, values, strict=True):
-            variable.assign(value.read())
+            variable.assign(value)
     elif values:
         warn(
             f"The optimizer of {model.name!r} starts anew: its state has the shapes {shapes}. "
@@ -178,12 +175,12 @@ def _names(group: Any, attribute: str) -> list[str] | None:
     return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in names]
 
 
-def _values(group: Any, name: str) -> list[HDF5Array]:
+def _values(group: Any, name: str) -> list[StoredArray]:
     """The arrays of a layer, in order."""
     layer = own_item(group, name) if name else group
     if layer is None:
         return []
-    found: list[HDF5Array] = []
+    found: list[StoredArray] = []
     for path in _names(layer, "weight_names") or ():
         above, _, key = path.rpartition("/")
         owner = own_item(layer, above) if above else layer
@@ -192,5 +189,5 @@ def _values(group: Any, name: str) -> list[HDF5Array]:
                 "A file with weights must have those that it lists. Received: "
                 f"{layer.file.filename!r} without {path!r} in {layer.name!r}. Save the model again."
             )
-        found.append(HDF5Array(owner, key, f"{name}/{path}"))
+        found.append(stored_array(owner, key, f"{name}/{path}"))
     return found

@@ -37,8 +37,9 @@ from ._package import (
     stored_weights,
 )
 from ._reports import WeightsReport
+from ._stores import items_of
 from ._walk import walk
-from ._weights import load_state, write_weights
+from ._weights import FORMATS, load_state
 
 #: The version of Keras whose format this is.
 FORMAT_VERSION = "3.15.1"
@@ -122,7 +123,7 @@ def _write(model: Any, writer: PackageWriter) -> None:
     for name, content in ((METADATA, metadata), (CONFIG, config)):
         writer.add(name, io.BytesIO(json.dumps(content).encode("utf-8")))
     with spooled() as weights:
-        write_weights(model, weights)
+        FORMATS[0].write(weights, items_of(model))
         writer.add(WEIGHTS, weights)
     for path, part in walk(model):
         save_assets(writer, path, part)

@@ -41,20 +41,14 @@ def renaming(parts: Mapping[str, Any], names: Names | None) -> Callable[[str], s
     That may be one with a variable's name, `layers/dense/kernel`, or the variable's path.
     """
     rename = _rule(names)
+    own = {path: own_variables(part) for path, part in parts.items() if _is_numbered(part)}
+    counts = Counter(variable.path for kept in own.values() for variable in kept.values())
     known: dict[str, str] = {}
-    paths: dict[str, list[str]] = {}
+    for path, kept in own.items():
+        known |= {v.path: join(path, key) for key, v in kept.items() if counts[v.path] == 1}
     for path, part in parts.items():
-        for key, label in labels(part).items():
-            known[join(path, label)] = join(path, key)
-        for key, variable in own_variables(part).items() if _is_numbered(part) else ():
-            paths.setdefault(variable.path, []).append(join(path, key))
-    known = {path: found[0] for path, found in paths.items() if len(found) == 1} | known
-
-    def final(name: str) -> str:
-        name = rename(name)
-        return known.get(name, name)
-
-    return final
+        known |= {join(path, label): join(path, key) for key, label in labels(part).items()}
+    return lambda name: known.get(new := rename(name), new)
 
 
 def _rule(names: Names | None) -> Callable[[str], str]:

@@ -16,7 +16,7 @@ from ._files import (
     is_file_object,
     require,
 )
-from ._stores import StoredWeights
+from ._stores import Arrays
 from ._weights import opened_weights
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def read_json(package: Package, name: str) -> Any:
 
 
 @contextmanager
-def stored_weights(package: Package) -> Iterator[StoredWeights]:
+def stored_weights(package: Package) -> Iterator[Arrays]:
     """The weights of a saved model."""
     if WEIGHTS not in package.names():
         read_json(package, WEIGHTS)

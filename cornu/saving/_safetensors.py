@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,26 +22,15 @@ from .._version import __version__
 from ..core.dtypes import numpy_dtype
 from ._files import LARGEST_TEXT, BrokenFileError
 from ._names import join, labels
-from ._stores import Item, StoredArray
+from ._stores import Arrays, Item, StoredArray
 
-_DTYPES = {
-    "BOOL": "bool",
-    **{
-        f"{kind}{bits}": f"{name}{bits}"
-        for kind, name in (("I", "int"), ("U", "uint"))
-        for bits in (8, 16, 32, 64)
-    },
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "BF16": "bfloat16",
-    "F16": "float16",
-    "F32": "float32",
-    "F64": "float64",
-    "C64": "complex64",
-}
+_KINDS = (
+    "BOOL:bool I8:int8 I16:int16 I32:int32 I64:int64 U8:uint8 U16:uint16 U32:uint32 U64:uint64 "
+    "F8_E4M3:float8_e4m3fn F8_E5M2:float8_e5m2 BF16:bfloat16 F16:float16 F32:float32 F64:float64 "
+    "C64:complex64"
+)
+_DTYPES = dict(pair.split(":") for pair in _KINDS.split())
 _NAMES = {name: code for code, name in _DTYPES.items()}
-#: NumPy's arrays have no more.
-_MOST_AXES = 64
 
 
 class Safetensors:
@@ -59,12 +48,10 @@ class Safetensors:
         header: dict[str, Any] = {"__metadata__": {"format": "cornu", "version": __version__}}
         places, end = {}, 0
         for name, dtype, shape in found:
-            places[name], end = end, end + math.prod(shape) * numpy_dtype(dtype).itemsize
-            header[name] = {
-                "dtype": _code(name, dtype),
-                "shape": shape,
-                "data_offsets": [places[name], end],
-            }
+            start, end = end, end + math.prod(shape) * numpy_dtype(dtype).itemsize
+            places[name] = start
+            code = _code(name, dtype)
+            header[name] = {"dtype": code, "shape": shape, "data_offsets": [start, end]}
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         with open(target, "wb") as file:
@@ -75,7 +62,7 @@ class Safetensors:
                     file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
     @contextmanager
-    def opened(self, source: Any, called: str) -> Iterator[Mapping[str, StoredArray]]:
+    def opened(self, source: Any, called: str) -> Iterator[Arrays]:
         """The arrays in a file, by name, while it is open."""
         with open(source, "rb") as file:
             try:
@@ -124,36 +111,15 @@ def _code(name: str, dtype: str) -> str:
 # -------------------------------------------------------------------- reading
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    """A tensor in an open file."""
-
-    file: Any
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-
-    def read(self) -> np.ndarray[Any, Any]:
-        """Its values.
-
-        Raises:
-            BrokenFileError: If the file was cut off since it was opened, or has them in a dtype
-                that there is none for.
-        """
-        if self.dtype not in _DTYPES:
-            raise BrokenFileError(
-                f"Tensors are read that have a dtype of {sorted(_DTYPES)}. Received: {self.dtype!r} "
-                f"of {self.name!r} in {self.file.name!r}. Convert it where it is from."
-            )
-        value = np.empty(self.shape, numpy_dtype(_DTYPES[self.dtype]))
-        self.file.seek(self.start)
-        if self.file.readinto(value.reshape(-1).view(np.uint8).data) == value.nbytes:
-            return value
-        raise BrokenFileError(
-            "A file must stay as it is while it is read. Received: "
-            f"{self.file.name!r}, cut off in {self.name!r}. Copy or save it again."
-        )
+def _read(file: Any, name: str, dtype: str, shape: list[int], start: int) -> Any:
+    value = np.empty(shape, numpy_dtype(_DTYPES[dtype]))
+    file.seek(start)
+    if file.readinto(value.reshape(-1).view(np.uint8).data) == value.nbytes:
+        return value
+    raise BrokenFileError(
+        f"A file must stay as it is while it is read. Received: {file.name!r}, cut off in {name!r}. "
+        "Copy or save it again."
+    )
 
 
 def _arrays(file: Any, called: str) -> dict[str, StoredArray]:
@@ -171,13 +137,13 @@ def _arrays(file: Any, called: str) -> dict[str, StoredArray]:
     for name, entry in sorted(header.items(), key=lambda pair: pair[1]["data_offsets"]):
         (start, stop), shape, dtype = entry["data_offsets"], entry["shape"], entry["dtype"]
         whole = all(type(n) is int and 0 <= n < 2**63 for n in (start, stop, *shape))
-        known = dtype in _DTYPES
-        wide = numpy_dtype(_DTYPES[dtype]).itemsize if known else 0
-        fits = whole and len(shape) <= _MOST_AXES and start == end <= stop
-        if not fits or (known and stop - start != math.prod(shape) * wide):
+        # Arrays have 64 axes at most, and the product of many sizes would take long.
+        fits = whole and len(shape) <= 64 and dtype in _DTYPES and start == end
+        if not fits or stop - start != math.prod(shape) * numpy_dtype(_DTYPES[dtype]).itemsize:
             place = f"at {start!s:.30} to {stop!s:.30}, after {end}"
             raise ValueError(f"{name!r:.100} has the shape {shape!s:.100} of {dtype!s:.30} {place}")
-        found[name], end = _Tensor(file, name, dtype, tuple(shape), 8 + length + start), stop
+        read = partial(_read, file, name, dtype, shape, 8 + length + start)
+        found[name], end = StoredArray(name, read), stop
     if end != rest - length:
         raise ValueError(f"there are {rest - length:,} bytes of tensors, of {end:,}")
     return found

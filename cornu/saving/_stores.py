@@ -15,6 +15,8 @@ import numpy as np
 from ..core.variable import host_array
 from ._walk import walk
 
+Arrays = Mapping[str, "StoredArray"]
+
 
 class Format(Protocol):
     """A kind of files with weights."""
@@ -28,7 +30,7 @@ class Format(Protocol):
     def write(self, target: Any, items: Sequence[Item]) -> None:
         """Write objects' arrays into a new file."""
 
-    def opened(self, source: Any, called: str) -> AbstractContextManager[Mapping[str, StoredArray]]:
+    def opened(self, source: Any, called: str) -> AbstractContextManager[Arrays]:
         """The arrays in a file, by name, while it is open.
 
         Raises:
@@ -112,25 +114,21 @@ def split(items: Sequence[Item], largest: float) -> tuple[list[list[Item]], int]
 # -------------------------------------------------------------------- reading
 
 
-class StoredArray(Protocol):
-    """An array in a file."""
+@dataclass(frozen=True)
+class StoredArray:
+    """An array in an open file: its name there, and what reads its values.
 
-    @property
-    def name(self) -> str:
-        """Its name in the file."""
+    Reading raises a `BrokenFileError` where the file does not hold them.
+    """
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape; the values are not read for it."""
-
-    def read(self) -> np.ndarray[Any, Any]:
-        """Its values."""
+    name: str
+    read: Callable[[], np.ndarray[Any, Any]]
 
 
 class StoredArrays(Mapping[str, Any]):
     """The arrays of one object, read when they are asked for."""
 
-    def __init__(self, stored: Mapping[str, StoredArray]) -> None:
+    def __init__(self, stored: Arrays) -> None:
         self.stored = stored
 
     def __getitem__(self, key: str) -> np.ndarray[Any, Any]:
@@ -150,15 +148,25 @@ class StoredWeights:
     """The weights in files, by the path of the object that each is of.
 
     Args:
-        arrays: The arrays by name: an object's path, a slash, and the array's key there.
+        arrays: The arrays by name.
+        rename: What gives the name in the model for one in the file.
+
+    Raises:
+        ValueError: If two arrays get the same name.
     """
 
-    def __init__(self, arrays: Mapping[str, StoredArray]) -> None:
-        self._by_name = arrays
+    def __init__(self, arrays: Arrays, rename: Callable[[str], str] = str) -> None:
         self._by_path: dict[str, dict[str, StoredArray]] = {}
         for name, array in arrays.items():
-            path, _, key = name.rpartition("/")
-            self._by_path.setdefault(path, {})[key] = array
+            path, _, key = rename(name).rpartition("/")
+            kept = self._by_path.setdefault(path, {})
+            if key in kept:
+                raise ValueError(
+                    "Each weight of a model comes from one array in a file. Received: the names "
+                    f"{kept[key].name!r} and {name!r}, which both become {rename(name)!r}. See to "
+                    "it in `names`."
+                )
+            kept[key] = array
 
     def arrays(self, path: str) -> StoredArrays:
         """The arrays of the object at a path; none where the file has nothing of it."""
@@ -167,21 +175,3 @@ class StoredWeights:
     def paths(self) -> list[str]:
         """The paths of the objects that have arrays in the file."""
         return list(self._by_path)
-
-    def renamed(self, rename: Callable[[str], str]) -> StoredWeights:
-        """The same weights by other names.
-
-        Raises:
-            ValueError: If two get the same name.
-        """
-        found: dict[str, StoredArray] = {}
-        for name, array in self._by_name.items():
-            new = rename(name)
-            if new in found:
-                raise ValueError(
-                    "Each weight of a model comes from one array in a file. Received: the names "
-                    f"{found[new].name!r} and {name!r}, which both become {new!r}. See to it in "
-                    "`names`."
-                )
-            found[new] = array
-        return StoredWeights(found)

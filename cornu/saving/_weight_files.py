@@ -13,15 +13,8 @@ from ._models import OLD_ENDINGS, load_package_state
 from ._names import Names
 from ._package import opened_package
 from ._reports import WeightsReport
-from ._weights import (
-    FORMATS,
-    format_of,
-    load_state,
-    opened_weights,
-    optimizers,
-    write_sharded,
-    write_weights,
-)
+from ._stores import items_of
+from ._weights import FORMATS, format_of, left_out, load_state, opened_weights, write_sharded
 
 
 def save_weights(
@@ -51,7 +44,7 @@ def save_weights(
     leave_out = _options("save_weights", kwargs)
     _require_built(model, "saved")
     if is_file_object(filepath):
-        write_weights(model, filepath, leave_out)
+        FORMATS[0].write(filepath, items_of(model, leave_out))
         return
     path = as_path(filepath, "save_weights")
     format = format_of(path)
@@ -66,24 +59,18 @@ def save_weights(
     if format is None or not path.endswith(format.listing if several else format.ending):
         endings = [kind.listing if several else kind.ending for kind in FORMATS]
         raise ValueError(
-            f"Weights are saved in a file that ends in {_either(endings)}. Received: "
+            f"Weights are saved in a file that ends in `{'` or `'.join(endings)}`. Received: "
             f"filepath={path!r}. Use {_with_ending(path, endings[0])!r}; `model.save` saves the "
             "whole model as `.keras`."
         )
     if not may_write(path, overwrite):
         return
-    if not format.has_optimizers:
-        leave_out += optimizers(model)
+    items = items_of(model, [*leave_out, *left_out(model, format)])
     if max_shard_size is not None:
-        write_sharded(model, path, max_shard_size * 2**30, leave_out, format)
+        write_sharded(items, path, max_shard_size * 2**30, format)
         return
     with replacing(path) as draft:
-        write_weights(model, draft, leave_out, format)
-
-
-def _either(endings: list[str]) -> str:
-    *rest, last = [f"`{ending}`" for ending in endings]
-    return f"{', '.join(rest)} or {last}"
+        format.write(draft, items)
 
 
 def _with_ending(path: str, ending: str) -> str:
@@ -129,8 +116,8 @@ def load_weights(
         if group is not None and names is None:
             return load_legacy_weights(model, group, path, by_name, skip_mismatch)
         if group is not None:
-            weights = legacy_arrays(group)
-            return load_state(model, weights, path, skip_mismatch, leave_out, names=names)
+            arrays = legacy_arrays(group)
+            return load_state(model, arrays, path, skip_mismatch, leave_out, names=names)
     if by_name:
         raise ValueError(
             "`by_name` is for weights in the old `.h5` format. Received: by_name=True for "
@@ -140,10 +127,9 @@ def load_weights(
         with opened_package(source) as package:
             return load_package_state(model, package, skip_mismatch, leave_out, names)
     format = (format_of(path) if isinstance(source, str) else None) or FORMATS[0]
-    if not format.has_optimizers:
-        leave_out += optimizers(model)
-    with opened_weights(source, path, format) as weights:
-        return load_state(model, weights, path, skip_mismatch, leave_out, names=names)
+    leave_out += left_out(model, format)
+    with opened_weights(source, path, format) as arrays:
+        return load_state(model, arrays, path, skip_mismatch, leave_out, names=names)
 
 
 def _source(filepath: Any) -> tuple[Any, str, bool]:
@@ -158,7 +144,7 @@ def _source(filepath: Any) -> tuple[Any, str, bool]:
     if not packed and format_of(path) is None and not path.endswith(OLD_ENDINGS):
         endings = [ending for kind in FORMATS for ending in (kind.ending, kind.listing)]
         raise ValueError(
-            f"Weights are loaded from a file that ends in {_either([*endings, '.keras'])}. "
+            f"Weights are loaded from a file that ends in `{'`, `'.join(endings)}` or `.keras`. "
             f"Received: filepath={path!r}."
         )
     require(path)

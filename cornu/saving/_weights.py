@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from ._hdf5 import HDF5
 from ._names import Names, own_variables, renaming
 from ._reports import WeightsReport
 from ._safetensors import Safetensors
-from ._stores import Format, StoredArray, StoredArrays, StoredWeights, items_of, split
+from ._stores import Arrays, Format, Item, StoredArray, StoredArrays, StoredWeights, split
 from ._walk import is_seed, walk
 
 FORMATS: tuple[Format, ...] = (HDF5(), Safetensors())
@@ -26,40 +26,31 @@ def format_of(path: str) -> Format | None:
     return next((f for f in FORMATS if path.endswith((f.ending, f.listing))), None)
 
 
-def optimizers(model: Any) -> list[Any]:
-    """The optimizers among a model's objects."""
-    return [part for _, part in walk(model) if isinstance(part, Optimizer)]
+def left_out(model: Any, format: Format) -> list[Any]:
+    """The objects of a model whose state is in no file of a format."""
+    kinds = () if format.has_optimizers else Optimizer
+    return [part for _, part in walk(model) if isinstance(part, kinds)]
 
 
 # -------------------------------------------------------------------- writing
 
 
-def write_weights(
-    model: Any, target: Any, leave_out: Collection[Any] = (), format: Format = FORMATS[0]
-) -> None:
-    """Write a model's weights into a path or an open file."""
-    format.write(target, items_of(model, leave_out))
-
-
-def write_sharded(
-    model: Any, path: str, largest: float, leave_out: Collection[Any], format: Format
-) -> None:
-    """Write a model's weights into several files next to `path`, which lists them as JSON.
+def write_sharded(items: Sequence[Item], path: str, largest: float, format: Format) -> None:
+    """Write objects' arrays into several files next to `path`, which lists them as JSON.
 
     Args:
-        model: The model.
+        items: The objects.
         path: The path of the list.
         largest: The largest number of bytes of arrays in a file.
-        leave_out: Objects whose state is left out.
         format: The files' format.
     """
     name = os.path.basename(path)
     stem = name.removesuffix(format.listing)
-    shards, total = split(items_of(model, leave_out), largest)
-    named = {format.shard(stem, n, len(shards)): items for n, items in enumerate(shards)}
+    shards, total = split(items, largest)
+    named = {format.shard(stem, n, len(shards)): shard for n, shard in enumerate(shards)}
     with replacing_together(path) as drafts:
-        for shard, items in named.items():
-            format.write(os.path.join(drafts, shard), items)
+        for shard, part in named.items():
+            format.write(os.path.join(drafts, shard), part)
         with open(os.path.join(drafts, name), "w", encoding="utf-8") as file:
             json.dump(format.index(named, total), file, indent=4)
 
@@ -68,21 +59,18 @@ def write_sharded(
 
 
 @contextmanager
-def opened_weights(
-    source: Any, called: str, format: Format = FORMATS[0]
-) -> Iterator[StoredWeights]:
+def opened_weights(source: Any, called: str, format: Format = FORMATS[0]) -> Iterator[Arrays]:
     """The weights in a file, or in those that a list names; given by path or as an open file.
 
     Raises:
         BrokenFileError: If it is of another format, or not complete.
     """
     with ExitStack() as stack:
-        listed = isinstance(source, str) and source.endswith(format.listing)
         arrays: dict[str, StoredArray] = {}
+        listed = isinstance(source, str) and source.endswith(format.listing)
         for file in _listed(source) if listed else [source]:
-            shard = file if listed else called
-            arrays.update(stack.enter_context(format.opened(file, shard)))
-        yield StoredWeights(arrays)
+            arrays.update(stack.enter_context(format.opened(file, file if listed else called)))
+        yield arrays
 
 
 def _listed(path: str) -> list[str]:
@@ -114,7 +102,7 @@ def _listed(path: str) -> list[str]:
 
 def load_state(
     model: Any,
-    weights: StoredWeights,
+    stored: Arrays,
     called: str,
     skip_mismatch: bool = False,
     leave_out: Collection[Any] = (),
@@ -125,7 +113,7 @@ def load_state(
 
     Args:
         model: The model.
-        weights: The open file.
+        stored: The arrays in the open file.
         called: What errors call the file.
         skip_mismatch: Whether what does not fit is left as it is, with a warning.
         leave_out: Objects whose state is left as it is.
@@ -136,7 +124,7 @@ def load_state(
         ValueError: If the file is of another architecture.
     """
     parts = dict(walk(model, leave_out))
-    weights = weights.renamed(renaming(parts, names))
+    weights = StoredWeights(stored, renaming(parts, names))
     report = WeightsReport()
     misfits: list[Exception] = []
     for path, part in parts.items():

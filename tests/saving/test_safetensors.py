@@ -141,7 +141,7 @@ ATTACKS: dict[str, bytes] = {
     "axes without end": content({"a": tensor(0, 4, [1] * 10**5)}, 4),
     "true as a size": content({"a": tensor(0, 4, [True])}, 4),
     "no dtype": content({"a": tensor(dtype=["F32"])}),
-    "a dtype that nobody has, backwards": content({"a": tensor(24, 0, dtype="F7")}),
+    "a dtype that nobody has": content({"a": tensor(dtype="F4")}),
 }
 
 
@@ -173,12 +173,3 @@ def test_lists_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "x.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ValueError, match=words):
         make().load_weights(tmp_path / "x.safetensors.index.json")
-
-
-def test_a_dtype_that_nobody_has(tmp_path: Path) -> None:
-    """It is refused where it is asked for; what else is in the file is loaded."""
-    header = {"a": tensor(0, 12, (3,)), "b": tensor(12, 24, (3, 3), dtype="F4")}
-    (tmp_path / "a.safetensors").write_bytes(content(header))
-    model = cornu.Sequential([cornu.Input((3,)), layers.Dense(3, use_bias=False)], name="m")
-    with pytest.raises(ValueError, match="Received: 'F4' of 'b' in"):
-        model.load_weights(tmp_path / "a.safetensors", names={"b": "m/dense/kernel"})

@@ -131,6 +131,8 @@ def _arrays(file: Any, called: str) -> dict[str, StoredArray]:
             f"the header has {length:,} bytes, of {max(rest, 0):,} at most, or {LARGEST_TEXT:,}"
         )
     header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("the header has no names")
     header.pop("__metadata__", None)
     found: dict[str, StoredArray] = {}
     end = 0

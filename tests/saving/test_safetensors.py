@@ -122,6 +122,8 @@ ATTACKS: dict[str, bytes] = {
     "no JSON": content(b"hello"),
     "no text": content(b"\xff\xfe{}"),
     "a list": content([]),
+    "a text": content("weights"),
+    "nothing": content(None),
     "nested without end": content(b"[" * 10**5),
     "no tensor": content({"a": 3}),
     "no places": content({"a": {"dtype": "F32", "shape": [6]}}),

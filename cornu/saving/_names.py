@@ -12,6 +12,8 @@ from ..core.variable import Variable
 from ..layers import Layer
 from ..optimizers import Optimizer
 
+#: Whether a variable has the name of those that were given none, numbered through the process.
+_AUTOMATIC = re.compile(r"variable(_\d+)?").fullmatch
 #: Names in a file to names in the model, or patterns to what they become, or a function.
 Names = Mapping[str, str] | Callable[[str], str]
 
@@ -29,10 +31,10 @@ def _is_numbered(part: Any) -> bool:
 
 
 def labels(part: Any) -> dict[str, str]:
-    """The names of an object's variables by key, where those tell them apart."""
+    """The names of an object's variables by key, where they tell them apart and aren't automatic."""
     own = own_variables(part) if _is_numbered(part) else {}
     counts = Counter(variable.name for variable in own.values())
-    return {key: v.name for key, v in own.items() if counts[v.name] == 1}
+    return {key: v.name for key, v in own.items() if counts[v.name] == 1 and not _AUTOMATIC(v.name)}
 
 
 def renaming(parts: Mapping[str, Any], names: Names | None) -> Callable[[str], str]:

@@ -143,6 +143,11 @@ def _() -> None:
     network().fit(X, Y[:5], verbose=0)
 
 
+@case("sequences of several lengths")
+def _() -> None:
+    network().fit([[1.0, 2.0], [3.0]], Y[:2], verbose=0)
+
+
 @case("no samples")
 def _() -> None:
     network().fit(X[:0], Y[:0], verbose=0)

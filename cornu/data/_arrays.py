@@ -22,6 +22,7 @@ from ._batch import (
     weights_by_output,
 )
 from ._source import Orders, Source
+from ._stored import Part, by_column, is_stored
 
 DEFAULT_BATCH_SIZE = 32
 Reader = Callable[[Any], Any]
@@ -146,6 +147,7 @@ def train_validation_split(
     Raises:
         ValueError: If something else than arrays is given, or if a part would have no samples.
     """
+    arrays = by_column(arrays)
     leaves = tree.flatten(arrays)
     foreign = [type(leaf).__name__ for leaf in leaves if leaf is not None and not is_array(leaf)]
     if foreign or all(leaf is None for leaf in leaves):
@@ -167,11 +169,16 @@ def train_validation_split(
             f"validation_split={validation_split}. Give more data, or another fraction."
         )
 
-    def part(rows: slice) -> tuple[Any, Any, Any]:
-        x, y, w = tree.map_structure(lambda leaf: None if leaf is None else leaf[rows], held)
+    def part(start: int, stop: int) -> tuple[Any, Any, Any]:
+        def cut(leaf: Any) -> Any:
+            if leaf is None:
+                return None
+            return Part(leaf, start, stop) if is_stored(leaf) else leaf[start:stop]
+
+        x, y, w = tree.map_structure(cut, held)
         return x, y, w
 
-    return part(slice(0, split)), part(slice(split, count))
+    return part(0, split), part(split, count)
 
 
 def _reader(leaf: Any) -> Reader | None:
@@ -201,13 +208,13 @@ def _rows(leaf: Any, rows: Any, in_memory: bool) -> np.ndarray[Any, Any]:
 
 
 def _held(leaf: Any) -> Any:
-    """An array as it is kept: in NumPy, or still in its file; a pandas column as `(samples, 1)`."""
+    """An array as it is kept: in NumPy, or still where it is stored; a pandas column as `(samples, 1)`."""
     if leaf is None:
         return None
     sparse = sparse_array(leaf)
     if sparse is not None:
         return SparseRows(sparse)
-    array = to_numpy(leaf) if not hasattr(leaf, "chunks") else leaf
+    array = leaf if is_stored(leaf) else to_numpy(leaf)
     check_dtype(array.dtype)
     return array
 
@@ -228,9 +235,12 @@ def _cardinality(x: Any, y: Any, sample_weight: Any) -> int:
     counts = {size for found in sizes.values() for size in found}
     if len(counts) > 1:
         listed = "; ".join(f"{name}: {found}" for name, found in sizes.items())
+        pad = " Sequences are padded into one: `cornu.utils.pad_sequences(x)`."
+        ragged = pad if len(set(sizes.get("x", ()))) > 1 else ""
         raise ValueError(
             "Data cardinality is ambiguous: all arrays must have the same number of samples. "
             f"Received: {listed}. Each sample has one entry in each array: look at how they were cut."
+            f"{ragged}"
         )
     return counts.pop()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,14 +129,40 @@ def is_plain(data: Any) -> bool:
 
 def to_numpy(leaf: Any) -> np.ndarray[Any, Any]:
     if isinstance(leaf, np.ndarray):
-        return np.asarray(leaf)
-    if hasattr(leaf, "to_numpy"):
-        array = leaf.to_numpy()
+        return same_shape(np.asarray(leaf))
+    is_arrow = hasattr(leaf, "__arrow_c_array__")
+    if is_arrow or hasattr(leaf, "to_numpy"):
+        array = same_shape(np.asarray(leaf) if is_arrow else leaf.to_numpy())
         return array[:, None] if array.ndim == 1 else array
     if hasattr(leaf, "detach"):  # a torch tensor: NumPy has no bfloat16 of its own
         leaf = leaf.detach().cpu()
         leaf = leaf.float() if str(leaf.dtype) == "torch.bfloat16" else leaf
-    return np.asarray(leaf)
+    if hasattr(leaf, "row_lengths"):  # a ragged tensor of TensorFlow
+        leaf = leaf.numpy()
+    return same_shape(np.asarray(leaf))
+
+
+def same_shape(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array of objects that are arrays or lists themselves, as one array.
+
+    Raises:
+        ValueError: If they have several shapes.
+    """
+    rows = list(array) if array.dtype == object and array.ndim == 1 else []
+    if not rows or not all(isinstance(row, list) or getattr(row, "ndim", 0) for row in rows):
+        return array
+    try:
+        return np.stack(rows)
+    except ValueError:
+        raise ragged(sorted({len(row) for row in rows})) from None
+
+
+def ragged(lengths: Sequence[int]) -> ValueError:
+    listed = ", ".join(map(str, lengths[:5])) + (", ..." if len(lengths) > 5 else "")
+    return ValueError(
+        f"All samples of an array must have one shape. Received: samples of the lengths {listed}. Pad "
+        "them: `cornu.utils.pad_sequences(x)`."
+    )
 
 
 def host_array(x: Any) -> Any:

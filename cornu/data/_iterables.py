@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -56,9 +57,10 @@ class IterableSource(Source):
 
     @property
     def num_batches(self) -> int | None:
-        """What its `len` says, where it has one."""
+        """What its `len` says, where it has one; grain's repeats for ever by a length of `sys.maxsize`."""
         try:
-            return len(self.iterable)  # type: ignore[arg-type]
+            count = len(self.iterable)  # type: ignore[arg-type]
+            return count if count < sys.maxsize else None
         except (TypeError, NotImplementedError):
             return None
 

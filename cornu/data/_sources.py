@@ -19,11 +19,13 @@ from ._batch import (
     is_arrays,
     is_plain,
     outline,
+    ragged,
     unpack_x_y_sample_weight,
 )
 from ._datasets import DatasetSource, is_dataset
 from ._iterables import GeneratorSource, IterableSource
 from ._source import Source
+from ._stored import by_column
 
 
 def make_source(
@@ -38,9 +40,11 @@ def make_source(
     """A source of batches from whatever data a model is given.
 
     Args:
-        x: Arrays `(samples, ...)` or a structure of them (of NumPy, pandas, any tensor library, or
-            an HDF5 file), a `PyDataset`, a generator or iterator of tuples, or an iterable of
-            batches such as a torch `DataLoader` or a `tf.data.Dataset`.
+        x: Arrays `(samples, ...)` or a structure of them: of NumPy or any tensor library, frames and
+            columns of pandas, polars and pyarrow, arrays of HDF5 and zarr files, which are read by
+            batch, Hugging Face datasets (`{name: column}`) and their columns. Or a `PyDataset`, a generator or
+            iterator of tuples, or an iterable of batches such as a torch `DataLoader`, a
+            `tf.data.Dataset`, or grain's.
         y, sample_weight: Targets and weights, where `x` is arrays.
         batch_size: Samples in a batch of arrays, 32 where it is left out.
         steps: The batches of an epoch, where the caller counts them.
@@ -63,6 +67,7 @@ def make_source(
     if is_dataset(x):
         _refuse_targets("a PyDataset", y, sample_weight)
         return DatasetSource(x, bool(shuffle), class_weight, steps)
+    x, y, sample_weight = by_column((x, y, sample_weight))
     if is_arrays((x, y, sample_weight)):
         return ArraySource(x, y, sample_weight, batch_size, shuffle, class_weight)
     if hasattr(x, "__next__"):
@@ -123,6 +128,9 @@ def _refuse_targets(kind: str, y: Any, sample_weight: Any) -> None:
 
 
 def _unrecognized(x: Any, y: Any, sample_weight: Any) -> ValueError:
+    lengths = {len(row) if isinstance(row, list) else 1 for row in x} if is_plain(x) else ()
+    if len(lengths) > 1:
+        return ragged(sorted(lengths))
     parts = (("x", x), ("y", y), ("sample_weight", sample_weight))
     listed = ", ".join(f"{name}={outline(part)}" for name, part in parts if part is not None)
     return ValueError(

@@ -33,13 +33,11 @@ class Model(Trainer, Layer):
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        if _is_functional(args, kwargs):
+        # A subclass may take two arguments for something else: what it gives to `__init__` here decides.
+        if cls is Model and _is_functional(args, kwargs):
             from ._functional import Functional
 
-            if cls is Model:
-                return Functional.__new__(Functional, *args, **kwargs)  # type: ignore[return-value]
-            if not issubclass(cls, Functional):
-                _make_functional(cls)
+            return Functional.__new__(Functional, *args, **kwargs)  # type: ignore[return-value]
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -469,6 +469,32 @@ def test_a_subclass_that_makes_a_graph() -> None:
     ours.fit(draw(5, 6), draw(5, 4), verbose=0)
 
 
+def test_two_arguments_of_a_subclass_are_its_own() -> None:
+    class Autoencoder(cornu.Model):
+        def __init__(self, encoder: Any, decoder: Any, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.encoder, self.decoder = encoder, decoder
+
+        def call(self, x: Any) -> Any:
+            return self.decoder(self.encoder(x))
+
+    class Deeper(Autoencoder):
+        pass
+
+    for kind in (Autoencoder, Deeper):
+        for parts in (
+            {"encoder": cornu.layers.Dense(2), "decoder": cornu.layers.Dense(3)},
+            {
+                "encoder": cornu.Sequential([cornu.layers.Dense(2)]),
+                "decoder": cornu.layers.Dense(3),
+            },
+        ):
+            assert kind(**parts)(np.ones((1, 3))).shape == (1, 3)
+            model = kind(*parts.values(), name="two")
+            assert model(np.ones((1, 3))).shape == (1, 3)
+            assert not isinstance(model, cornu.models.Functional)
+
+
 def test_a_subclass_with_layers_in_containers() -> None:
     def build(k: Any) -> Any:
         class Net(k.Model):  # type: ignore[misc]

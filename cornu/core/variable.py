@@ -183,7 +183,11 @@ class Variable(OpOperators):
         return self.assign(_binary("subtract", self, value))
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The value as a NumPy array."""
+        """The value as a NumPy array, which may be written into and is nobody else's."""
+        return np.array(self._on_host())
+
+    def _on_host(self) -> np.ndarray[Any, Any]:
+        """The value as a scope has it; an array that may not be written into."""
         if here.stateless.get() is not None or (here.autocast.get() is not None and self._casts):
             return np.asarray(current().convert_to_numpy(self.value))
         return self.held()
@@ -217,8 +221,8 @@ class Variable(OpOperators):
         vars(self).update(state, lock=threading.RLock())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        value = self.numpy()
-        return value if dtype is None else value.astype(dtype)
+        value = self._on_host()
+        return np.array(value, dtype) if copy else np.asarray(value, dtype)
 
     def __jax_array__(self) -> Any:
         return self.value
@@ -309,20 +313,20 @@ class Variable(OpOperators):
         return iter(self.value)
 
     def __float__(self) -> float:
-        return float(self.numpy())
+        return float(self._on_host())
 
     def __int__(self) -> int:
-        return int(self.numpy())
+        return int(self._on_host())
 
     __index__ = __int__
 
     def __bool__(self) -> bool:
-        return bool(self.numpy())
+        return bool(self._on_host())
 
     def __repr__(self) -> str:
         return (
             f"<Variable path={self._path}, shape={self._shape}, dtype={self._dtype}, "
-            f"value={self.numpy() if here.stateless.get() is None else '?'}>"
+            f"value={self._on_host() if here.stateless.get() is None else '?'}>"
         )
 
     def __pos__(self) -> Any:

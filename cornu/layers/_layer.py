@@ -916,7 +916,7 @@ class Layer(Operation):
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """The values of the weights, as NumPy arrays of their own."""
-        return [np.array(weight.numpy()) for weight in self.weights]
+        return [weight.numpy() for weight in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the values of the weights from arrays."""
@@ -940,7 +940,7 @@ class Layer(Operation):
     def save_own_variables(self, store: Any) -> None:
         """Put the weights that this layer itself owns into a mapping, numbered."""
         for index, variable in enumerate(self._stored_weights()):
-            store[str(index)] = variable.numpy()
+            store[str(index)] = np.asarray(variable)
 
     def load_own_variables(self, store: Any) -> None:
         """Take the weights that this layer itself owns from a mapping, numbered."""

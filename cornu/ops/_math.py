@@ -66,7 +66,7 @@ def rsqrt(x: Tensor) -> Tensor:
 
 @op(promote=floating)
 def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """log(sum(exp(x))) without overflow.
+    """log(sum(exp(x))) without overflow; -infinity where there are no elements.
 
     Args:
         x: A tensor.
@@ -76,7 +76,10 @@ def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> logsumexp([1000.0, -1000.0]).tolist()
     1000.0
     """
-    axes = axes_from_front(axis, len(engine().shape_of(x)))
+    shape = engine().shape_of(x)
+    axes = axes_from_front(axis, len(shape))
+    if any(shape[at] == 0 for at in axes):
+        return engine().log(engine().sum(x, axes, keepdims))
     largest = engine().stop_gradient(engine().max(x, axes, True))
     # -inf - -inf is NaN: where nothing is finite, nothing is subtracted.
     largest = engine().where(engine().isfinite(largest), largest, constant(0, x))

@@ -147,7 +147,10 @@ def _rows(x: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 def _row_quantiles(rows: Tensor, q: Tensor, method: str, ignoring_nan: bool) -> Tensor:
-    """The quantiles q (k,) of each row of a matrix (n, m), as (k, n)."""
+    """The quantiles q (k,) of each row of a matrix (n, m), as (k, n); NaN where m is 0."""
+    if engine().shape_of(rows)[1] == 0:
+        shape = (engine().shape_of(q)[0], engine().shape_of(rows)[0])
+        return engine().full(shape, constant(math.nan, rows), engine().dtype_of(rows))
     missing = isnan(rows)
     # NaN sort to the end, as infinity, so that the others are in front on every engine.
     ordered = engine().sort(engine().where(missing, constant(math.inf, rows), rows), 1)

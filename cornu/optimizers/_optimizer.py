@@ -537,7 +537,7 @@ class Optimizer(Described):
     def save_own_variables(self, store: Any) -> None:
         """Put the state into a mapping, numbered."""
         for index, variable in enumerate(self.variables):
-            store[str(index)] = variable.numpy()
+            store[str(index)] = np.asarray(variable)
 
     def load_own_variables(self, store: Any) -> None:
         """Take the state from a mapping, numbered; with a warning where it does not fit."""

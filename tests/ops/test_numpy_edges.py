@@ -114,6 +114,9 @@ VALUES: dict[str, tuple[Callable[[], Any], Any]] = {
         )
         for dtype in ("int64", "uint8", "float32")
     },
+    "a median of nothing": (lambda: ops.median(np.zeros((2, 0), "float32"), 1), [np.nan, np.nan]),
+    "a quantile of nothing": (lambda: ops.nanquantile(np.zeros((0, 1)), 0.3, 0), [np.nan]),
+    "logsumexp of nothing": (lambda: ops.logsumexp(np.zeros((0, 3), "float32"), 0), [-np.inf] * 3),
     "points of one image, with a batch axis": (
         lambda: ops.image.perspective_transform(np.eye(4, 5)[..., None], CORNERS, CORNERS),
         np.eye(4, 5)[..., None].tolist(),
@@ -132,12 +135,16 @@ def test_values(name: str, engine: str) -> None:
         found[...] = 0
 
 
-@pytest.mark.parametrize("engine", ["jax", "torch", "tensorflow", "numpy"])
+@pytest.mark.parametrize("engine", ["jax", "torch", "tensorflow", "pytensor", "numpy"])
 def test_an_array_that_is_given_out_is_nobody_elses(engine: str) -> None:
     with engines.use(engine):
-        x = ops.ones((2,))
-        ops.convert_to_numpy(x)[0] = 5
-        assert ops.convert_to_numpy(x).tolist() == [1, 1]
+        variable = cornu.Variable([1.0, 1.0])
+        for x in (ops.ones((2,)), variable):
+            ops.convert_to_numpy(x)[0] = 5
+            assert ops.convert_to_numpy(x).tolist() == [1, 1]
+        for given in (variable.numpy(), np.array(variable)):
+            given[0] = 5
+        assert variable.numpy().tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("engine", ["jax", "numpy"])

@@ -142,9 +142,11 @@ def test_sources_of_sparse_batches() -> None:
 def test_merging_layers_and_embeddings() -> None:
     a, b = (cornu.Input((40,), sparse=True) for _ in "ab")
     words = layers.Embedding(5, 2)(ops.cast(a, "int32"))
-    model = cornu.Model([a, b], [layers.Add()([a, b]), layers.Concatenate()([a, b]), words])
-    total, joined, vectors = model.predict([X, X], verbose=0)
+    merged = [layers.Add()([a, b]), layers.Average()([a, b]), layers.Concatenate()([a, b])]
+    model = cornu.Model([a, b], [*merged, words])
+    total, mean, joined, vectors = model.predict([X, X], verbose=0)
     np.testing.assert_allclose(total, 2 * WHOLE, rtol=1e-6)
+    np.testing.assert_allclose(mean, WHOLE, rtol=1e-6)
     np.testing.assert_allclose(joined, np.concatenate([WHOLE, WHOLE], 1), rtol=1e-6)
     np.testing.assert_allclose(vectors[3, 4], model.layers[-1].get_weights()[0][0])
 

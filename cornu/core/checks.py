@@ -53,3 +53,15 @@ def per_axis(value: Any, rank: int, name: str, minimum: int = 1) -> tuple[int, .
         )
         raise ValueError(f"`{name}` must be an integer{several}. Received: {name}={value!r}.")
     return tuple(map(int, values))
+
+
+def positive_integer(**given: Any) -> None:
+    """Check that arguments, given by their names, are integers, Python's or NumPy's, above 0.
+
+    >>> positive_integer(units=0)
+    Traceback (most recent call last):
+    ValueError: `units` must be a positive integer. Received: units=0.
+    """
+    for name, value in given.items():
+        if not is_size(value):
+            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")

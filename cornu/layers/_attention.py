@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from .. import ops, random
-from ..core.checks import one_of
+from ..core.checks import one_of, positive_integer
 from ..core.dtypes import standardize_dtype
 from ..core.masks import get_keras_mask
 from ..ops.shared import axis_from_front
@@ -173,11 +173,8 @@ class _Projected(Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for name in ("num_heads", "key_dim", "sliding_window"):
-            value = getattr(self, name, None)
-            if value is not None and (not isinstance(value, int) or value <= 0):
-                raise ValueError(
-                    f"`{name}` must be a positive integer. Received: {name}={value!r}."
-                )
+            if getattr(self, name, None) is not None:
+                positive_integer(**{name: getattr(self, name)})
 
     def _projection(
         self, equation: str, output: Any, bias_axes: str, name: str, input_shape: Any

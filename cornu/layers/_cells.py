@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import activations, ops, random
 from ..core import tree
+from ..core.checks import positive_integer
 from ..ops import shared
 from ._layer import Layer
 
@@ -26,8 +27,7 @@ class _Cell(Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(self.units, int) or self.units <= 0:
-            raise ValueError(f"`units` must be a positive integer. Received: units={self.units!r}.")
+        positive_integer(units=self.units)
         self.dropout = min(1.0, max(0.0, self.dropout))
         self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
         self.seed_generator = random.SeedGenerator(self.seed)

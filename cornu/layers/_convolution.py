@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .. import activations, ops
-from ..core.checks import per_axis
+from ..core.checks import per_axis, positive_integer
 from ._input_spec import InputSpec
 from ._layer import Layer
 from ._lora import AdaptableKernel
@@ -23,11 +23,7 @@ class _Convolution(Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for name in ("filters", "groups", "depth_multiplier"):
-            value = getattr(self, name, 1)
-            if not isinstance(value, int) or value <= 0:
-                raise ValueError(
-                    f"`{name}` must be a positive integer. Received: {name}={value!r}."
-                )
+            positive_integer(**{name: getattr(self, name, 1)})
         for name in ("kernel_size", "strides", "dilation_rate"):
             setattr(self, name, per_axis(getattr(self, name), self.rank, name))
         padding, self.padding = self.padding, str(self.padding).lower()

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import activations, ops
 from ..core import tree
+from ..core.checks import positive_integer
 from ..core.dtypes import is_integer, standardize_dtype
 from ..core.keras_tensor import KerasTensor
 from ..core.masks import set_keras_mask
@@ -59,8 +60,7 @@ class Dense(AdaptableKernel):
         quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        if not isinstance(units, int) or units <= 0:
-            raise ValueError(f"`units` must be a positive integer. Received: units={units!r}.")
+        positive_integer(units=units)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.input_spec = InputSpec(min_ndim=2)
 

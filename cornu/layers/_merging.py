@@ -127,7 +127,7 @@ class Average(Merge):
     _pairwise = staticmethod(ops.add)
 
     def _merged(self, inputs: list[Any]) -> Any:
-        return super()._merged(inputs) / len(inputs)
+        return ops.divide(super()._merged(inputs), len(inputs))
 
 
 class Maximum(Merge):

@@ -202,11 +202,14 @@ def test_integers_of_numpy_are_sizes() -> None:
         layers.UpSampling1D(two),
         layers.Cropping1D((two, 1)),
         layers.ZeroPadding2D(two),
-        layers.Conv2D(3, two),
         layers.Conv2D(3, np.array([2, 1])),
         layers.ZeroPadding2D(np.array([[1, 2], [0, 1]])),
         layers.Reshape(np.array([2, -1])),
         layers.Dropout(0.5, noise_shape=np.array([2, 1])),
+        layers.Conv2D(two, two),
+        layers.Dense(two),
+        layers.LSTM(two),
+        layers.MultiHeadAttention(two, two),
     ):
         assert layer.from_config(json.loads(json.dumps(layer.get_config()))).name == layer.name
     assert ops.max_pool(np.ones((1, 4, 4, 1)), two, np.array([2, 2])).shape == (1, 2, 2, 1)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from .._version import __version__
+from ..core import naming
 from ..core.files import replacing
 from ..core.operation import Operation
 from ..core.serialization import (
@@ -209,6 +210,14 @@ def load_model(
         except (TypeError, ValueError) as error:
             error.add_note(f"Raised while loading {package.called!r}.")
             raise
+        except (KeyError, IndexError, AttributeError) as error:
+            if not naming.raised_here(error):
+                raise
+            raise BrokenFileError(
+                f"The {CONFIG!r} of a saved model must describe it. Received: {package.called!r}, in "
+                f"which something is missing or in the place of something else ({error!r}). Save the "
+                "model again with `model.save`."
+            ) from error
         if not isinstance(model, Operation):
             raise BrokenFileError(
                 f"The {CONFIG!r} of a saved model must describe it. Received: {package.called!r} with "

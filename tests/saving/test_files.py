@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import cornu
-from cornu import layers, saving
+from cornu import layers, ops, saving
 from tests.saving.models import data
 
 
@@ -559,6 +559,22 @@ def test_assets_stay_in_their_folder(step: str, tmp_path: Path) -> None:
         archive.writestr(f"assets/layers/reader/{step}/x.txt", "hello")
     with pytest.raises(ValueError, match="assets of a model lie within its folder"):
         saving.load_model(path, custom_objects={"Reader": Reader})
+
+
+@pytest.mark.parametrize("place", ["name", "inbound_nodes", "config", None])
+def test_an_entry_of_a_graph_without_a_part(place: str | None, tmp_path: Path) -> None:
+    x = cornu.Input((2,))
+    cornu.Model(x, layers.Lambda(ops.square)(x)).save(tmp_path / "a.keras")
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(content["config.json"])
+    entries = config["config"]["layers"]
+    entries[1] = {key: value for key, value in entries[1].items() if key != place} if place else 5
+    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+        for name, part in content.items():
+            archive.writestr(name, json.dumps(config) if name == "config.json" else part)
+    with pytest.raises((TypeError, ValueError), match="Received"):
+        saving.load_model(tmp_path / "a.keras")
 
 
 @pytest.mark.parametrize("name", ["a.keras", "a.weights.h5", "a.weights.json", "a.safetensors"])

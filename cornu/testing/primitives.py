@@ -252,6 +252,7 @@ def movement_rows() -> Iterator[Row]:
     for depth in (1, 2, 3):
         places = np.array([[1, 2, 0], [0, 1, 3]], "int32")[:, :depth]
         yield Row("gather", (CUBE, places), lambda x, at: x[tuple(at.T)])
+    yield Row("gather", (CUBE[..., :0], places[:, :2]), lambda x, at: x[tuple(at.T)])
     yield Row("get_item", (F, (slice(None), first)), lambda x, key: x[key])
     yield Row("reshape", (CUBE, (-1, 2)), np.reshape)
     yield Row("reshape", (np.zeros((0, 3), "f"), (3, 0, 2)), np.reshape)

@@ -634,6 +634,9 @@ class TensorFlowEngine(KeepingEngine):
         return x[key]
 
     def gather(self, x: Tensor, indices: Tensor) -> Tensor:
+        depth = indices.shape[-1]
+        if 0 in x.shape[depth:]:  # which TensorFlow's kernel takes for an error
+            return tf.zeros([*self.shape_of(indices)[:-1], *self.shape_of(x)[depth:]], x.dtype)
         return tf.gather_nd(x, self._from_front(x, indices))
 
     def slice(self, x: Tensor, start: Sequence[Any], shape: tuple[int, ...]) -> Tensor:

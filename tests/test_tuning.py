@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,35 @@ def test_a_step_that_is_not_recorded_is_said_once(caplog: pytest.LogCaptureFixtu
             CompiledStep(lambda x: {}["x"], [])(np.ones(3))
     (record,) = caplog.records
     assert record.getMessage() == "A step runs unrecorded, which is slower: it looks at values."
+
+
+@pytest.mark.skipif("torch" not in ENGINES, reason="another engine is tested")
+def test_a_step_runs_as_it_is_while_another_thread_records_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(x: Any) -> Any:
+        entered.set()
+        assert leave.wait(60)
+        return x * 2
+
+    def in_another_thread() -> None:
+        with use("torch"):
+            CompiledStep(slow, [])(np.ones(3))
+
+    thread = threading.Thread(target=in_another_thread)
+    with use("torch"), caplog.at_level(logging.INFO, "cornu"):
+        thread.start()
+        assert entered.wait(60)
+        step = CompiledStep(lambda x: x * 3, [])
+        found = [step(np.ones(3)).tolist()]
+        leave.set()
+        thread.join()
+        assert len(caplog.records) == 1
+        found.append(step(np.ones(3)).tolist())
+    assert found == [[3.0] * 3] * 2
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.skipif("tensorflow" not in ENGINES, reason="another engine is tested")

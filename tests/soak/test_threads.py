@@ -16,6 +16,7 @@ import cornu
 from cornu import backend, layers, ops, random
 
 PAIRS = [("jax", "torch"), ("jax", "numpy"), ("torch", "tensorflow"), ("jax", "jax")]
+PAIRS += [("torch", "torch")]
 #: The short ones are tests like others.
 SECONDS = [1, pytest.param(60, marks=pytest.mark.soak)]
 

@@ -9,6 +9,7 @@ is seeded from a key) can't be recorded, nor can one that calls `backward`: it r
 from __future__ import annotations
 
 import operator
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -42,6 +43,8 @@ _COMMUTING = ("_foreach_add", "_foreach_mul", "add", "mul")
 _VIEWS = frozenset("view _unsafe_view t permute transpose squeeze unsqueeze".split())
 #: Errors of a step that looks at values: it is not one for recording.
 _LOOKS = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
+#: PyTorch traces in one thread at a time, by what it puts in the place of its own functions.
+_tracing = threading.Lock()
 _SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
 
 
@@ -70,7 +73,13 @@ class RecordedStep:
         changing, constant = self.state.containers()
         inputs = [x.detach() for x in (*changing, *constant)]
         if key not in self.recorded:
-            found = self._record(key, inputs, leaves)
+            # Nobody waits for it: who holds the lock may wait for a variable that this step has locked.
+            if not _tracing.acquire(blocking=False):
+                return self._run(changing, constant, optree.tree_unflatten(structure, leaves))
+            try:
+                found = self._record(key, inputs, leaves)
+            finally:
+                _tracing.release()
         elif (known := self.recorded[key]) is not None:
             with torch.no_grad():
                 found = known.call(*inputs, *leaves)

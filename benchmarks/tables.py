@@ -181,7 +181,8 @@ def _heading(content: dict[str, Any], date: str) -> str:
     gpu = f", {machine['gpu']}" if machine.get("gpu") else ""
     return (
         f"{machine['cpu']}, {machine['cores']} cores{gpu}; {known}; {date}. Cornu's time over the "
-        "other's, by turns in one run, with the quartiles of the rounds:"
+        "other's, by turns in one run: the ratio of the medians (and the quartiles of the rounds' ratios, "
+        "which on a busy machine need not lie around it):"
     )
 
 

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import tuning
 from .contract import Engine as Engine
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ def current() -> Engine:
     if engine is None:
         engine = _default
         if engine is None:
-            engine = set_default(configured_name())
+            name, source = _configured()
+            tuning.say("The engine is %s, by %s.", name, source)
+            engine = set_default(name)
     return engine
 
 
@@ -140,12 +143,18 @@ def configured_name() -> str:
 
     The file counts only where the engine it names can be used: Keras writes one by itself.
     """
+    return _configured()[0]
+
+
+def _configured() -> tuple[str, str]:
+    """The engine's name, and what has chosen it."""
     for variable in ("CORNU_BACKEND", "KERAS_BACKEND"):
         if name := os.environ.get(variable):
-            return name
-    name = str(settings_file().get("backend", FALLBACK))
-    known = name in BUILTIN or name in names()
-    return name if known and find_spec(name) is not None else FALLBACK
+            return name, variable
+    name = str(settings_file().get("backend", ""))
+    if (name in BUILTIN or name in names()) and find_spec(name) is not None:
+        return name, f"{_home() / 'keras.json'}"
+    return FALLBACK, "default"
 
 
 def computing() -> bool:
@@ -156,12 +165,15 @@ def computing() -> bool:
 
 def settings_file() -> dict[str, object]:
     """What `keras.json` says, from `KERAS_HOME` or `~/.keras`; nothing where it can't be read."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     try:
-        content = json.loads((home / "keras.json").read_text())
+        content = json.loads((_home() / "keras.json").read_text())
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _home() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
 
 
 def _installed() -> Iterable[EntryPoint]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cornu
-from cornu import backend, layers, ops, random
+from cornu import backend, engines, layers, ops, random
 from cornu.core import naming, scopes
 from cornu.engines import get
 from cornu.engines.torch import engine as torch_engine
@@ -393,3 +393,26 @@ def test_devices(engine: str) -> None:
         cornu.device("abacus"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("variables", "file", "name", "source"),
+    [
+        ({}, None, "jax", "default"),
+        ({}, '{"backend": "numpy"}', "numpy", "keras.json"),
+        ({}, '{"backend": "not_installed"}', "jax", "default"),
+        ({}, '{"backend', "jax", "default"),
+        ({"KERAS_BACKEND": "torch"}, '{"backend": "numpy"}', "torch", "KERAS_BACKEND"),
+        ({"KERAS_BACKEND": "torch", "CORNU_BACKEND": "numpy"}, None, "numpy", "CORNU_BACKEND"),
+    ],
+)
+def test_what_names_the_first_engine(variables, file, name, source, tmp_path, monkeypatch) -> None:
+    for variable in ("CORNU_BACKEND", "KERAS_BACKEND"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    if file:
+        (tmp_path / "keras.json").write_text(file)
+    found, where = engines._configured()
+    assert found == name and where.endswith(source)

@@ -100,7 +100,8 @@ class RecordedStep:
         elif error is not None and self._faulty and tuning.strict():
             raise error
         elif error is not None:
-            tuning.say("A step runs unrecorded, which is slower: %r.", error, level="warning")
+            said = "A step runs unrecorded, which is slower (one that calls `backward` does): %r."
+            tuning.say(said, error, level="warning")
 
     def _run(self, changing: list[Any], constant: list[Any], args: Any) -> Any:
         """The step as it is; if it fails, the variables are as they were."""

@@ -11,6 +11,7 @@ from ..core.dtypes import is_float, result_type
 from ..core.op import floating, namespace
 from ..core.types import Axis, Index, Nest, Raw, Tensor, Tensors
 from ..engines import current as engine
+from ..engines.indexing import indexed
 from ._bodies import axes_from_front, constant, expand, root
 
 op = namespace("math")
@@ -631,7 +632,7 @@ def view_as_real(x: Raw) -> Tensor:
 def diagonal_of(x: Tensor) -> Tensor:
     """The diagonals `(..., n)` of square matrices `(..., n, n)`."""
     places = engine().arange(0, engine().shape_of(x)[-1], 1, "int32")
-    return engine().get_item(x, (Ellipsis, places, places))
+    return indexed(engine(), x, (Ellipsis, places, places))
 
 
 def check_square(name: str, x: Tensor) -> None:

@@ -354,7 +354,7 @@ def _called(node: Node, args: Any, kwargs: Any) -> tuple[Callable[..., Any], Any
     if target in DIRECT:
         return DIRECT[target], DIRECT[target](*args, **kwargs)
     direct = getattr(torch, getattr(target, "_opname", ""), None)
-    if direct is not None and target.namespace == "aten":
+    if direct is not None and target.namespace == "aten" and "val" in node.meta:
         try:
             result = direct(*args, **kwargs)
         except TypeError:

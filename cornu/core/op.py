@@ -203,6 +203,8 @@ class Op:
         promote = self.promote
 
         def general(*args: Any) -> Any:
+            if engine.mixes_sparse and any(map(_is_sparse, args)):
+                return self.dispatch(engine, args)
             values = list(args)
             types = tuple(engine.weak_type(x) for x in _leaves(promoted, values))
             if types:
@@ -259,7 +261,10 @@ class Op:
 
         header = tuple(p.name for p in self.parameters)
         made = _quick_maker(
-            header, tuple(self.parameters[i].name for i, _ in self.tensors), tuple(operands)
+            header,
+            tuple(self.parameters[i].name for i, _ in self.tensors),
+            tuple(operands),
+            engine.mixes_sparse,
         )
         return made(engine.arrays, stays, body, general)
 
@@ -553,6 +558,8 @@ def _is_whole(engine: Engine, x: Any) -> bool:
 
 def _admit(engine: Engine, x: Any, convert: bool = True) -> Any:
     """An operand as something that the engine's bodies take, or a KerasTensor as it is."""
+    if engine.mixes_sparse and _is_sparse(x):
+        return on_engine(engine, x)
     if x.__class__ in engine.native or isinstance(x, KerasTensor) or engine.is_tensor(x):
         return x
     if isinstance(x, Variable):
@@ -561,6 +568,10 @@ def _admit(engine: Engine, x: Any, convert: bool = True) -> Any:
     if sparse is not None:
         return sparse
     return engine.convert_to_tensor(x) if convert else x
+
+
+def _is_sparse(x: Any) -> bool:
+    return getattr(x, "is_sparse", False) is True
 
 
 #: From how many elements on a sparse tensor is not made dense without a word.
@@ -692,7 +703,7 @@ def _code(header: tuple[str, ...], frozen: tuple[str, ...], tests: tuple[str, ..
 
 @functools.cache
 def _quick_maker(
-    header: tuple[str, ...], tensors: tuple[str, ...], operands: tuple[str, ...]
+    header: tuple[str, ...], tensors: tuple[str, ...], operands: tuple[str, ...], mixes_sparse: bool
 ) -> Callable[..., Any]:
     """What makes the code of `Op._quick`; ops with the same parameters share it.
 
@@ -700,10 +711,12 @@ def _quick_maker(
         header: The parameters.
         tensors: Those that take tensors.
         operands: Those that are promoted.
+        mixes_sparse: Whether tensors must be asked if they are sparse.
     """
     arguments, first = ", ".join(header), operands[0]
     tests = [f"{name}.__class__ in arrays" for name in tensors]
     tests += [f"{first}.dtype is {name}.dtype" for name in operands[1:]]
+    tests += [f"not {name}.is_sparse" for name in tensors if mixes_sparse]
     source = (
         "def make(arrays, stays, body, general):\n"
         f"    def prepared({arguments}):\n"
@@ -713,6 +726,6 @@ def _quick_maker(
         "    return prepared"
     )
     made: Callable[..., Any] = define(
-        "make", source, {}, f"prepared {arguments}; {', '.join(tensors)}"
+        "make", source, {}, f"prepared {arguments}; {', '.join(tests)}"
     )
     return made

@@ -98,6 +98,8 @@ class Engine(ABC):
     computes: ClassVar[bool] = True
     #: Whether `write` changes a container in place, so that functions may hold it.
     in_place: ClassVar[bool] = False
+    #: Whether the class of native tensors has sparse ones too, which say so by `is_sparse`.
+    mixes_sparse: ClassVar[bool] = False
     #: Special methods by which the library's functions read what is no tensor of theirs: variables have them.
     protocols: ClassVar[frozenset[str]] = frozenset()
     #: The class of modules in the engine's library, where it has one: a layer is one to it.

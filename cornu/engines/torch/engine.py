@@ -153,6 +153,7 @@ class TorchEngine(KeepingEngine):
     """The primitives on `torch.Tensor`."""
 
     name = "torch"
+    mixes_sparse: ClassVar[bool] = True
     module_type: ClassVar[type | None] = torch.nn.Module
     module_names: ClassVar[frozenset[str]] = NAMES
 

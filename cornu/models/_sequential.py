@@ -89,8 +89,12 @@ class Sequential(Model):
             self._maybe_rebuild()
 
     def _maybe_rebuild(self) -> None:
-        if self._stack and isinstance(self._stack[0], InputLayer) and len(self._stack) > 1:
-            self.build(self._stack[0].batch_shape)
+        if len(self._stack) > 1:
+            first = self._stack[0]
+            if isinstance(first, InputLayer):
+                self.build(first.batch_shape)
+            elif isinstance(first, (Functional, Sequential)) and first.built:
+                self.build(first.input_shape)
 
     @property  # type: ignore[misc]  # a getter alone
     def layers(self) -> list[Layer]:

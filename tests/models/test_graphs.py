@@ -569,6 +569,17 @@ def test_sequential_is_built_late() -> None:
         assert [layer.name for layer in model.layers] == ["one", "two"]
 
 
+def test_sequential_is_built_where_its_first_model_is() -> None:
+    def made(k: Any) -> list[tuple[bool, Any, int]]:
+        inputs = k.Input((2,))
+        graph = k.Model(inputs, k.layers.Dense(3)(inputs))
+        inner = k.Sequential([k.Input((2,)), k.layers.Dense(2)])
+        outer = [k.Sequential([first, k.layers.Dense(1)]) for first in (graph, inner)]
+        return [(model.built, model.input_shape, len(model.weights)) for model in outer]
+
+    assert made(cornu) == made(keras) == [(True, (None, 2), 4)] * 2
+
+
 def test_sequential_by_data_and_empty() -> None:
     for k in (cornu, keras):
         model = k.Sequential([k.layers.Dense(4), k.layers.Dense(3)])

@@ -19,7 +19,7 @@ import pytest
 #: Memory of a process in MB: what it may take, from where on what tests compiled is freed, and how many
 #: more it must then have than the last time left. What all tests use is compiled again: freed each 256 MB,
 #: the table of layers takes about a third more processor time.
-LIMIT, ENOUGH, GROWTH = 2048, 1600, 128
+LIMIT, ENOUGH, GROWTH = 2048, 1400, 128
 #: From how many seconds on a run says where they went, and of how many tests.
 LONG_RUN, SLOWEST = 60, 20
 _PEAKS = pytest.StashKey[dict[str, int]]()

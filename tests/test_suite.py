@@ -118,6 +118,7 @@ def test_memory_is_freed_when_it_has_grown(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(suite, "resident", lambda: size[0])
     monkeypatch.setattr(suite, "free", lambda: freed.append(size[0]))
     memory = suite.Memory()
-    for size[0] in (1500, 1650, 1700, 1770, 1790, 1900):
+    for more in (-100, 50, 100, 170, 190, 300):
+        size[0] = suite.ENOUGH + more
         memory.pytest_runtest_logfinish()
-    assert freed == [1650, 1790]
+    assert freed == [suite.ENOUGH + more for more in (50, 190)]

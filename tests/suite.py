@@ -22,7 +22,7 @@ import pytest
 LIMIT, ENOUGH, GROWTH = 2048, 1400, 128
 #: From how many seconds on a run says where they went, and of how many tests.
 LONG_RUN, SLOWEST = 60, 20
-_PEAKS = pytest.StashKey[dict[str, int]]()
+_PEAKS = pytest.StashKey[dict[str, tuple[int, str]]]()
 _STARTED = pytest.StashKey[float]()
 
 
@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_PEAKS] = {}
     config.stash[_STARTED] = time.perf_counter()
-    config.pluginmanager.register(Memory())
+    config.pluginmanager.register(Memory(), "memory of the suite")
     if is_worker(config) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # An interrupt ends it where it is, be it in a compiler that runs for minutes.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -83,13 +83,23 @@ class Memory:
     """Frees what tests compiled whenever the process has grown too large."""
 
     def __init__(self) -> None:
-        self.left = 0
+        self.left = self.most = 0
+        #: The test in which the process took most.
+        self.where = ""
 
     @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logfinish(self) -> None:
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        if (most := peak()) > self.most:
+            self.most, self.where = most, nodeid
         if resident() > max(ENOUGH, self.left + GROWTH):
             free()
             self.left = resident()
+
+
+def most(config: pytest.Config) -> tuple[int, str]:
+    """The most memory that this process took, and in which test."""
+    memory = config.pluginmanager.get_plugin("memory of the suite")
+    return memory.most, memory.where
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -124,15 +134,16 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("where the time went")
     for place, taken in folders.most_common():
         write(f"{taken:7.1f} s  {taken / folders.total():4.0%}  {place}")
-    for process, size in (config.stash[_PEAKS] or {"this process": peak()}).items():
-        write(f"{process} took {size} MB at most{', over the limit' * (size > LIMIT)}.")
+    for process, (size, test) in (config.stash[_PEAKS] or {"this process": most(config)}).items():
+        over = ", over the limit" * (size > LIMIT)
+        write(f"{process} took {size} MB at most{over}, in {test}.")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     config = session.config
     if is_worker(config):
-        config.workeroutput["peak"] = peak()  # type: ignore[attr-defined]
+        config.workeroutput["peak"] = most(config)  # type: ignore[attr-defined]
     yield
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None and not is_worker(config):

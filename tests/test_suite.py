@@ -120,5 +120,5 @@ def test_memory_is_freed_when_it_has_grown(monkeypatch: pytest.MonkeyPatch) -> N
     memory = suite.Memory()
     for more in (-100, 50, 100, 170, 190, 300):
         size[0] = suite.ENOUGH + more
-        memory.pytest_runtest_logfinish()
+        memory.pytest_runtest_logfinish("a test")
     assert freed == [suite.ENOUGH + more for more in (50, 190)]

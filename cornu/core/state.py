@@ -81,10 +81,9 @@ def _unique(variables: Sequence[Variable]) -> list[Variable]:
 
 
 def _containers(engine: Engine, variables: list[Variable]) -> list[Any]:
-    held = [variable._held for variable in variables]
     return [
-        (one if one.engine is engine else variable.move_to(engine)).container
-        for one, variable in zip(held, variables, strict=True)
+        (held if (held := variable._held).engine is engine else variable.move_to(engine)).container
+        for variable in variables
     ]
 
 

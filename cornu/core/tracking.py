@@ -135,6 +135,9 @@ class Tracker:
         self.version += 1
 
 
+_version = attrgetter("version")
+
+
 class Family:
     """Objects with parts, as they were found within one another.
 
@@ -148,7 +151,7 @@ class Family:
         self._changes = self._count()
 
     def _count(self) -> int:
-        return sum(map(attrgetter("version"), self._trackers))
+        return sum(map(_version, self._trackers))
 
     def is_current(self) -> bool:
         """Whether none of them has changed; 0.03 us for each."""

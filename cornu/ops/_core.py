@@ -57,8 +57,10 @@ def convert_to_numpy(x: Any) -> np.ndarray[Any, Any]:
         )
     if isinstance(x, Variable):
         return x.numpy()
-    host = np.asarray(engine().convert_to_numpy(x) if engine().is_tensor(x) else x)
-    own = host.flags.owndata and host.flags.writeable and host is not x
+    current = engine()
+    host = current.convert_to_numpy(x) if current.is_tensor(x) else np.asarray(x)
+    flags = host.flags
+    own = flags.owndata and flags.writeable and host is not x
     return host if own else host.copy()
 
 

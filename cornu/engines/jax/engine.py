@@ -254,7 +254,7 @@ class JaxEngine(Engine):
         def run(*args: Any) -> Any:
             nonlocal is_new
             start = time.perf_counter()
-            changing, constant = state.read()
+            changing, constant = state.containers()  # an array is its own container
             if changing:
                 changing = _apart(changing, (constant, args))
             result, values = jitted(changing, constant, *args)

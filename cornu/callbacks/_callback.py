@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.described import Keeping
+from ..core.positions import go_on, has_position, position
 
 Logs = Mapping[str, Any] | None
 
@@ -23,6 +24,9 @@ class Callback(Keeping):
         sees_each_batch: Whether a callback that listens to batches needs each one. Otherwise it may be
             told of the last of several only, which short steps run faster with.
 
+    What `state_dict()` gives is in checkpoints, and `load_state_dict(state)` gets it back, after the
+    beginning of training, and of the epoch, were told.
+
     >>> class Losses(Callback):
     ...     def on_train_begin(self, logs=None):
     ...         self.losses = []
@@ -31,6 +35,8 @@ class Callback(Keeping):
     """
 
     sees_each_batch = True
+    #: The attributes that are its state.
+    _state: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self.params: dict[str, Any] | None = None
@@ -101,6 +107,19 @@ class Callback(Keeping):
 
     def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Called after a batch of prediction, with `outputs`: the model's, as tensors."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it knows of the training so far: numbers, texts, arrays, and lists and dictionaries of them."""
+        found = {name: getattr(self, name) for name in self._state}
+        return {n: position(value) if has_position(value) else value for n, value in found.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what another callback like this one knew."""
+        for name in self._state:
+            if has_position(getattr(self, name)):
+                go_on(getattr(self, name), state[name])
+            else:
+                setattr(self, name, state[name])
 
     def _close(self) -> None:
         """Called once a method has ended, by an error too: let go of files and the terminal."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -33,16 +35,31 @@ class CSVLogger(Callback):
         super().__init__()
         self.filename = fspath(filename)
         self.keys: list[str] | None = None
+        #: The bytes of the file that stay when the next row is written; None for all.
+        self._kept: int | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Start the file anew, unless rows are added to it."""
+        """Start the file anew, with the first row, unless rows are added to it."""
         self.keys = None
-        if not self.append:
-            Path(self.filename).write_text("")
+        self._kept = None if self.append else 0
+        with open(self.filename, "ab"):  # where it can't be written, that is said now
+            pass
+
+    def state_dict(self) -> dict[str, Any]:
+        """The columns, and how long the file is."""
+        size = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
+        return {"keys": self.keys, "size": size if self._kept is None else self._kept}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on after the rows that were there: later ones are of epochs that come again."""
+        self.keys, self._kept = state["keys"], state["size"]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write a row, which is in the file when this returns."""
         logs = logs or {}
+        if self._kept is not None:
+            os.truncate(self.filename, min(self._kept, os.path.getsize(self.filename)))
+            self._kept = None
         rows: list[list[Any]] = []
         if self.keys is None:
             self.keys = _columns(logs)

@@ -26,6 +26,8 @@ class EarlyStopping(Watching):
     >>> callback = EarlyStopping(monitor="loss", patience=3)
     """
 
+    _state = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -21,6 +21,8 @@ class History(Callback):
     ([0], {'loss': [0.5]})
     """
 
+    _state = ("epoch", "history")
+
     def __init__(self) -> None:
         super().__init__()
         self.epoch: list[int] = []

@@ -104,6 +104,8 @@ class ReduceLROnPlateau(Watching):
     >>> callback = ReduceLROnPlateau(monitor="loss", factor=0.5, patience=2)
     """
 
+    _state = ("wait", "cooldown_counter", "best")
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -36,6 +36,8 @@ class ModelCheckpoint(Watching):
     >>> callback = ModelCheckpoint("model-{epoch:02d}.keras", save_best_only=True)
     """
 
+    _state = ("best", "frequency")
+
     def __init__(
         self,
         filepath: str | os.PathLike[str],

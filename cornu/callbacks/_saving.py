@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -27,6 +28,14 @@ class SaveFrequency:
         self.batches = 0 if self.by_epoch else int(save_freq)
         self._seen = 0
         self._last = -1
+
+    def state(self) -> list[int]:
+        """What was counted."""
+        return [self._seen, self._last]
+
+    def restore(self, state: Sequence[int]) -> None:
+        """Go on counting from there."""
+        self._seen, self._last = state
 
     def is_due(self, batch: int) -> bool:
         """Whether to save after this batch; several may have run since the last call."""

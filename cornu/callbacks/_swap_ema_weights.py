@@ -20,6 +20,8 @@ class SwapEMAWeights(Callback):
         ValueError: When evaluating, if the optimizer keeps no average.
     """
 
+    _state = ("_weights", "_for_test")
+
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()
         #: The weights, while their average stands in the model.

@@ -57,11 +57,22 @@ def remove_drafts(folder: str | os.PathLike[str]) -> None:
         _remove(str(path))
 
 
+def remove(path: str | os.PathLike[str]) -> None:
+    """Remove a file or a folder: it is gone whole, or there."""
+    draft = _draft_name(os.path.abspath(path))
+    os.rename(path, draft)
+    _remove(draft)
+
+
+def _draft_name(target: str) -> str:
+    folder, name = os.path.split(target)
+    return os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}{_ENDING}")
+
+
 @contextmanager
 def _draft(target: str, path: str | os.PathLike[str]) -> Iterator[str]:
     """A new folder beside a target, which is gone at the end, with errors that say what to do."""
-    folder, name = os.path.split(target)
-    draft = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}{_ENDING}")
+    draft = _draft_name(target)
     try:
         os.mkdir(draft)
     except OSError as error:
@@ -103,6 +114,7 @@ def _put(draft: str, target: str) -> None:
         for parent, _, names in os.walk(draft):
             for name in names:
                 _flush(os.path.join(parent, name))
+            _flush_names(parent)
         _put_folder(draft, target)
     else:
         if os.path.exists(target):

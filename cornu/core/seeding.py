@@ -60,3 +60,21 @@ def generation() -> int:
 def make_default_seed() -> int:
     """A seed for a generator that was given none."""
     return random.randint(1, 10**9)
+
+
+def random_state() -> dict[str, Any]:
+    """Where Python's and NumPy's random numbers of the process are, as plain values."""
+    kind, keys, *rest = np.random.get_state()
+    version, words, spare = random.getstate()
+    return {
+        "python": [version, np.array(words, np.uint32), spare],
+        "numpy": [kind, keys, *rest],
+    }
+
+
+def set_random_state(state: Any) -> None:
+    """Let them go on from where they were."""
+    version, words, spare = state["python"]
+    random.setstate((version, tuple(int(word) for word in words), spare))
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.asarray(keys, np.uint32), *rest))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from ._batch import (
     to_numpy,
     weights_by_output,
 )
-from ._source import Orders, Source
+from ._source import Orders, Pass, Source
 from ._stored import Part, by_column, is_stored
 
 DEFAULT_BATCH_SIZE = 32
@@ -68,11 +68,11 @@ class ArraySource(Source):
         """Whether the last batch is smaller than the others."""
         return self.size % self.batch_size != 0
 
-    def order(self) -> np.ndarray[Any, Any] | None:
-        """The order of the samples in the next pass, int64; `None` as they lie."""
+    def order(self, number: int) -> np.ndarray[Any, Any] | None:
+        """The order of the samples in a pass, int64; `None` as they lie."""
         if self.orders is None:
             return None
-        draw = self.orders.draw()
+        draw = self.orders.draw(number)
         if self.shuffle != "batch":
             return draw.permutation(self.size)
         # Sorting random keys plus the batch's number keeps each sample in its batch.
@@ -87,13 +87,26 @@ class ArraySource(Source):
         return ArrayPass(self)
 
 
-class ArrayPass(Iterator[Any]):
+class ArrayPass(Pass):
     """One pass over arrays: batch by batch, or several at once."""
 
+    source: ArraySource
+
     def __init__(self, source: ArraySource) -> None:
-        self.source = source
-        self.order = source.order()
+        super().__init__(source)
+        self.order = source.order(self.number)
+        #: The number of the next sample in the order.
         self.start = 0
+
+    def state(self) -> dict[str, Any]:
+        """The number of the pass, and of its next sample: batches may be of another size from there."""
+        return {"pass": self.number, "sample": self.start}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another pass was."""
+        self._become(int(state["pass"]))
+        self.start = int(state["sample"])
+        self.order = self.source.order(self.number)
 
     def __next__(self) -> Any:
         batch = self.peek()

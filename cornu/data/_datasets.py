@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..core.positions import go_on, position
 from ..engines import current, use
 from ._batch import as_arrays, is_array, outline, weighted
 from ._source import Orders, Source
@@ -56,36 +57,47 @@ class DatasetSource(Source):
         self._begun = False
         getattr(self.dataset, "on_epoch_end", _nothing)()
 
-    def __iter__(self) -> Iterator[Any]:
+    def state(self) -> dict[str, Any]:
+        """What the passes to come depend on: the dataset's own position is of it, where it has one."""
+        own = position(self.dataset)
+        return super().state() | ({} if own is None else {"dataset": own})
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Let the passes to come be those of another source of this data."""
+        super().restore(state)
+        if "dataset" in state:
+            go_on(self.dataset, state["dataset"])
+
+    def batches(self, number: int = 0, start: int = 0) -> Iterator[Any]:
+        """The batches of a pass from one of them on; those before are not asked for."""
         self.on_epoch_begin()
-        for batch in self.batches():
+        for batch in self._read(self._indices(number, start)):
             yield weighted(_checked_item(batch), self.class_weight)
 
-    def batches(self) -> Iterator[Any]:
-        """The batches of one pass, as the dataset gives them."""
+    def _read(self, indices: Iterable[int]) -> Iterator[Any]:
         workers = int(getattr(self.dataset, "workers", 1) or 0)
         processes = workers > 0 and getattr(self.dataset, "use_multiprocessing", False)
         if workers <= 1 and not processes:  # the caller's thread may hold a connection, say
-            return map(self.dataset.__getitem__, self._indices())
+            return map(self.dataset.__getitem__, indices)
         ahead = max(workers, int(getattr(self.dataset, "max_queue_size", 10)))
         if processes:
-            return self._from_processes(workers, ahead)
+            return self._from_processes(workers, ahead, indices)
         engine = current()
 
         def get(index: int) -> Any:
             with use(engine):
                 return self.dataset[index]
 
-        return _read_ahead(_thread_pool(workers), get, self._indices(), ahead)
+        return _read_ahead(_thread_pool(workers), get, indices, ahead)
 
-    def _from_processes(self, count: int, ahead: int) -> Iterator[Any]:
+    def _from_processes(self, count: int, ahead: int, indices: Iterable[int]) -> Iterator[Any]:
         pool, self._pool = self._pool, None
         if pool is None:
             pool = Workers(
                 min(count, self.num_batches or count), getattr(self.dataset, "timeout", None)
             )
             weakref.finalize(self, pool.close)
-        yield from pool.read(self.dataset, self._indices(), ahead)
+        yield from pool.read(self.dataset, indices, ahead)
         self._pool = pool
 
     def close(self) -> None:
@@ -94,13 +106,13 @@ class DatasetSource(Source):
             self._pool.close()
             self._pool = None
 
-    def _indices(self) -> Iterable[int]:
+    def _indices(self, number: int, start: int) -> Iterable[int]:
         count = self.num_batches
         if count is None:
-            return itertools.count()
+            return itertools.count(start)
         if self.orders is None:
-            return range(count)
-        return map(int, self.orders.draw().permutation(count))
+            return range(start, count)
+        return map(int, self.orders.draw(number).permutation(count)[start:])
 
 
 def is_dataset(x: Any) -> bool:

@@ -1,13 +1,99 @@
-"""Generators, and other libraries' loaders: batches are read as they come."""
+"""Generators, and other libraries' loaders: batches are read as they come.
+
+A pass over them goes on by their own position, where they say it; else what came before is read again.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from .. import tuning
+from ..core import seeding
+from ..core.positions import go_on, has_position, position
 from ._batch import as_arrays, outline, weighted
-from ._source import Source
+from ._source import Pass, Source
+
+
+class ReadPass(Pass):
+    """A pass over an iterable of another library.
+
+    Args:
+        source: The source.
+        iterable: What is iterated over.
+        checked: Makes arrays of a batch.
+    """
+
+    def __init__(
+        self, source: Source, iterable: Iterable[Any], checked: Callable[[Any], Any]
+    ) -> None:
+        super().__init__(source)
+        self.iterable = iterable
+        self.checked = checked
+        #: What says its position: the iterator, or the iterable.
+        self._says: Any = None
+        #: Random states when it was opened, on which an order may depend.
+        self._random: dict[str, Any] | None = None
+        #: Its own position before the batch that is peeked at.
+        self._before: Any = None
+
+    def _open(self) -> Iterator[Any]:
+        self._random = _random_state(self.iterable)
+        iterator = iter(self.iterable)
+        self._says = next((x for x in (iterator, self.iterable) if has_position(x)), None)
+        return iterator
+
+    def peek(self) -> Any:
+        """The next batch, which stays the next one."""
+        if not self._peeked:
+            if self._batches is None:
+                self._batches = self._open()
+            self._before = position(self._says)
+            self._peeked.append(self.checked(next(self._batches)))
+        return self._peeked[0]
+
+    def state(self) -> dict[str, Any]:
+        """How many batches were given, where the iterable says that it is, and how it began."""
+        own = self._before if self._peeked else position(self._says)
+        return {"batch": self.given, "own": own, "random": self._random}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another pass was; what has no position of its own is read up to there."""
+        self.close()
+        if self._batches is None:
+            _set_random_state(self.iterable, state["random"])
+            self._batches = self._open()
+        if not self._goes_on(state["own"]):
+            left = int(state["batch"]) - self.given
+            if left > 0:
+                kind = type(self.iterable).__name__
+                tuning.say("To go on with a %s, %d batches before it are read.", kind, left)
+            for _ in range(left):
+                next(self, None)
+        self.given = int(state["batch"])
+
+    def _goes_on(self, own: Any) -> bool:
+        """Whether the iterable goes on from its own position."""
+        if own is None or self._says is None:
+            return False
+        try:
+            go_on(self._says, own)
+        except Exception as error:  # grain's loader compares how a source is printed
+            if self._batches is self.iterable:
+                raise
+            kind = type(self.iterable).__name__
+            tuning.say("A %s refuses its position: %s", kind, error, level="warning")
+            self._batches = self._open()
+            return False
+        self._peeked.clear()
+        return True
+
+    def close(self) -> None:
+        """Let the iterator go; a stream stays where it is."""
+        if self._batches is not self.iterable:
+            self._batches, self.given = None, 0
+            self._peeked.clear()
 
 
 class GeneratorSource(Source):
@@ -18,21 +104,25 @@ class GeneratorSource(Source):
     """
 
     def __init__(self, generator: Iterator[Any]) -> None:
-        self._generator = generator
-        self._peeked: list[Any] = []
+        self._pass = ReadPass(self, generator, self._checked)
         try:
-            self._peeked.append(self._checked(next(generator)))
+            self._pass.peek()
         except StopIteration:
             raise ValueError(
                 "A generator must yield at least one batch. Received: one that has ended. Make a "
                 "new generator for each call."
             ) from None
 
-    def __iter__(self) -> Iterator[Any]:
-        while self._peeked:
-            yield self._peeked.pop()
-        for batch in self._generator:
-            yield self._checked(batch)
+    def __iter__(self) -> Pass:
+        return self._pass
+
+    def state(self) -> dict[str, Any]:
+        """Where its only pass is."""
+        return self._pass.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another generator was."""
+        self._pass.restore(state)
 
     @staticmethod
     def _checked(batch: Any) -> Any:
@@ -64,7 +154,49 @@ class IterableSource(Source):
         except (TypeError, NotImplementedError):
             return None
 
-    def __iter__(self) -> Iterator[Any]:
-        for batch in self.iterable:
-            whole = tuple(batch) if isinstance(batch, list) else batch
-            yield weighted(as_arrays(whole), self.class_weight)
+    def __iter__(self) -> Pass:
+        return ReadPass(self, self.iterable, self._checked)
+
+    def state(self) -> dict[str, Any]:
+        """Where the generator is that a loader of PyTorch draws from."""
+        return {"loader": _loader_state(self.iterable)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Let the passes to come be those of another source of this data."""
+        _set_loader_state(self.iterable, state.get("loader"))
+
+    def _checked(self, batch: Any) -> Any:
+        whole = tuple(batch) if isinstance(batch, list) else batch
+        return weighted(as_arrays(whole), self.class_weight)
+
+
+# What orders of loaders depend on that say no position.
+
+
+def _random_state(iterable: Any) -> dict[str, Any]:
+    return {"process": seeding.random_state(), "loader": _loader_state(iterable)}
+
+
+def _set_random_state(iterable: Any, state: Mapping[str, Any] | None) -> None:
+    if state is not None:
+        seeding.set_random_state(state["process"])
+        _set_loader_state(iterable, state["loader"])
+
+
+def _loader_state(iterable: Any) -> Any:
+    generator = _generator(iterable)
+    return None if generator is None else generator.get_state().numpy()
+
+
+def _set_loader_state(iterable: Any, state: Any) -> None:
+    generator = _generator(iterable)
+    if generator is not None and state is not None:
+        generator.set_state(generator.get_state().new_tensor(state))
+
+
+def _generator(iterable: Any) -> Any:
+    """What a loader of PyTorch draws from: its generator, or that of the process."""
+    own = getattr(iterable, "generator", None)
+    if own is None and hasattr(iterable, "worker_init_fn"):
+        own = sys.modules["torch"].default_generator
+    return own if hasattr(own, "set_state") else None

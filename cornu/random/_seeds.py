@@ -133,6 +133,18 @@ def forget_global_seed_generator() -> None:
     _Global.generator = None
 
 
+def global_seed_state() -> Any:
+    """Where the generator of draws that name no seed is; None where nothing was drawn."""
+    generator = _Global.generator
+    return None if generator is None else generator.state.numpy()
+
+
+def set_global_seed_state(state: Any) -> None:
+    """Let those draws go on from there."""
+    if state is not None:
+        global_seed_generator().load_own_variables({SeedGenerator.KEY: state})
+
+
 def draw_seed(seed: Any = None) -> Tensor:
     """The key of one draw, of shape `(2,)`.
 

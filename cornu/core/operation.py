@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from ..engines import computing
 from . import naming, tree
 from .described import Described, given_arguments
 from .keras_tensor import KerasHistory, KerasTensor
-from .scopes import SymbolicScope
+from .scopes import SymbolicScope, here
 from .serialization import ConfigError
 
 
@@ -73,10 +74,18 @@ class Operation(Described):
         self._outbound_nodes: list[Node] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run on tensors, or become a node on symbolic ones."""
-        if any_symbolic((args, kwargs)):
+        """Run on tensors, or become a node on symbolic ones; where shapes are inferred, run on those."""
+        if any_symbolic((args, kwargs)) and computing():
             return self.symbolic_call(*args, **kwargs)
-        return self.call(*args, **kwargs)
+        if (watch := here.watch.get()) is None:
+            return self.call(*args, **kwargs)
+        outputs = None
+        watch.enter(self, args, kwargs)
+        try:
+            outputs = self.call(*args, **kwargs)
+        finally:
+            outputs = watch.leave(self, outputs)
+        return outputs
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """What the operation computes."""

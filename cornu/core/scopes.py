@@ -10,9 +10,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from ..engines import Engine, computing, current, current_name, get, use
+
+
+class Watch(Protocol):
+    """What sees the calls of layers, and of ops in graphs, from the outside in."""
+
+    def enter(self, operation: Any, args: Any, kwargs: Any) -> None:
+        """A call begins."""
+
+    def leave(self, operation: Any, outputs: Any) -> Any:
+        """It ends; without outputs where it raised. Returns the outputs, or what stands for them."""
 
 
 class here:
@@ -26,6 +36,7 @@ class here:
     training: ContextVar[bool | None] = ContextVar("training", default=None)
     #: The layer that is being called.
     calling: ContextVar[Any] = ContextVar("calling", default=None)
+    watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
 @contextmanager
@@ -139,14 +150,15 @@ def get_stateless_scope() -> StatelessScope | None:
 
 
 class SymbolicScope(StatelessScope):
-    """A block in which ops infer shapes only: the spec engine is current, state is untouched."""
+    """A block in which ops infer shapes only: an engine of shapes is current, state is untouched."""
 
     def __enter__(self) -> SymbolicScope:
         super().__enter__()
         self._computed_on = here.computing.get()
-        if current().computes:
-            here.computing.set(current())
-        self._engine = use(get("spec"))
+        engine = current()
+        if engine.computes:
+            here.computing.set(engine)
+        self._engine = use(engine if engine.name == "spec" else get("spec"))
         self._engine.__enter__()
         return self
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import gzip
 import html
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..core import tree
+from ..core.pages import embedded, filled
 from ._runtime import VERSION, runtime_files
 
 _PAGE = Path(__file__).with_name("page")
@@ -76,22 +76,12 @@ def page(
         "subtitle": _subtitle(inputs),
         "style": (_PAGE / "page.css").read_text(),
         "script": (_PAGE / "page.js").read_text(),
-        "page": json.dumps(content).replace("<", "\\u003c"),
+        "page": embedded(content),
         "runtime": _packed(script),
         "wasm": _packed(module),
         "model": _packed(onnx),
     }
-    return _filled((_PAGE / "page.html").read_text(), parts).encode()
-
-
-def _filled(template: str, parts: dict[str, str]) -> str:
-    """The template with each `{{name}}` replaced, each once: what is put in is not read again."""
-    pieces = template.split("{{")
-    filled = [pieces[0]]
-    for piece in pieces[1:]:
-        name, _, rest = piece.partition("}}")
-        filled += [parts[name], rest]
-    return "".join(filled)
+    return filled(_PAGE / "page.html", parts).encode()
 
 
 def _packed(content: bytes) -> str:

@@ -699,6 +699,7 @@ class Layer(Operation):
         On symbolic tensors the call becomes a node; `recorded` is what it has by name: `training` only
         where the caller said it, so that it holds whatever the model is called with.
         """
+        outputs = None
         outer = (here.training.get(), here.autocast.get(), here.calling.get())
         if outer[2] is None and (self._losses or self._tracker.owned["layers"]):
             self._clear_losses()
@@ -708,6 +709,8 @@ class Layer(Operation):
         if outer[1] is not None or self._cast_dtype != self._variable_dtype:
             casts = self.autocast and is_float(self._cast_dtype)
             here.autocast.set(self._cast_dtype if casts else None)
+        if (watch := here.watch.get()) is not None:
+            watch.enter(self, args, kwargs)
         try:
             if recorded is not None:
                 outputs = tree.map_structure(_as_spec, self.compute_output_spec(*args, **kwargs))
@@ -728,6 +731,8 @@ class Layer(Operation):
             here.training.set(outer[0])
             here.autocast.set(outer[1])
             here.calling.set(outer[2])
+            if watch is not None:
+                outputs = watch.leave(self, outputs)
         if previous_mask is not None or self._makes_masks:
             self._mask_outputs(first, outputs, previous_mask)
         return outputs

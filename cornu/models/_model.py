@@ -15,6 +15,7 @@ from ._whole import WholeCalls
 
 if TYPE_CHECKING:
     from ..saving import WeightsReport
+    from ..visualization import Picture
 
 
 class Model(Trainer, Layer):
@@ -144,6 +145,10 @@ class Model(Trainer, Layer):
         expand_nested: bool = False,
         show_trainable: bool = False,
         layer_range: list[str] | tuple[str, str] | None = None,
+        flops: bool = False,
+        memory: bool = False,
+        batch_size: int = 1,
+        input_shape: Any = None,
     ) -> None:
         """Print the layers, their output shapes and numbers of parameters.
 
@@ -154,6 +159,11 @@ class Model(Trainer, Layer):
             expand_nested: Whether the layers of models inside the model are listed.
             show_trainable: Whether a column says what is trainable.
             layer_range: The names, or patterns of names, of the first and last layer to list.
+            flops: Whether the multiply-adds of a call are listed: those of products and convolutions.
+            memory: Whether the bytes of weights and activations are listed: a layer's are what training
+                keeps of it for the way back.
+            batch_size: How many samples such a call has.
+            input_shape: The shapes of its inputs with the batch, where the model leaves more open than that.
         """
         from ._summary import print_summary
 
@@ -165,7 +175,17 @@ class Model(Trainer, Layer):
             expand_nested=expand_nested,
             show_trainable=show_trainable,
             layer_range=layer_range,
+            flops=flops,
+            memory=memory,
+            batch_size=batch_size,
+            input_shape=input_shape,
         )
+
+    def visualize(self, path: Any = None, flops: bool = False, input_shape: Any = None) -> Picture:
+        """The graph of the model as a page of its own; `cornu.visualization.visualize` says how."""
+        from ..visualization import visualize
+
+        return visualize(self, path, flops, input_shape)
 
     def save(
         self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any

@@ -15,6 +15,7 @@ from ..core.operation import Node, Operation
 from ..core.variable import Variable
 from ..layers import Layer
 from ._functional import Functional, _node_keys
+from .costs import Costs, costs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: The width of text that goes anywhere but to a terminal, in characters.
 _WIDTH_OF_TEXT = 100
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
+_FIGURES = ("Param #", "Mult-Adds", "Weights", "Activations")
 
 
 class Row(NamedTuple):
@@ -36,6 +38,9 @@ class Row(NamedTuple):
     parameters: str
     connected: str
     trainable: str
+    multiply_adds: str = "-"
+    weights: str = "-"
+    activations: str = "-"
 
 
 def print_summary(
@@ -46,8 +51,12 @@ def print_summary(
     expand_nested: bool = False,
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
+    flops: bool = False,
+    memory: bool = False,
+    batch_size: int = 1,
+    input_shape: Any = None,
 ) -> None:
-    """Print the layers, their output shapes and numbers of parameters.
+    """Print the layers, their output shapes and numbers of parameters, and what a call of them takes.
 
     Args:
         model: The model.
@@ -58,36 +67,46 @@ def print_summary(
         expand_nested: Whether the layers of models inside the model are listed.
         show_trainable: Whether a column says what is trainable.
         layer_range: The names, or patterns of names, of the first and last layer to list.
+        flops: Whether a column has the multiply-adds of a call, and lines below say in which primitives.
+        memory: Whether columns have the bytes of weights and of what training keeps for the way back, and a
+            line below what is alive at once in inference.
+        batch_size: How many samples such a call has.
+        input_shape: The shapes of its inputs with the batch, where the model leaves more open than that.
 
     Raises:
-        ValueError: If `positions` do not fit the columns, or no layer fits `layer_range`.
+        ValueError: If `positions` do not fit the columns, no layer fits `layer_range`, or figures are asked
+            for of a model that was never built.
     """
     from rich.console import Console
 
-    columns = _columns(model, show_trainable)
+    found = costs(model, batch_size, input_shape) if flops or memory else None
+    columns = _columns(model, show_trainable, flops, memory)
     table = _table(columns, line_length, positions)
-    rows = list(_rows(model, expand_nested, 0))
+    rows = list(_rows(model, expand_nested, 0, found))
     for row in rows if layer_range is None else _in_range(model, rows, layer_range):
         table.add_row(*(_cell(row, column) for column in columns))
+    shapes = f"a batch of {batch_size}" if input_shape is None else f"inputs of {input_shape}"
+    lines = [] if found is None else list(_cost_lines(found, flops, memory, shapes))
     width = max(line_length or _WIDTH_OF_TEXT, 20)
     if print_fn is None:
         console = Console()
         if not (console.is_terminal or console.is_jupyter or "COLUMNS" in os.environ):
             console = Console(width=width)
-        _print(console, model, table)
+        _print(console, model, table, lines)
         return
     text = StringIO()
-    _print(Console(file=text, width=width, force_terminal=False), model, table)
+    _print(Console(file=text, width=width, force_terminal=False), model, table, lines)
     print_fn(text.getvalue())
 
 
-def _print(console: Console, model: Any, table: Table) -> None:
+def _print(console: Console, model: Any, table: Table, figures: list[tuple[str, str, str]]) -> None:
     from rich.text import Text
 
     console.print(Text.assemble((f'Model: "{model.name}"', "bold")), highlight=False)
     console.print(table, highlight=False)
-    for label, count, size in _totals(model):
-        line = Text.assemble((f" {label} params: ", "bold"), f"{count:,}", (f" ({size})", "dim"))
+    totals = [(f"{label} params", f"{count:,}", size) for label, count, size in _totals(model)]
+    for label, figure, remark in (*totals, *figures):
+        line = Text.assemble((f" {label}: ", "bold"), figure, (f" ({remark})", "dim"))
         console.print(line, highlight=False)
     if not model.built:
         hint = " Not built yet: call it on data, or `build(input_shape)`, to see what is missing."
@@ -97,8 +116,10 @@ def _print(console: Console, model: Any, table: Table) -> None:
 # ---------------------------------------------------------------------- table
 
 
-def _columns(model: Any, show_trainable: bool) -> list[str]:
+def _columns(model: Any, show_trainable: bool, flops: bool, memory: bool) -> list[str]:
     columns = ["Layer (type)", "Output Shape", "Param #"]
+    columns += ["Mult-Adds"] if flops else []
+    columns += ["Weights", "Activations"] if memory else []
     if isinstance(model, Functional) and not _is_chain(model):
         columns.append("Connected to")
     return [*columns, "Trainable"] if show_trainable else columns
@@ -117,7 +138,7 @@ def _table(columns: list[str], line_length: int | None, positions: Sequence[floa
         border_style="dim",
     )
     widths = _ratios(columns, positions)
-    justify = {"Param #": "right", "Trainable": "center"}
+    justify = {**dict.fromkeys(_FIGURES, "right"), "Trainable": "center"}
     for column, width in zip(columns, widths, strict=True):
         ratio = None if positions is None and line_length is None else width
         table.add_column(
@@ -125,7 +146,7 @@ def _table(columns: list[str], line_length: int | None, positions: Sequence[floa
             justify=justify.get(column, "left"),  # type: ignore[arg-type]
             overflow="fold",
             ratio=ratio,
-            min_width=7 if column == "Param #" else max(map(len, column.split())),
+            min_width=7 if column in _FIGURES else max(map(len, column.split())),
         )
     return table
 
@@ -155,6 +176,9 @@ def _cell(row: Row, column: str) -> Text:
     values = {
         "Output Shape": row.shape,
         "Param #": row.parameters,
+        "Mult-Adds": row.multiply_adds,
+        "Weights": row.weights,
+        "Activations": row.activations,
         "Connected to": row.connected,
         "Trainable": row.trainable,
     }
@@ -165,7 +189,9 @@ def _cell(row: Row, column: str) -> Text:
 # ----------------------------------------------------------------------- rows
 
 
-def _rows(model: Any, expand_nested: bool, depth: int) -> Iterator[Row]:
+def _rows(
+    model: Any, expand_nested: bool, depth: int, found: Costs | None, path: tuple[Any, ...] = ()
+) -> Iterator[Row]:
     graph = isinstance(model, Functional)
     keys = _node_keys(model) if graph else {}
     for operation in model._graph.operations if graph else model.layers:
@@ -178,9 +204,20 @@ def _rows(model: Any, expand_nested: bool, depth: int) -> Iterator[Row]:
             parameters=_parameters(operation),
             connected=_connections(nodes, keys),
             trainable=_trainable(operation),
+            **({} if found is None else _costs_of(found, operation, (*path, operation))),
         )
         if expand_nested and hasattr(operation, "layers"):
-            yield from _rows(operation, True, depth + 1)
+            yield from _rows(operation, True, depth + 1, found, (*path, operation))
+
+
+def _costs_of(found: Costs, operation: Operation, path: tuple[Any, ...]) -> dict[str, str]:
+    """The figures of an operation, `?` where they depend on a size that is not known."""
+    count = found.multiply_adds(path)
+    return {
+        "multiply_adds": "?" if count is None else f"{count:,}",
+        "weights": _size(operation.weights)[1] if isinstance(operation, Layer) else "-",
+        "activations": _bytes(found.kept(path)),
+    }
 
 
 def _shape(operation: Any, nodes: list[Node]) -> str:
@@ -275,6 +312,28 @@ def _totals(model: Any) -> Iterator[tuple[str, int, str]]:
     yield "Non-trainable", *_size(frozen)
     if state:
         yield "Optimizer", *_size(state)
+
+
+def _cost_lines(
+    found: Costs, flops: bool, memory: bool, shapes: str
+) -> Iterator[tuple[str, str, str]]:
+    """What is counted, the figure, and a remark."""
+    if flops:
+        total = found.multiply_adds()
+        parts = [f"{name} {count:,}" for name, count in found.by_primitive().most_common()]
+        yield "Multiply-adds", _figure(total), "; ".join([*parts, shapes])
+        yield "Element-wise operations", _figure(found.elementwise()), shapes
+    if memory:
+        yield "Activations in inference", _bytes(found.peak()), f"at most at once; {shapes}"
+        yield "Activations in training", _bytes(found.kept()), f"kept for the way back; {shapes}"
+
+
+def _figure(count: int | None) -> str:
+    return "unknown, as a size is: give `input_shape`" if count is None else f"{count:,}"
+
+
+def _bytes(size: int | None) -> str:
+    return "?" if size is None else readable_size(size)
 
 
 def _size(variables: Iterable[Variable]) -> tuple[int, str]:

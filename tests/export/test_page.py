@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,19 +15,11 @@ from sklearn.datasets import load_digits
 
 import cornu
 from cornu import layers
+from tests import browsing
+from tests.browsing import MARKS
 
-DRIVER = Path(__file__).with_name("browser") / "drive.mjs"
-CHROMIUM = next(
-    filter(None, map(shutil.which, [os.environ.get("CHROMIUM", ""), "chromium", "google-chrome"])),
-    "",
-)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not CHROMIUM or not DRIVER.with_name("node_modules").is_dir(),
-        reason="`scripts/browser` installs what this needs",
-    ),
-]
+pytestmark = MARKS
+driven = functools.partial(browsing.driven, "drive.mjs")
 SEVEN = [[0.3, 0.15], [0.7, 0.15], [0.6, 0.4], [0.5, 0.6], [0.42, 0.85]]
 ZERO = [[0.5, 0.1], [0.3, 0.25], [0.25, 0.5], [0.3, 0.75], [0.5, 0.9], [0.7, 0.75], [0.75, 0.5],
         [0.7, 0.25], [0.5, 0.1]]  # fmt: skip
@@ -63,17 +51,6 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file, format="web", title="Digits <1>", examples=images[:12], labels=labels, verbose=False
     )
     return file
-
-
-def driven(address: str, folder: Path, steps: list[Any], width: int = 1200) -> dict[str, Any]:
-    """What a browser shows after each step."""
-    picture = folder / "seen.png"
-    arguments = ["node", DRIVER, CHROMIUM, address, picture, str(width), json.dumps(steps)]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    assert picture.stat().st_size > 10_000
-    seen: dict[str, Any] = json.loads(done.stdout)
-    return seen
 
 
 @pytest.fixture

@@ -154,6 +154,27 @@ def test_unbuilt_models_say_so() -> None:
     )
 
 
+def test_costs_are_columns_and_lines() -> None:
+    text = text_of(deep(cornu), flops=True, memory=True, batch_size=10, expand_nested=True)
+    cells, lines = contents(text)
+    assert cells[0][3:6] == ["Mult-Adds", "Weights", "Activations"]
+    assert [row[3:6] for row in cells[-2:]] == [["60", "32.00 B", "0.00 B"]] * 2
+    assert lines[-4:] == [
+        "Multiply-adds: 210 (matmul 210; a batch of 10)",
+        "Element-wise operations: 50 (a batch of 10)",
+        "Activations in inference: 200.00 B (at most at once; a batch of 10)",
+        "Activations in training: 120.00 B (kept for the way back; a batch of 10)",
+    ]
+
+
+def test_costs_that_depend_on_a_size_that_is_not_known() -> None:
+    text = text_of(recurrent(cornu), flops=True, input_shape=(2, 7))
+    assert "Multiply-adds: 1,176 (matmul 1,176; inputs of (2, 7))" in text
+    x = cornu.Input((None, 4))
+    text = text_of(cornu.Model(x, cornu.layers.LSTM(3)(x)), flops=True, memory=True)
+    assert "Multiply-adds: unknown, as a size is: give `input_shape`" in text
+
+
 @pytest.mark.parametrize("width", [40, 60, 79, 120])
 def test_no_line_is_longer_than_asked_for(width: int) -> None:
     long = cornu.Sequential([cornu.Input((4,)), cornu.layers.Dense(2, name="long_" * 12)])

@@ -18,13 +18,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from . import measure, results, tables
 from .subjects import BASE
-from .workloads import GROUPS, WORKLOADS, Workload
+from .workloads import GROUPS, SOURCES, WORKLOADS, Workload
 
 FIRST = "first"
 IMPORT_BUDGET = 0.3
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-AGAINST = ["keras", "hand", "limit"]
+AGAINST = ["keras", "hand", "limit", "arrays"]
 Jobs = list[tuple[Workload | None, str]]
 
 
@@ -68,7 +68,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=about)
     engines = "the engine; may be repeated (default: jax, torch, tensorflow)"
     parser.add_argument("--engine", action="append", metavar="NAME", help=engines)
-    against = "whom to compare with; may be repeated (default: all three)"
+    against = "whom to compare with; may be repeated (default: arrays for sources, else all others)"
     parser.add_argument("--against", action="append", choices=AGAINST, help=against)
     base = "compare with Cornu as it was at a commit, and save nothing"
     parser.add_argument("--base", metavar="COMMIT", help=base)
@@ -88,7 +88,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.engine = options.engine or ["jax", "torch", "tensorflow"]
     if options.base:
         options.against = [*(options.against or []), "base"]
-    options.against = options.against or AGAINST
+    sources = bool(options.names) and set(options.names) <= {"sources", *(w.name for w in SOURCES)}
+    options.against = options.against or (AGAINST[-1:] if sources else AGAINST[:-1])
     return options
 
 

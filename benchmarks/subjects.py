@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from .by_hand import MODULES
 from .models import BUILDERS
+from .sources import data
 from .workloads import Workload
 
 Runner = Callable[[int], float]
@@ -38,7 +40,8 @@ def runner(subject: str, engine: str, workload: Workload) -> Runner:
     """The call that does steps of a workload.
 
     Args:
-        subject: `"cornu"`, `"base"` (an earlier Cornu), `"keras"`, `"hand"` or `"limit"`.
+        subject: `"cornu"`, `"base"` (an earlier Cornu), `"arrays"` (Cornu that is given arrays), `"keras"`,
+            `"hand"` or `"limit"`.
         engine: The engine; the environment names it too, because Keras reads it there.
         workload: What is done.
 
@@ -54,6 +57,8 @@ def runner(subject: str, engine: str, workload: Workload) -> Runner:
             importlib.import_module(f".by_hand.{MODULES[engine]}", __package__), workload
         )
     package = _keras(engine) if subject == "keras" else _cornu(engine, subject)
+    if subject == "arrays":
+        workload = replace(workload, source="arrays")
     if workload.precision == "bfloat16":
         package.config.set_dtype_policy("mixed_bfloat16")
     make = _training if workload.kind in ("train", "growth") else _prediction
@@ -123,15 +128,17 @@ def _model(package: Any, workload: Workload) -> Any:
 
 def _training(package: Any, workload: Workload) -> Runner:
     model, (x, y) = _model(package, workload), workload.data()
-    options = {"batch_size": workload.batch, "shuffle": False, "verbose": 0}
+    options = {"shuffle": False, "verbose": 0}
+    whole = data(workload.source, package, x, y, workload.batch)
 
     def fit(steps: int) -> None:
         epochs, rest = divmod(steps, workload.batches)
         if epochs:
-            model.fit(x, y, epochs=epochs, **options)
+            model.fit(**whole, epochs=epochs, **options)
         if rest:
             samples = rest * workload.batch
-            model.fit(x[:samples], y[:samples], **options)
+            part = data(workload.source, package, x[:samples], y[:samples], workload.batch)
+            model.fit(**part, **options)
 
     def growth(fits: int) -> float:
         before = resident_megabytes()

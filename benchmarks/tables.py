@@ -17,7 +17,13 @@ from .results import FOLDER, Record, load
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 ENGINES = {"jax": "JAX", "torch": "torch", "tensorflow": "TensorFlow", "pytensor": "PyTensor"}
-OTHERS = {"keras": "Keras", "hand": "by hand", "limit": "limit", "base": "before"}
+OTHERS = {
+    "keras": "Keras",
+    "hand": "by hand",
+    "limit": "limit",
+    "base": "before",
+    "arrays": "arrays",
+}
 TITLES = {
     "mlp": "MLP",
     "cnn": "CNN",

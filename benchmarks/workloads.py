@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class Workload:
         others: Multiply-adds for a sample of the other layers: their gradients are two products each.
         gpu: Whether it takes a GPU.
         precision: The dtype of the arithmetic.
+        source: What gives the data to `fit`, by its name in `sources`; the subject `arrays` gives arrays instead.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Workload:
     others: int = 0
     gpu: bool = False
     precision: str = "float32"
+    source: str = "arrays"
 
     @property
     def operations(self) -> int:
@@ -115,6 +117,10 @@ INFERENCE = (
     ),
 )
 MEMORY = (Workload("growth", "mlp", DIGITS, 128, 10, kind="growth"),)
+SOURCES = tuple(
+    replace(TRAINING[0], name=f"mlp-{source}", source=source)
+    for source in ("PyDataset", "generator", "DataLoader", "tf.data")
+)
 GPU = (
     Workload(
         *("gpt2", "gpt", GPT2, 16, 20),
@@ -132,5 +138,11 @@ GPU = (
     Workload("lstm-gpu", "lstm", TEXTS, 256, 100, others=_TEXTS_OTHERS, gpu=True),
 )
 
-GROUPS = {"training": TRAINING, "inference": INFERENCE, "memory": MEMORY, "gpu": GPU}
+GROUPS = {
+    "training": TRAINING,
+    "inference": INFERENCE,
+    "memory": MEMORY,
+    "sources": SOURCES,
+    "gpu": GPU,
+}
 WORKLOADS = {workload.name: workload for group in GROUPS.values() for workload in group}

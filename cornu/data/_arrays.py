@@ -44,10 +44,13 @@ class ArraySource(Source):
         batch_size: int | None = None,
         shuffle: bool | str = False,
         class_weight: Mapping[Any, float] | None = None,
+        drop_remainder: bool = False,
     ) -> None:
         x, y, sample_weight = tree.map_structure(_held, (x, y, sample_weight))
         self.size = _cardinality(x, y, sample_weight)
         self.batch_size = _checked_batch_size(batch_size)
+        #: The samples of a pass.
+        self.given = self.size - (self.size % self.batch_size if drop_remainder else 0)
         self.shuffle = shuffle
         if class_weight is not None:
             sample_weight = class_weights(class_weight, y, sample_weight)
@@ -61,12 +64,12 @@ class ArraySource(Source):
     @property
     def num_batches(self) -> int:
         """The batches of one pass."""
-        return -(-self.size // self.batch_size)
+        return -(-self.given // self.batch_size)
 
     @property
     def has_partial_batch(self) -> bool:  # type: ignore[override]
         """Whether the last batch is smaller than the others."""
-        return self.size % self.batch_size != 0
+        return self.given % self.batch_size != 0
 
     def order(self, number: int) -> np.ndarray[Any, Any] | None:
         """The order of the samples in a pass, int64; `None` as they lie."""
@@ -116,7 +119,7 @@ class ArrayPass(Pass):
     @property
     def whole(self) -> int:
         """How many whole batches are left."""
-        return max(0, self.source.size - self.start) // self.source.batch_size
+        return max(0, self.source.given - self.start) // self.source.batch_size
 
     @property
     def stacks(self) -> bool:
@@ -129,7 +132,7 @@ class ArrayPass(Pass):
         Raises:
             StopIteration: If there is none left.
         """
-        if self.start >= self.source.size:
+        if self.start >= self.source.given:
             raise StopIteration
         return tree.pack_sequence_as(self.source.arrays, self._read(self.source.batch_size))
 

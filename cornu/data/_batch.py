@@ -128,18 +128,27 @@ def is_plain(data: Any) -> bool:
 
 
 def to_numpy(leaf: Any) -> np.ndarray[Any, Any]:
-    if isinstance(leaf, np.ndarray):
-        return same_shape(np.asarray(leaf))
-    is_arrow = hasattr(leaf, "__arrow_c_array__")
-    if is_arrow or hasattr(leaf, "to_numpy"):
-        array = same_shape(np.asarray(leaf) if is_arrow else leaf.to_numpy())
-        return array[:, None] if array.ndim == 1 else array
+    array = same_shape(as_read(leaf))
+    return array[:, None] if _is_column(leaf) and array.ndim == 1 else array
+
+
+def as_read(leaf: Any) -> np.ndarray[Any, Any]:
+    """What a library gives for its data: an array, of objects where those are sequences."""
+    if hasattr(leaf, "__arrow_c_array__"):
+        return np.asarray(leaf)
+    if _is_column(leaf):
+        return leaf.to_numpy()
     if hasattr(leaf, "detach"):  # a torch tensor: NumPy has no bfloat16 of its own
         leaf = leaf.detach().cpu()
         leaf = leaf.float() if str(leaf.dtype) == "torch.bfloat16" else leaf
     if hasattr(leaf, "row_lengths"):  # a ragged tensor of TensorFlow
         leaf = leaf.numpy()
-    return same_shape(np.asarray(leaf))
+    return np.asarray(leaf)
+
+
+def _is_column(leaf: Any) -> bool:
+    """Whether data is of a library of frames."""
+    return hasattr(leaf, "__arrow_c_array__") or hasattr(leaf, "to_numpy")
 
 
 def same_shape(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -216,3 +225,12 @@ def outline(structure: Any) -> str:
 
     text = str(tree.map_structure(leaf_outline, structure)).replace("'<", "<").replace(">'", ">")
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def refuse_targets(kind: str, y: Any, sample_weight: Any) -> None:
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None:
+            raise ValueError(
+                f"`{name}` doesn't go with {kind} as `x`. Received: {name}={outline(value)}. "
+                f"Let the data give tuples `(x, y)` or `(x, y, sample_weight)`."
+            )

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from ..core.positions import go_on, position
 from ..engines import current, use
 from ._batch import as_arrays, is_array, outline, weighted
 from ._source import Orders, Source
+from ._threads import read_ahead
 from ._workers import Workers
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 
 class DatasetSource(Source):
@@ -70,11 +67,13 @@ class DatasetSource(Source):
 
     def batches(self, number: int = 0, start: int = 0) -> Iterator[Any]:
         """The batches of a pass from one of them on; those before are not asked for."""
-        self.on_epoch_begin()
-        for batch in self._read(self._indices(number, start)):
+        for batch in self.items(number, start):
             yield weighted(_checked_item(batch), self.class_weight)
 
-    def _read(self, indices: Iterable[int]) -> Iterator[Any]:
+    def items(self, number: int = 0, start: int = 0) -> Iterator[Any]:
+        """What the dataset gives for the batches of a pass, as it is."""
+        self.on_epoch_begin()
+        indices = self._indices(number, start)
         workers = int(getattr(self.dataset, "workers", 1) or 0)
         processes = workers > 0 and getattr(self.dataset, "use_multiprocessing", False)
         if workers <= 1 and not processes:  # the caller's thread may hold a connection, say
@@ -88,17 +87,19 @@ class DatasetSource(Source):
             with use(engine):
                 return self.dataset[index]
 
-        return _read_ahead(_thread_pool(workers), get, indices, ahead)
+        return read_ahead(get, indices, workers, ahead, self._timeout)
 
     def _from_processes(self, count: int, ahead: int, indices: Iterable[int]) -> Iterator[Any]:
         pool, self._pool = self._pool, None
         if pool is None:
-            pool = Workers(
-                min(count, self.num_batches or count), getattr(self.dataset, "timeout", None)
-            )
+            pool = Workers(min(count, self.num_batches or count), self._timeout)
             weakref.finalize(self, pool.close)
         yield from pool.read(self.dataset, indices, ahead)
         self._pool = pool
+
+    @property
+    def _timeout(self) -> float | None:
+        return getattr(self.dataset, "timeout", None)
 
     def close(self) -> None:
         """End the processes that wait for another pass."""
@@ -136,32 +137,6 @@ def _checked_item(item: Any) -> Any:
         "A PyDataset's `__getitem__` must return `(x,)`, `(x, y)`, `(x, y, sample_weight)` or a "
         f"dictionary of inputs. Received: {outline(item)}."
     )
-
-
-def _read_ahead(
-    pool: Executor, get: Callable[[int], Any], indices: Iterable[int], ahead: int
-) -> Iterator[Any]:
-    """`get(index)` in order, up to `ahead` of them computed before they are asked for.
-
-    The pool's threads have ended when the iterator has: at its end, at an error, or
-    when it is closed.
-    """
-    pending: deque[Any] = deque()
-    try:
-        for index in indices:
-            pending.append(pool.submit(get, index))
-            if len(pending) >= ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _thread_pool(workers: int) -> Executor:
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(workers, thread_name_prefix="cornu-data")
 
 
 def _nothing() -> None:

@@ -184,17 +184,17 @@ def _set_random_state(iterable: Any, state: Mapping[str, Any] | None) -> None:
 
 
 def _loader_state(iterable: Any) -> Any:
-    generator = _generator(iterable)
+    generator = drawn_from(iterable)
     return None if generator is None else generator.get_state().numpy()
 
 
 def _set_loader_state(iterable: Any, state: Any) -> None:
-    generator = _generator(iterable)
+    generator = drawn_from(iterable)
     if generator is not None and state is not None:
         generator.set_state(generator.get_state().new_tensor(state))
 
 
-def _generator(iterable: Any) -> Any:
+def drawn_from(iterable: Any) -> Any:
     """What a loader of PyTorch draws from: its generator, or that of the process."""
     own = getattr(iterable, "generator", None)
     if own is None and hasattr(iterable, "worker_init_fn"):

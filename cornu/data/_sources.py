@@ -20,8 +20,10 @@ from ._batch import (
     is_plain,
     outline,
     ragged,
+    refuse_targets,
     unpack_x_y_sample_weight,
 )
+from ._buckets import Buckets
 from ._datasets import DatasetSource, is_dataset
 from ._iterables import GeneratorSource, IterableSource
 from ._source import Source
@@ -36,6 +38,7 @@ def make_source(
     steps: int | None = None,
     shuffle: bool | str = False,
     class_weight: Mapping[Any, float] | None = None,
+    drop_remainder: bool = False,
 ) -> Source:
     """A source of batches from whatever data a model is given.
 
@@ -51,6 +54,7 @@ def make_source(
         shuffle: Whether arrays come in a new order each pass, and the batches of a `PyDataset`;
             `"batch"` shuffles arrays within each batch only.
         class_weight: The weight of each class, by its index, made into sample weights.
+        drop_remainder: Whether the samples of arrays that fill no batch at the end of a pass are left out.
 
     Raises:
         ValueError: If the data can't be read as batches, or an argument doesn't go with it.
@@ -64,14 +68,23 @@ def make_source(
     if isinstance(x, Source):
         return x
     check_count("steps", steps)
-    if is_dataset(x):
-        _refuse_targets("a PyDataset", y, sample_weight)
-        return DatasetSource(x, bool(shuffle), class_weight, steps)
     x, y, sample_weight = by_column((x, y, sample_weight))
     if is_arrays((x, y, sample_weight)):
-        return ArraySource(x, y, sample_weight, batch_size, shuffle, class_weight)
+        return ArraySource(x, y, sample_weight, batch_size, shuffle, class_weight, drop_remainder)
+    if drop_remainder:
+        raise ValueError(
+            "`drop_remainder` goes with arrays. Received: drop_remainder=True for "
+            f"{outline(x)}. Let the data leave it out: `DataLoader(..., drop_last=True)`, "
+            "`dataset.batch(32, drop_remainder=True)`, `bucket_by_length(..., drop_remainder=True)`."
+        )
+    if isinstance(x, Buckets):
+        refuse_targets("buckets", y, sample_weight)
+        return x.source(bool(shuffle), class_weight)
+    if is_dataset(x):
+        refuse_targets("a PyDataset", y, sample_weight)
+        return DatasetSource(x, bool(shuffle), class_weight, steps)
     if hasattr(x, "__next__"):
-        _refuse_targets("a generator", y, sample_weight)
+        refuse_targets("a generator", y, sample_weight)
         if class_weight is not None:
             raise ValueError(
                 "`class_weight` doesn't go with a generator. Received: "
@@ -83,7 +96,7 @@ def make_source(
         and not isinstance(x, (str, bytes, Sequence, Mapping))
         and not (is_array(x))
     ):
-        _refuse_targets(f"an iterable ({type(x).__name__})", y, sample_weight)
+        refuse_targets(f"an iterable ({type(x).__name__})", y, sample_weight)
         return IterableSource(x, class_weight)
     raise _unrecognized(x, y, sample_weight)
 
@@ -112,19 +125,10 @@ def inputs_of(data: Any) -> Iterator[Any]:
         )
     else:
         if is_dataset(data):
-            data = DatasetSource(data).batches()
+            data = DatasetSource(data).items()
         for batch in data:
             whole = is_array(batch) or is_plain(batch)
             yield host_array(batch if whole else unpack_x_y_sample_weight(batch)[0])
-
-
-def _refuse_targets(kind: str, y: Any, sample_weight: Any) -> None:
-    for name, value in (("y", y), ("sample_weight", sample_weight)):
-        if value is not None:
-            raise ValueError(
-                f"`{name}` doesn't go with {kind} as `x`. Received: {name}={outline(value)}. "
-                f"Let the data give tuples `(x, y)` or `(x, y, sample_weight)`."
-            )
 
 
 def _unrecognized(x: Any, y: Any, sample_weight: Any) -> ValueError:

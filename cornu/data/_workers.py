@@ -10,7 +10,6 @@ none is left behind whoever dies.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import pickle
 import signal
@@ -21,15 +20,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .. import tuning
+from ._waiting import PATIENCE, Waiting
 
 if TYPE_CHECKING:
     from multiprocessing.shared_memory import SharedMemory
 
 #: Batches of fewer bytes come through the pipe; and shared memory is a multiple of it.
 SMALL = 1 << 16
-#: Seconds without a batch after which the log names the index that is waited for.
-PATIENCE = 60.0
 #: The most indices a process is asked for ahead: what a pipe holds while neither side reads it.
 MOST_ASKED = 64
 
@@ -159,31 +156,15 @@ class Workers:
 
     def _batch(self, asked: _Asked) -> Any:
         """The batch of that index, when it has come."""
-        worker, seen, told, since = asked.worker, None, False, 0.0
+        worker, seen, waiting = asked.worker, None, Waiting(self.timeout)
         self._receive(0)
         while not asked.done:
             if seen != (worker.started, len(worker.asked)):  # it did something
-                seen, told, since = (worker.started, len(worker.asked)), False, time.monotonic()
-            self._receive(0.1 if self.timeout else 1.0)
-            waited = time.monotonic() - since
-            limit = math.inf if self.timeout is None else self.timeout
-            limit = limit if worker.started else max(limit, PATIENCE)
-            if asked.done or seen != (worker.started, len(worker.asked)):
-                continue
-            if not told and waited > min(PATIENCE, limit / 2):
-                told = True
-                tuning.say(
-                    "waiting for index %s of a dataset: %.0f s",
-                    _at(asked.worker),
-                    waited,
-                    level="warning",
-                )
-            if waited > limit:
-                raise TimeoutError(
-                    "A batch of a dataset must be there before its `timeout`. Received: "
-                    f"timeout={self.timeout}, and none from the process that has index "
-                    f"{_at(worker)}. Look at what `__getitem__` waits for there, or give it more time."
-                )
+                seen = worker.started, len(worker.asked)
+                waiting = Waiting(self.timeout, 0.0 if worker.started else PATIENCE)
+            self._receive(waiting.next_look)
+            if not asked.done and seen == (worker.started, len(worker.asked)):
+                waiting.look(_at(worker), "process")
         if asked.error is not None:
             asked.error.add_note(f"Raised by a worker process, for index {asked.index}.")
             raise asked.error

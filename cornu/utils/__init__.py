@@ -17,13 +17,14 @@ from ..core.serialization import get_registered_name as get_registered_name
 from ..core.serialization import get_registered_object as get_registered_object
 from ..core.serialization import register_keras_serializable as register_keras_serializable
 from ..core.serialization import serialize_keras_object as serialize_keras_object
+from ..data import bucket_by_length as bucket_by_length
 from ..data import pack_x_y_sample_weight as pack_x_y_sample_weight
+from ..data import pad_sequences as pad_sequences
 from ..data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from ._config import Config as Config
 from ._labels import normalize as normalize
 from ._labels import to_categorical as to_categorical
 from ._pydataset import PyDataset as PyDataset
-from ._sequences import pad_sequences as pad_sequences
 from ._splitting import split_dataset as split_dataset
 
 Sequence = PyDataset

@@ -21,7 +21,7 @@ class PyDataset:
         max_queue_size: How many batches may wait to be used.
 
     Attributes:
-        timeout: Seconds that training waits for a batch of a process before that is an error; `None`, the
+        timeout: Seconds that training waits for a batch of a worker before that is an error; `None`, the
             default, for no end. The log names the index after half of them, or a minute.
 
     >>> import numpy as np

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -498,6 +499,37 @@ def test_an_error_in_a_dataset_shows_its_line() -> None:
     assert no_data_threads()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C is an exception here: in a process of the suite it ends that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("timeout", [0.4, None])
+@pytest.mark.usefixtures("interruptible")
+def test_a_stuck_thread_holds_nothing_up(timeout: float | None, caplog: Any) -> None:
+    """It is named after its time limit; Ctrl-C ends the waiting without one."""
+    free = threading.Event()
+
+    class Stuck(Ours):
+        def __getitem__(self, index: int) -> Any:
+            return super().__getitem__(index) if index != 1 else free.wait(20)
+
+    dataset = Stuck(workers=2)
+    dataset.timeout = timeout
+    if timeout is None:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    start, error = time.monotonic(), KeyboardInterrupt if timeout is None else TimeoutError
+    with pytest.raises(error) as caught, caplog.at_level("WARNING", "cornu"):
+        list(make_source(dataset))
+    assert time.monotonic() - start < 5
+    assert ("waiting for index 1 of a dataset" in caplog.text) == (timeout is not None)
+    assert ("thread that has index 1" in str(caught.value)) == (timeout is not None)
+    free.set()
+
+
 def processes() -> set[int | None]:
     """The processes of this one that are alive: of whatever runs in it."""
     return {process.pid for process in multiprocessing.active_children()}
@@ -550,14 +582,6 @@ ENDS: dict[str, tuple[type[BaseException], str | None]] = {
     "is stuck": (TimeoutError, "process that has index 5"),
     "is stuck and Ctrl-C": (KeyboardInterrupt, None),
 }
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Ctrl-C is an exception here: in a process of the suite it ends that."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("what", ENDS)

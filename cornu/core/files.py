@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir
-from typing import NoReturn
+from typing import Any, NoReturn
 
 #: What a system says where a disk, a quota or the largest size of a file is used up.
 _FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
@@ -129,6 +130,8 @@ def _put_folder(draft: str, target: str) -> None:
     if not os.path.exists(target):
         os.rename(draft, target)
         return
+    if _exchange(draft, target):
+        return  # the draft is the old one now, which goes
     before = f"{draft}.before"
     os.rename(target, before)
     try:
@@ -137,6 +140,26 @@ def _put_folder(draft: str, target: str) -> None:
         os.rename(before, target)
         raise
     _remove(before)
+
+
+@contextmanager
+def flushing(file: Any) -> Iterator[None]:
+    """Within it, what was written into an open file goes to the disk."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as beside:
+        flushed = beside.submit(os.fsync, file.fileno())
+        yield
+        flushed.result()
+
+
+def _exchange(one: str, other: str) -> bool:
+    """Let two names change places in a single step, and tell whether the system can."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE: Linux's
+    return rename is not None and not rename(
+        here, os.fsencode(one), here, os.fsencode(other), exchange
+    )
 
 
 def _flush(path: str) -> None:

@@ -8,7 +8,7 @@ reads them, so a model whose weights are loaded at once draws none.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -34,6 +34,10 @@ class Held(NamedTuple):
     #: The engine's; on the host an array, or a call that draws it.
     container: Any
     layout: Layout | None
+
+
+class NewArrays(Mapping[str, Any]):
+    """Arrays by key that are made, or read from a file, when they are asked for: nobody else has them."""
 
 
 class Variable(OpOperators):
@@ -174,6 +178,20 @@ class Variable(OpOperators):
             self._store(current(), value)
         return value
 
+    def take(self, array: np.ndarray[Any, Any], store: Mapping[str, Any]) -> None:
+        """Replace the value by an array of this shape out of a mapping.
+
+        Where that is of `NewArrays`, nothing is copied until an engine reads the value.
+        """
+        with self.lock:
+            held = self._held
+            waits = held.engine is None and here.stateless.get() is None
+            if not waits or not isinstance(store, NewArrays) or array.shape != self._shape:
+                self.assign(array)
+                return
+            value = array.astype(numpy_dtype(self._dtype), copy=False)
+            self._held = Held(None, value, held.layout)
+
     def assign_add(self, value: Any) -> Any:
         """Add to the value; returns the new one."""
         return self.assign(_binary("add", self, value))
@@ -194,11 +212,16 @@ class Variable(OpOperators):
 
     def held(self) -> np.ndarray[Any, Any]:
         """The value as it is stored, whatever a scope says; nothing moves to the current engine."""
+        engine = self._held.engine
+        lent = self.lent()
+        return np.array(lent) if engine is None or engine.in_place else lent
+
+    def lent(self) -> np.ndarray[Any, Any]:
+        """The value as it is stored, maybe in the engine's own memory: to be read at once, and not kept."""
         engine, container, _ = self._drawn()
         if engine is None:
-            return np.array(container)
-        host = engine.convert_to_numpy(engine.read(container))
-        return np.array(host) if engine.in_place else np.asarray(host)
+            return container
+        return np.asarray(engine.convert_to_numpy(engine.read(container)))
 
     def _drawn(self) -> Held:
         """What is held, with an initial value drawn."""

@@ -23,7 +23,7 @@ from ..core.scopes import SymbolicScope, concrete_scope, given_values, here, wit
 from ..core.state import remat
 from ..core.tracebacks import shorten
 from ..core.tracking import PLAIN, Family, Tracker
-from ..core.variable import Variable
+from ..core.variable import Variable, host_array
 from ..engines import Engine, at_hand, current
 from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
@@ -257,6 +257,10 @@ class Layer(Operation):
     def _stored_weights(self) -> list[Variable]:
         """Those that files have, in order."""
         return self._own_weights()
+
+    def _stored_values(self) -> Sequence[Any]:
+        """What files have of each: the variable, or a tensor in its place."""
+        return self._stored_weights()
 
     def _collect(self, own: Callable[[Layer], Sequence[Variable]]) -> list[Variable]:
         """Variables of this layer, then those of its sublayers, each once."""
@@ -944,8 +948,8 @@ class Layer(Operation):
 
     def save_own_variables(self, store: Any) -> None:
         """Put the weights that this layer itself owns into a mapping, numbered."""
-        for index, variable in enumerate(self._stored_weights()):
-            store[str(index)] = np.asarray(variable)
+        for index, value in enumerate(self._stored_values()):
+            store[str(index)] = host_array(value)
 
     def load_own_variables(self, store: Any) -> None:
         """Take the weights that this layer itself owns from a mapping, numbered."""
@@ -968,7 +972,7 @@ class Layer(Operation):
                     f"The weight {variable.path!r} has the shape {variable.shape}. Received: "
                     f"shape={tuple(value.shape)} in the file. The file is of another architecture."
                 )
-            variable.assign(np.asarray(value))
+            variable.take(np.asarray(value), store)
 
     # ----------------------------------------------------------------- config
 

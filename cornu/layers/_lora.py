@@ -96,16 +96,6 @@ class AdaptableKernel(Layer):
         self.lora_rank = rank
         self.lora_alpha = rank if lora_alpha is None else lora_alpha
 
-    def save_own_variables(self, store: Any) -> None:
-        """Put the weights into a mapping, the adaptation added to the kernel."""
-        if not self.lora_enabled:
-            super().save_own_variables(store)
-            return
-        weight = getattr(self, f"_{self._kernel_name}")
-        for index, variable in enumerate(self._stored_weights()):
-            merged = self._adapted if variable is weight else variable
-            store[str(index)] = ops.convert_to_numpy(merged)
-
     def load_own_variables(self, store: Any) -> None:
         """Take the weights from a mapping; an adaptation starts again from zero."""
         if not self.lora_enabled:
@@ -114,6 +104,11 @@ class AdaptableKernel(Layer):
         for index, variable in enumerate(self._stored_weights()):
             variable.assign(store[str(index)])
         self.lora_kernel_b.assign(ops.zeros(self.lora_kernel_b.shape))
+
+    def _stored_values(self) -> list[Any]:
+        """The weights, the adaptation added to the kernel."""
+        weight = getattr(self, f"_{self._kernel_name}") if self.lora_enabled else None
+        return [self._adapted if v is weight else v for v in self._stored_weights()]
 
     def _stored_weights(self) -> list[Variable]:
         """The weights in the order in which they were made, without the adaptation's."""

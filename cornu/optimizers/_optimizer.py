@@ -549,7 +549,7 @@ class Optimizer(Described):
             )
             return
         for index, variable in enumerate(self.variables):
-            variable.assign(np.asarray(store[str(index)]))
+            variable.take(np.asarray(store[str(index)]), store)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as what a file can hold."""

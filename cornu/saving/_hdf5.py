@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.dtypes import numpy_dtype
 from ._files import HARMLESS_BYTES, LARGEST_EXPANSION, BrokenFileError, is_file_object
-from ._stores import Arrays, Item, StoredArray
+from ._stores import Arrays, Item, StoredArray, array_of
 
 
 class HDF5:
@@ -31,8 +31,8 @@ class HDF5:
             for item in items:
                 group = file.require_group(_group(item))
                 group.attrs["name"] = getattr(item.part, "name", "")
-                for key, array in item.arrays().items():
-                    put_array(group, key, array)
+                for key, value in item.values().items():
+                    put_array(group, key, array_of(value))
 
     @contextmanager
     def opened(self, source: Any, called: str) -> Iterator[Arrays]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import time
@@ -34,7 +33,6 @@ from ._package import (
     opened_zip_writer,
     read_json,
     save_assets,
-    spooled,
     stored_weights,
 )
 from ._reports import WeightsReport
@@ -122,10 +120,10 @@ def _write(model: Any, writer: PackageWriter) -> None:
         "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S"),
     }
     for name, content in ((METADATA, metadata), (CONFIG, config)):
-        writer.add(name, io.BytesIO(json.dumps(content).encode("utf-8")))
-    with spooled() as weights:
-        FORMATS[0].write(weights, items_of(model))
-        writer.add(WEIGHTS, weights)
+        with writer.new(name) as file:
+            file.write(json.dumps(content).encode("utf-8"))
+    with writer.new(WEIGHTS) as file:
+        FORMATS[0].write(file, items_of(model))
     for path, part in walk(model):
         save_assets(writer, path, part)
 

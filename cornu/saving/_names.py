@@ -25,6 +25,12 @@ def own_variables(part: Any) -> dict[str, Variable]:
     return {str(index): variable for index, variable in enumerate(kept)}
 
 
+def stored_values(part: Any) -> dict[str, Any]:
+    """What an object itself puts into files, by key: its variables, or tensors in their place."""
+    values = part._stored_values() if isinstance(part, Layer) else part.variables
+    return {str(index): value for index, value in enumerate(values)}
+
+
 def _is_numbered(part: Any) -> bool:
     """Whether an object's keys in files are numbers: a user's class that loads its own may have any."""
     return naming.is_ours(getattr(part, "load_own_variables", None))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from tempfile import SpooledTemporaryFile, TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..core.files import flushing
 from ._files import (
     HARMLESS_BYTES,
     LARGEST_EXPANSION,
+    LARGEST_TEXT,
     BrokenFileError,
     is_file_object,
     require,
@@ -27,8 +32,47 @@ CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
 ASSETS = "assets"
 
-#: Weights of up to this size go through memory on their way into and out of a zip file.
-_IN_MEMORY = 2**30
+#: Bytes that are copied at once, and of files that are worth a thread.
+_PIECE, _LARGE = 2**18, 2**22
+#: Bytes of a zip file before the name of each file in it; the last four are two lengths.
+_HEADER = 30
+
+
+class _Part(io.RawIOBase):
+    """A part of an open file as a file of its own: one that is read, or one that grows at the end."""
+
+    def __init__(self, file: Any, start: int, size: int = 0) -> None:
+        self._file, self.start, self.size, self._place = file, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    writable = seekable = readable
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = offset + {os.SEEK_CUR: self._place, os.SEEK_END: self.size}.get(whence, 0)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, as far as there is something."""
+        view = memoryview(buffer).cast("B")[: max(0, self.size - self._place)]
+        self._file.seek(self.start + self._place)
+        filled = 0
+        while filled < len(view) and (count := self._file.readinto(view[filled:])):
+            filled += count
+        self._place += filled
+        return filled
+
+    def write(self, data: Any) -> int:
+        self._file.seek(self.start + self._place)
+        self._place += (count := self._file.write(data))
+        self.size = max(self.size, self._place)
+        return count
+
+    def truncate(self, size: int | None = None) -> int:
+        self.size = self._place if size is None else size
+        self._file.truncate(self.start + self.size)
+        return self.size
 
 
 class Package(Protocol):
@@ -39,35 +83,78 @@ class Package(Protocol):
     def names(self) -> list[str]:
         """The names of the files."""
 
-    def open(self, name: str) -> Any:
-        """A file, open for reading."""
+    def open(self, name: str, largest: int = HARMLESS_BYTES) -> Any:
+        """A file, open for reading; one of more bytes than `largest` must not be packed too well."""
+
+    def seekable(self, name: str) -> AbstractContextManager[Any]:
+        """A file, open for reading from any place."""
 
 
 class ZipPackage:
     """The contents of a `.keras` file."""
 
-    def __init__(self, archive: zipfile.ZipFile, called: str) -> None:
-        self._archive = archive
+    def __init__(self, archive: zipfile.ZipFile, file: Any, called: str) -> None:
+        self._archive, self._file = archive, file
+        #: Whether the archive has a file of its own, to be read by another thread.
+        self._has_two = archive.fp is not file
         self.called = called
 
     def names(self) -> list[str]:
         """The names of the files."""
         return self._archive.namelist()
 
-    def open(self, name: str) -> Any:
+    def open(self, name: str, largest: int = HARMLESS_BYTES) -> Any:
         """A file, open for reading, with a check of its sum at the end.
 
         Raises:
             BrokenFileError: If it unpacks to far more than it takes, as only an attack does.
         """
         info = self._archive.getinfo(name)
-        if info.file_size > max(HARMLESS_BYTES, info.compress_size * LARGEST_EXPANSION):
+        if info.file_size > max(largest, info.compress_size * LARGEST_EXPANSION):
             raise BrokenFileError(
                 "A saved model must not unpack to far more than its size. Received: "
                 f"{self.called!r} with {name!r}, {info.file_size:,} bytes from "
                 f"{info.compress_size:,}. Do not use this file unless you know where it is from."
             )
         return self._archive.open(name)
+
+    @contextmanager
+    def seekable(self, name: str) -> Iterator[Any]:
+        """A file, open for reading from any place: where it lies in the archive, unless it is packed.
+
+        The sum of a large one is compared in a thread beside the reading, which takes half of its time.
+        """
+        import zipfile
+
+        info = self._archive.getinfo(name)
+        if info.compress_type != zipfile.ZIP_STORED or not hasattr(self._file, "readinto"):
+            with SpooledTemporaryFile(max_size=HARMLESS_BYTES) as copy:
+                self._copy(name, copy)
+                yield copy
+            return
+        self._file.seek(info.header_offset)
+        header = self._file.read(_HEADER)
+        start = info.header_offset + len(header) + sum(struct.unpack("<2H", header[-4:]))
+        part = _Part(self._file, start, info.file_size)
+        if not self._has_two or info.file_size < _LARGE:
+            self._copy(name)
+            yield part
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(1) as beside:
+            compared = beside.submit(self._copy, name)
+            try:
+                yield part
+            finally:
+                compared.result()
+
+    def _copy(self, name: str, target: Any = None) -> None:
+        """Read a file to its end, where its sum is compared, and maybe copy it."""
+        with _checked(self, name), self.open(name) as packed:
+            while piece := packed.read(_PIECE):
+                if target is not None:
+                    target.write(piece)
 
 
 class FolderPackage:
@@ -85,9 +172,11 @@ class FolderPackage:
             found += [name if inner == "." else f"{inner}/{name}" for name in files]
         return found
 
-    def open(self, name: str) -> Any:
+    def open(self, name: str, largest: int = HARMLESS_BYTES) -> Any:
         """A file, open for reading."""
         return open(os.path.join(self._folder, *name.split("/")), "rb")
+
+    seekable = open
 
 
 @contextmanager
@@ -106,18 +195,18 @@ def opened_package(source: Any) -> Iterator[Package]:
     if isinstance(source, str):
         require(source)
     called = str(getattr(source, "name", source) if is_file_object(source) else source)
-    try:
-        archive = zipfile.ZipFile(source)
-    except zipfile.BadZipFile as error:
-        raise _broken(source, called) from error
-    with archive:
-        yield ZipPackage(archive, called)
+    with open(source, "rb", 0) if isinstance(source, str) else nullcontext(source) as file:
+        try:
+            archive = zipfile.ZipFile(source)
+        except zipfile.BadZipFile as error:
+            raise _broken(file, called) from error
+        with archive:
+            yield ZipPackage(archive, file, called)
 
 
-def _broken(source: Any, called: str) -> BrokenFileError:
-    with open(source, "rb") if isinstance(source, str) else _kept_open(source) as file:
-        file.seek(0)
-        start = file.read(8)
+def _broken(file: Any, called: str) -> BrokenFileError:
+    file.seek(0)
+    start = file.read(8)
     what = {
         b"PK\x03\x04": "the start of one, cut off",
         b"\x89HDF": "an HDF5 file, such as `.weights.h5`",
@@ -129,11 +218,6 @@ def _broken(source: Any, called: str) -> BrokenFileError:
     )
 
 
-@contextmanager
-def _kept_open(file: Any) -> Iterator[Any]:
-    yield file
-
-
 def read_json(package: Package, name: str) -> Any:
     """A JSON file of a saved model."""
     if name not in package.names():
@@ -142,7 +226,7 @@ def read_json(package: Package, name: str) -> Any:
             f"without {name!r}; it has {sorted(package.names())[:8]}. Save the model again with "
             "`model.save`."
         )
-    with _checked(package, name), package.open(name) as file:
+    with _checked(package, name), package.open(name, LARGEST_TEXT) as file:
         return json.loads(file.read().decode("utf-8"))
 
 
@@ -151,12 +235,8 @@ def stored_weights(package: Package) -> Iterator[Arrays]:
     """The weights of a saved model."""
     if WEIGHTS not in package.names():
         read_json(package, WEIGHTS)
-    with spooled() as copy:
-        with _checked(package, WEIGHTS), package.open(WEIGHTS) as file:
-            shutil.copyfileobj(file, copy, 2**20)
-        copy.seek(0)
-        with opened_weights(copy, package.called) as weights:
-            yield weights
+    with package.seekable(WEIGHTS) as file, opened_weights(file, package.called) as weights:
+        yield weights
 
 
 @contextmanager
@@ -178,8 +258,6 @@ def load_assets(package: Package, path: str, part: Any) -> None:
     """Give an object the files that it saved."""
     if not hasattr(part, "load_assets"):
         return
-    from tempfile import TemporaryDirectory
-
     prefix = f"{ASSETS}/{path}/" if path else f"{ASSETS}/"
     names = [n for n in package.names() if n.startswith(prefix) and not n.endswith("/")]
     with TemporaryDirectory() as folder:
@@ -200,26 +278,48 @@ def load_assets(package: Package, path: str, part: Any) -> None:
 class PackageWriter(Protocol):
     """Where the contents of a saved model go."""
 
-    def add(self, name: str, source: Any) -> None:
-        """Add a file with the contents of an open one."""
+    def new(self, name: str) -> AbstractContextManager[Any]:
+        """A new file, open for writing at any place."""
+
+
+class _Draft(io.FileIO):
+    """A file for an archive; while it `passes`, what is written is what was just read there."""
+
+    passes = False
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        written = len(view) if self.passes else 0
+        while written < len(view):  # the system takes 2 GB at once, or what a disk has left
+            written += super().write(view[written:])
+        return written
 
 
 class ZipWriter:
     """Contents into a zip file that is open for writing."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
+    def __init__(self, archive: zipfile.ZipFile, file: _Draft) -> None:
+        self._archive, self._file = archive, file
 
-    def add(self, name: str, source: Any) -> None:
-        """Add a file with the contents of an open one."""
+    @contextmanager
+    def new(self, name: str) -> Iterator[Any]:
+        """A new file, open for writing at any place.
+
+        It is written where it stays, then the archive is shown it from the start to the end, for its sum.
+        """
         from zipfile import ZipInfo
 
         info = ZipInfo(name)
-        info.file_size = source.seek(0, os.SEEK_END)
         info.external_attr = 0o644 << 16
-        source.seek(0)
-        with self._archive.open(info, "w") as file:
-            shutil.copyfileobj(source, file, 2**20)
+        with self._archive.open(info, "w", force_zip64=True) as member:
+            part = _Part(self._file, self._file.tell())
+            yield part
+            with flushing(self._file) if part.size > _LARGE else nullcontext():
+                self._file.seek(part.start)
+                self._file.passes = True
+                while piece := self._file.read(_PIECE):
+                    member.write(piece)
+                self._file.passes = False
 
 
 @contextmanager
@@ -227,8 +327,15 @@ def opened_zip_writer(target: Any) -> Iterator[ZipWriter]:
     """A new zip file at a path, or in a file that is open for writing."""
     import zipfile
 
-    with zipfile.ZipFile(target, "w") as archive:
-        yield ZipWriter(archive)
+    with ExitStack() as stack:
+        copied = is_file_object(target)
+        place = stack.enter_context(TemporaryFile()).fileno() if copied else target
+        file = stack.enter_context(_Draft(place, "w+", closefd=not copied))
+        with zipfile.ZipFile(file, "w") as archive:
+            yield ZipWriter(archive, file)
+        if copied:
+            file.seek(0)
+            shutil.copyfileobj(file, target, _PIECE)
 
 
 class FolderWriter:
@@ -238,28 +345,17 @@ class FolderWriter:
         os.mkdir(folder)
         self._folder = folder
 
-    def add(self, name: str, source: Any) -> None:
-        """Add a file with the contents of an open one."""
+    def new(self, name: str) -> Any:
+        """A new file, open for writing at any place."""
         target = os.path.join(self._folder, *name.split("/"))
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        source.seek(0)
-        with open(target, "wb") as file:
-            shutil.copyfileobj(source, file, 2**20)
-
-
-def spooled() -> Any:
-    """A file for what is on its way: in memory while it is small, else on disk."""
-    from tempfile import SpooledTemporaryFile
-
-    return SpooledTemporaryFile(max_size=_IN_MEMORY)
+        return open(target, "w+b")
 
 
 def save_assets(writer: PackageWriter, path: str, part: Any) -> None:
     """Add the files that an object saves."""
     if not hasattr(part, "save_assets"):
         return
-    from tempfile import TemporaryDirectory
-
     prefix = f"{ASSETS}/{path}" if path else ASSETS
     with TemporaryDirectory() as folder:
         part.save_assets(folder)
@@ -267,5 +363,8 @@ def save_assets(writer: PackageWriter, path: str, part: Any) -> None:
             inner = os.path.relpath(parent, folder).replace(os.sep, "/")
             for name in files:
                 below = name if inner == "." else f"{inner}/{name}"
-                with open(os.path.join(parent, name), "rb") as file:
-                    writer.add(f"{prefix}/{below}", file)
+                with (
+                    open(os.path.join(parent, name), "rb") as file,
+                    writer.new(f"{prefix}/{below}") as copy,
+                ):
+                    shutil.copyfileobj(file, copy, _PIECE)

@@ -22,7 +22,7 @@ from .._version import __version__
 from ..core.dtypes import numpy_dtype
 from ._files import LARGEST_TEXT, BrokenFileError
 from ._names import join, labels
-from ._stores import Arrays, Item, StoredArray
+from ._stores import Arrays, Item, Stored, StoredArray, array_of, dtype_of, size_of
 
 _KINDS = (
     "BOOL:bool I8:int8 I16:int16 I32:int32 I64:int64 U8:uint8 U16:uint16 U32:uint32 U64:uint64 "
@@ -30,6 +30,8 @@ _KINDS = (
     "C64:complex64"
 )
 _DTYPES = dict(pair.split(":") for pair in _KINDS.split())
+#: Of what library's kind the tensors are: `transformers` reads no file that names another one.
+_METADATA = {"format": "pt", "cornu_version": __version__}
 _NAMES = {name: code for code, name in _DTYPES.items()}
 
 
@@ -42,24 +44,21 @@ class Safetensors:
 
     def write(self, target: Any, items: Sequence[Item]) -> None:
         """Write objects' arrays into a new file."""
-        found = [(name, a.dtype.name, a.shape) for item in items for name, a in _named(item)]
+        found = [entry for item in items for entry in _named(item)]
         # Wide ones first: then each lies at a multiple of its width, as PyTorch wants it.
-        found.sort(key=lambda entry: -numpy_dtype(entry[1]).itemsize)
-        header: dict[str, Any] = {"__metadata__": {"format": "cornu", "version": __version__}}
-        places, end = {}, 0
-        for name, dtype, shape in found:
-            start, end = end, end + math.prod(shape) * numpy_dtype(dtype).itemsize
-            places[name] = start
-            code = _code(name, dtype)
-            header[name] = {"dtype": code, "shape": shape, "data_offsets": [start, end]}
+        found.sort(key=lambda entry: -dtype_of(entry[1]).itemsize)
+        header: dict[str, Any] = {"__metadata__": _METADATA}
+        end = 0
+        for name, value in found:
+            start, end = end, end + size_of(value)
+            code = _code(name, dtype_of(value).name)
+            header[name] = {"dtype": code, "shape": value.shape, "data_offsets": [start, end]}
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         with open(target, "wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
-            for item in items:
-                for name, array in _named(item):
-                    file.seek(8 + len(text) + places[name])
-                    file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            for _, value in found:
+                file.write(np.ascontiguousarray(array_of(value)).reshape(-1).view(np.uint8).data)
 
     @contextmanager
     def opened(self, source: Any, called: str) -> Iterator[Arrays]:
@@ -93,10 +92,10 @@ def _names(item: Item, keys: Iterable[str]) -> dict[str, str]:
     return {key: join(item.path, known.get(key, key)) for key in keys}
 
 
-def _named(item: Item) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-    arrays = item.arrays()
-    for key, name in _names(item, arrays).items():
-        yield name, arrays[key]
+def _named(item: Item) -> Iterator[tuple[str, Stored]]:
+    values = item.values()
+    for key, name in _names(item, values).items():
+        yield name, values[key]
 
 
 def _code(name: str, dtype: str) -> str:

@@ -5,6 +5,7 @@ A name is an object's path, a slash, and the key of the array there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -12,10 +13,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.variable import host_array
+from ..core.dtypes import numpy_dtype
+from ..core.variable import NewArrays, Variable, host_array
+from ..layers import Layer
+from ..optimizers import Optimizer
+from ._names import stored_values
 from ._walk import walk
 
 Arrays = Mapping[str, "StoredArray"]
+Stored = Variable | np.ndarray[Any, Any]
+#: What puts arrays into a mapping where nobody has another way: their variables are known without it.
+_PLAIN = (Layer.save_own_variables, Optimizer.save_own_variables)
 
 
 class Format(Protocol):
@@ -55,18 +63,23 @@ class Item:
     part: Any
     keys: Collection[str] | None = None
 
-    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        """The arrays by key, as they are now.
+    def values(self) -> dict[str, Stored]:
+        """What is stored by key: variables, which stay where they are, or arrays.
 
         Raises:
             ValueError: If there are texts among them.
         """
         values: dict[str, Any] = {}
-        self.part.save_own_variables(values)
+        if getattr(self.part.save_own_variables, "__func__", None) in _PLAIN:
+            values = stored_values(self.part)
+        else:
+            self.part.save_own_variables(values)
         kept = values if self.keys is None else self.keys
-        return {key: self._array(key, values[key]) for key in kept}
+        return {key: self._checked(key, values[key]) for key in kept}
 
-    def _array(self, key: str, value: Any) -> np.ndarray[Any, Any]:
+    def _checked(self, key: str, value: Any) -> Stored:
+        if isinstance(value, Variable):
+            return value
         array = host_array(value)
         if array.dtype.kind in "OSU":
             raise ValueError(
@@ -75,6 +88,21 @@ class Item:
                 "`save_assets`."
             )
         return array
+
+
+def dtype_of(value: Stored) -> np.dtype[Any]:
+    """The dtype of what is stored."""
+    return numpy_dtype(value.dtype) if isinstance(value, Variable) else value.dtype
+
+
+def size_of(value: Stored) -> int:
+    """The bytes of what is stored."""
+    return math.prod(value.shape) * dtype_of(value).itemsize
+
+
+def array_of(value: Stored) -> np.ndarray[Any, Any]:
+    """What is stored as an array, to be written at once: it may be an engine's own memory."""
+    return value.lent() if isinstance(value, Variable) else value
 
 
 def items_of(model: Any, leave_out: Collection[Any] = ()) -> list[Item]:
@@ -93,8 +121,8 @@ def split(items: Sequence[Item], largest: float) -> tuple[list[list[Item]], int]
     filled = total = 0
     for item in items:
         keys: list[str] = []
-        for key, array in item.arrays().items():
-            size = array.nbytes
+        for key, value in item.values().items():
+            size = size_of(value)
             if size > largest:
                 raise ValueError(
                     "Each array must fit in a file. Received: max_shard_size="
@@ -125,7 +153,7 @@ class StoredArray:
     read: Callable[[], np.ndarray[Any, Any]]
 
 
-class StoredArrays(Mapping[str, Any]):
+class StoredArrays(NewArrays):
     """The arrays of one object, read when they are asked for."""
 
     def __init__(self, stored: Arrays) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from ..core.files import replacing_together
 from ..optimizers import Optimizer
-from ._files import LARGEST_TEXT, BrokenFileError, require, warn
+from ._files import LARGEST_TEXT, BrokenFileError, MissingFileError, require, warn
 from ._hdf5 import HDF5
 from ._names import Names, own_variables, renaming
 from ._reports import WeightsReport
@@ -38,21 +40,38 @@ def left_out(model: Any, format: Format) -> list[Any]:
 def write_sharded(items: Sequence[Item], path: str, largest: float, format: Format) -> None:
     """Write objects' arrays into several files next to `path`, which lists them as JSON.
 
+    Files that are there keep their names until the list no longer has them: new ones have others, so
+    that a list's files are whole whenever the process ends.
+
     Args:
         items: The objects.
         path: The path of the list.
         largest: The largest number of bytes of arrays in a file.
         format: The files' format.
     """
-    name = os.path.basename(path)
+    folder, name = os.path.split(path)
     stem = name.removesuffix(format.listing)
     shards, total = split(items, largest)
-    named = {format.shard(stem, n, len(shards)): shard for n, shard in enumerate(shards)}
+    before = _replaceable(path, stem, format) if os.path.exists(path) else set()
+    stems = itertools.chain([stem], (f"{stem}.{n}" for n in itertools.count(1)))
+    kinds = ([format.shard(s, n, len(shards)) for n in range(len(shards))] for s in stems)
+    names = next(x for x in kinds if not any(os.path.exists(os.path.join(folder, n)) for n in x))
+    named = dict(zip(names, shards, strict=True))
     with replacing_together(path) as drafts:
         for shard, part in named.items():
             format.write(os.path.join(drafts, shard), part)
         with open(os.path.join(drafts, name), "w", encoding="utf-8") as file:
             json.dump(format.index(named, total), file, indent=4)
+    for old in before:
+        os.remove(os.path.join(folder, old))
+
+
+def _replaceable(path: str, stem: str, format: Format) -> set[str]:
+    """The files of a list that are named as this writes them."""
+    like = re.compile(rf"{re.escape(stem)}(\.\d+)?[-_]\d+(-of-\d+)?{re.escape(format.ending)}")
+    with suppress(BrokenFileError, MissingFileError):
+        return {name for name in map(os.path.basename, _listed(path)) if like.fullmatch(name)}
+    return set()
 
 
 # -------------------------------------------------------------------- reading

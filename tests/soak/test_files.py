@@ -1,0 +1,142 @@
+"""Files that were changed at random: each loads, or is refused with a clear error, and does nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import cornu
+from tests.soak.loading import model
+from tests.soak.mutations import mutated
+
+ROOT = Path(__file__).parents[2]
+#: How many files of each kind; the first are tests like others. All kinds together have over 10,000.
+COUNTS = [25, pytest.param(1500, marks=pytest.mark.soak)]
+#: The seconds after which a file that is being loaded is taken for one without end.
+PATIENCE = 30
+
+
+class Loader:
+    """A process that loads files, started again where one ended it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.start()
+
+    def start(self) -> None:
+        environment = {**os.environ, "CORNU_BACKEND": "numpy", "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.soak.loading", str(self.folder)],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def load(self, path: Path | str) -> str:
+        """What becomes of a file."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{path}\n")
+        self.process.stdin.flush()
+        if path == "limit":
+            return ""
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            self.process.kill()
+        line = self.process.stdout.readline()
+        if line:
+            return str(json.loads(line))
+        code = self.process.wait()
+        self.start()
+        return f"ended the process: {signal.Signals(-code).name if code < 0 else code}"
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def valid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a folder for each kind, of files that load."""
+    folder = tmp_path_factory.mktemp("valid")
+    for kind in KINDS:
+        (folder / kind).mkdir()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            KINDS[kind](folder / kind)
+    return folder
+
+
+def trained(package: Any) -> Any:
+    """A model with what configs have: layers in layers, a graph, an optimizer with state, a metric."""
+    la = package.layers
+    x = package.Input((6,), dtype="int32")
+    inner = package.Sequential(
+        [la.Dense(3, activation="relu"), la.Dropout(0.5, seed=1)], name="inner"
+    )
+    y = la.Bidirectional(la.LSTM(2, kernel_regularizer="l2"))(la.Embedding(5, 4)(x))
+    built = package.Model(x, la.Concatenate()([inner(y), y]))
+    built.compile("adam", "mse", metrics=["mae"])
+    built.fit(np.ones((2, 6), "int32"), np.ones((2, 7)), verbose=0)
+    return built
+
+
+def whole_h5(folder: Path) -> None:
+    trained(keras).save(folder / "whole.h5")
+
+
+KINDS: dict[str, Any] = {
+    "keras": lambda folder: trained(cornu).save(folder / "a.keras"),
+    "keras's": lambda folder: trained(keras).save(folder / "a.keras"),
+    "weights": lambda folder: model().save_weights(folder / "a.weights.h5"),
+    "whole": whole_h5,
+    "safetensors": lambda folder: model().save_weights(folder / "a.safetensors"),
+    "list": lambda folder: model().save_weights(folder / "a.weights.json", max_shard_size=2e-7),
+    "safetensors' list": lambda folder: model().save_weights(
+        folder / "a.safetensors.index.json", max_shard_size=2e-7
+    ),
+}
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_mutated(kind: str, count: int, valid: Path, tmp_path: Path) -> None:
+    draw = Random(f"{kind} {os.environ.get('CORNU_SOAK_SEED', '')}")
+    main = next(p for p in sorted((valid / kind).iterdir(), key=lambda p: p.suffix != ".json"))
+    shutil.copytree(valid / kind, tmp_path / "a")
+    loader = Loader(tmp_path / "a")
+    found: dict[str, Path] = {}
+    said: Counter[str] = Counter()
+    try:
+        assert loader.load(tmp_path / "a" / main.name) == "loaded"
+        loader.load("limit")
+        for number in range(count):
+            changed = draw.choice(sorted((valid / kind).iterdir()))
+            path = tmp_path / "a" / changed.name
+            path.write_bytes(mutated(changed.name, changed.read_bytes(), draw))
+            outcome = loader.load(tmp_path / "a" / main.name)
+            said[outcome.partition(":")[0]] += 1
+            if outcome not in ("loaded", "refused") and outcome not in found:
+                found[outcome] = shutil.copy(path, tmp_path / f"{number}-{changed.name}")
+            path.write_bytes(changed.read_bytes())
+    finally:
+        loader.close()
+    assert not found, "\n".join(f"{path}: {outcome}" for outcome, path in found.items())
+    assert said["refused"] > count // 10, said
+    others = [p.name for p in (tmp_path / "a").iterdir() if not (valid / kind / p.name).exists()]
+    assert others == []

@@ -7,12 +7,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ..core.files import replacing_together
 from ..optimizers import Optimizer
-from ._files import LARGEST_TEXT, BrokenFileError, MissingFileError, require, warn
+from ._files import LARGEST_TEXT, BrokenFileError, require, warn
 from ._hdf5 import HDF5
 from ._names import Names, own_variables, renaming
 from ._reports import WeightsReport
@@ -52,26 +52,18 @@ def write_sharded(items: Sequence[Item], path: str, largest: float, format: Form
     folder, name = os.path.split(path)
     stem = name.removesuffix(format.listing)
     shards, total = split(items, largest)
-    before = _replaceable(path, stem, format) if os.path.exists(path) else set()
-    stems = itertools.chain([stem], (f"{stem}.{n}" for n in itertools.count(1)))
+    there = set(os.listdir(folder or ".")) if os.path.isdir(folder or ".") else set()
+    stems = itertools.chain([stem], (f"{stem}.again{n}" for n in itertools.count(1)))
     kinds = ([format.shard(s, n, len(shards)) for n in range(len(shards))] for s in stems)
-    names = next(x for x in kinds if not any(os.path.exists(os.path.join(folder, n)) for n in x))
-    named = dict(zip(names, shards, strict=True))
+    named = dict(zip(next(x for x in kinds if there.isdisjoint(x)), shards, strict=True))
     with replacing_together(path) as drafts:
         for shard, part in named.items():
             format.write(os.path.join(drafts, shard), part)
         with open(os.path.join(drafts, name), "w", encoding="utf-8") as file:
             json.dump(format.index(named, total), file, indent=4)
-    for old in before:
+    like = rf"{re.escape(stem)}(\.again\d+)?[-_]\d+(-of-\d+)?{re.escape(format.ending)}"
+    for old in filter(re.compile(like).fullmatch, there):
         os.remove(os.path.join(folder, old))
-
-
-def _replaceable(path: str, stem: str, format: Format) -> set[str]:
-    """The files of a list that are named as this writes them."""
-    like = re.compile(rf"{re.escape(stem)}(\.\d+)?[-_]\d+(-of-\d+)?{re.escape(format.ending)}")
-    with suppress(BrokenFileError, MissingFileError):
-        return {name for name in map(os.path.basename, _listed(path)) if like.fullmatch(name)}
-    return set()
 
 
 # -------------------------------------------------------------------- reading

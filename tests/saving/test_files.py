@@ -372,6 +372,36 @@ def test_a_failed_save_keeps_the_file(name: str, tmp_path: Path) -> None:
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.parametrize("name", ["a.weights.json", "a.safetensors.index.json"])
+def test_a_crash_between_shards_leaves_the_old_set_whole(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = make(), make()
+    for variable in new.weights:
+        variable.assign(variable + 1)
+    old.save_weights(tmp_path / name, max_shard_size=5e-8)
+    before = sorted(os.listdir(tmp_path))
+    replace, left = os.replace, [1, 2]
+
+    def crash(*paths: str) -> None:
+        left.pop()
+        if not left:
+            raise KeyboardInterrupt
+        replace(*paths)
+
+    monkeypatch.setattr("os.replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        new.save_weights(tmp_path / name, max_shard_size=5e-8)
+    monkeypatch.setattr("os.replace", replace)
+    other = make()
+    for kept in (old, new):
+        other.load_weights(tmp_path / name)
+        for one, two in zip(other.weights, kept.weights, strict=True):
+            np.testing.assert_array_equal(one.numpy(), two.numpy())
+        new.save_weights(tmp_path / name, max_shard_size=5e-8)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
 WRITERS: dict[str, Callable[[Any, Path], Any]] = {
     "model": lambda model, folder: model.save(folder / "a.keras"),
     "folder": lambda model, folder: model.save(folder / "a", zipped=False),

@@ -70,7 +70,8 @@ class BackupAndRestore(Callback):
                     stacklevel=2,
                 )
                 continue
-            self._epoch = self.model._initial_epoch = int(content["epoch"])
+            self._epoch = int(content["epoch"])
+            self.current_run.go_to(self._epoch)
             return
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:

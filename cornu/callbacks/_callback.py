@@ -21,6 +21,8 @@ class Callback(Keeping):
     Attributes:
         model: The model.
         params: `verbose`, `epochs` and `steps` of the running method; `steps` may be None.
+        current_run: The training, evaluation or prediction that tells the events (`training.Run`): its
+            `epoch`, the completed steps, the logs. None outside of it.
         sees_each_batch: Whether a callback that listens to batches needs each one. Otherwise it may be
             told of the last of several only, which short steps run faster with.
 
@@ -37,6 +39,7 @@ class Callback(Keeping):
     sees_each_batch = True
     #: The attributes that are its state.
     _state: ClassVar[tuple[str, ...]] = ()
+    _run: Any = None
 
     def __init__(self) -> None:
         self.params: dict[str, Any] | None = None
@@ -46,6 +49,15 @@ class Callback(Keeping):
     def model(self) -> Any:
         """The model that is being trained, evaluated or used."""
         return self._model
+
+    @property
+    def current_run(self) -> Any:
+        """The run that tells the events."""
+        return self._run
+
+    def set_run(self, run: Any) -> None:
+        """Called before the first event, and after the last one with None."""
+        self._run = run
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Called once, before the first event."""

@@ -123,6 +123,11 @@ class CallbackList:
         for callback in self.callbacks:
             callback.set_model(model)
 
+    def set_run(self, run: Any) -> None:
+        """Set the `current_run` of every callback."""
+        for callback in self.callbacks:
+            getattr(callback, "set_run", _nothing)(run)
+
     def close(self) -> None:
         """Let go of files and the terminal, whether a method ended well or by an error."""
         for callback in self.callbacks:
@@ -172,5 +177,5 @@ def _checked(callback: Any) -> Any:
     )
 
 
-def _nothing() -> None:
+def _nothing(run: Any = None) -> None:
     pass

@@ -134,6 +134,24 @@ class GeneratorSource(Source):
         return as_arrays(batch)
 
 
+class KeptSource(Source):
+    """A generator whose batches are kept as they are read, so that each pass gives the same."""
+
+    def __init__(self, generator: Iterator[Any]) -> None:
+        self._rest = iter(GeneratorSource(generator))
+        self._kept: list[Any] = []
+        self._complete = False
+
+    def batches(self, number: int = 0, start: int = 0) -> Iterator[Any]:
+        """The batches from one of them on."""
+        yield from self._kept[start:]
+        if not self._complete:
+            self._complete = True
+            for batch in self._rest:
+                self._kept.append(batch)
+                yield batch
+
+
 class IterableSource(Source):
     """An object that gives its batches anew each time it is iterated over: a data loader, say."""
 

@@ -48,7 +48,9 @@ class WholeCalls:
         ):
             return Layer.__call__(model, x)
         if engine.whole_models:
-            return model._fast_predict()([(tree.map_structure(engine.convert_to_tensor, x),)])
+            return model._programs.predicting()(
+                [(tree.map_structure(engine.convert_to_tensor, x),)]
+            )
         family = model._family()
         version = (family, seeding.generation())
         if version != self._version:

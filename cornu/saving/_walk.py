@@ -15,7 +15,6 @@ from typing import Any
 
 from ..core.naming import to_snake_case
 from ..core.operation import Operation
-from ..layers import Layer
 from ..losses import Loss
 from ..metrics import Metric
 from ..models import Function, Functional, Model, Sequential
@@ -26,14 +25,12 @@ from ..training import Trainer
 _WALKED = (Operation, Optimizer, Loss, Metric, SeedGenerator)
 _CONTAINERS = (list, tuple, set, dict)
 #: Classes whose own properties say nothing of what an object consists of.
-_BASES = frozenset(
-    {object, Operation, Layer, Function, Functional, Trainer, Model, Sequential, *_WALKED[1:]}
-)
+_BASES = frozenset({*Model.__mro__, Function, Functional, Sequential, *_WALKED[1:]})
 #: Attributes in which an object keeps record of its parts a second time, by the class that does.
 _RECORDS: tuple[tuple[type, frozenset[str]], ...] = (
     (Operation, frozenset({"_arguments", "_inbound_nodes", "_outbound_nodes"})),
     (Function, frozenset({"_graph", "_steps"})),
-    (Trainer, frozenset({"_compile_config", "_functions"})),
+    (Trainer, frozenset({"_compile_config"})),
     (Functional, frozenset({"_functional_layers"})),
     (Sequential, frozenset({"_functional", "_stack"})),
 )

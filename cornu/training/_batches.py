@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .. import tuning
 from ..core import tree
-from ..data import ArrayPass, make_source
+from ..data import ArrayPass, Pass, Source
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class Stack:
 
 
 class Batches:
-    """The batches of a source.
+    """The batches of a source, and the place that reading has reached in its passes.
+
+    An epoch is a pass over the data, or so many steps on from where the last epoch ended.
 
     Args:
         source: A `Source`.
@@ -37,16 +39,33 @@ class Batches:
         per_execution: How many run in one execution.
     """
 
-    def __init__(self, source: Any, steps: int | None, per_execution: int) -> None:
+    def __init__(self, source: Source, steps: int | None, per_execution: int) -> None:
         self.source = source
         self.limit = steps
         self.per_execution = per_execution
         self.steps: int | None = steps if steps is not None else source.num_batches
         #: How many of the next batches to stack, given how many whole ones are left in the epoch.
         self.together: Callable[[int], int] = lambda left: 1
-        self._peeked: list[Any] = []
-        self._open: Any = None
-        self._seen = 0
+        #: How many batches of the open pass, and of the epoch, were given.
+        self.read = self.step = 0
+        self._pass: Pass | None = None
+
+    def state(self) -> dict[str, Any]:
+        """The place that was reached, for `restore`; between two executions it is exact."""
+        return {
+            "step": self.step,
+            "read": self.read,
+            "source": self.source.state(),
+            "pass": None if self._pass is None else self._pass.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken: the next batch is the one that came next then."""
+        self.close()
+        self.source.restore(state["source"])
+        if state["pass"] is not None:
+            self._opened().restore(state["pass"])
+        self.step, self.read = state["step"], state["read"]
 
     def begin(self, epoch: int) -> None:
         """Let the next batch be that with which an epoch begins.
@@ -60,113 +79,80 @@ class Batches:
         if orders is None and not read:
             return
         self.close()
-        self._peeked.clear()
         if orders is not None:
             orders.number = epoch // epochs
-        self._open, self._seen = iter(self.source), read
         for _ in range(read):
-            next(self._open, None)
+            next(self._opened(), None)
+        self.step, self.read = 0, read
 
     def first(self) -> Any:
-        """The first batch, which the next epoch gives again."""
-        if not self._peeked:
-            if self._open is None:
-                self._open = iter(self.source)
-            try:
-                if isinstance(self._open, ArrayPass):
-                    return self._open.peek()
-                self._peeked.append(next(self._open))
-            except StopIteration:
-                raise ValueError(
-                    "Data must have at least one batch. Received: a source that gave none. Check "
-                    "its length, or whether a generator was used up before."
-                ) from None
-        return self._peeked[0]
+        """The next batch, which stays the next one."""
+        try:
+            return self._opened().peek()
+        except StopIteration:
+            raise ValueError(
+                "Data must have at least one batch. Received: a source that gave none. Check "
+                "its length, or whether a generator was used up before."
+            ) from None
 
     def __iter__(self) -> Iterator[tuple[int, int, list[Any] | Stack]]:
-        """The batches of each execution, a list or a `Stack`, and the numbers of its first and last step.
+        """The batches of each execution of an epoch, a list or a `Stack`, and the numbers of its first and
+        last step; the rest of them where the epoch has begun.
 
         The last execution of an epoch is numbered as if it were whole, as in Keras.
         """
         self.source.on_epoch_begin()
-        step = 0
         group: list[Any] = []
-        for data in self._epoch():
+        ended = False
+        while self.limit is None or self.step < self.limit:
+            data = self._fetch(None if self.limit is None else self.limit - self.step)
+            if ended := data is None:
+                self._warn_of_end()
+                break
+            count = len(data) if isinstance(data, Stack) else 1
+            self.read, self.step = self.read + count, self.step + count
             if isinstance(data, Stack):
-                yield step, step + len(data) - 1, data
-                step += len(data)
+                yield self.step - count, self.step - 1, data
                 continue
             group.append(data)
             if len(group) == self.per_execution:
-                yield step, step + len(group) - 1, group
-                step, group = step + len(group), []
+                yield self.step - len(group), self.step - 1, group
+                group = []
         if group:
-            yield step, step + self.per_execution - 1, group
+            first = self.step - len(group)
+            yield first, first + self.per_execution - 1, group
+        whole = self.source.num_batches
+        if ended or (whole is not None and self.read >= whole):
+            self._pass, self.read = None, 0
+        self.step = 0
         self.source.on_epoch_end()
 
-    def _epoch(self) -> Iterator[Any]:
-        """The batches of one epoch: a pass, or so many steps on from where the last epoch ended."""
-        given = 0
-        while self.limit is None or given < self.limit:
-            data = self._next(None if self.limit is None else self.limit - given)
-            if data is None:
-                if self.limit is not None:
-                    self._warn_of_end(given)
-                self._start_again()
-                return
-            count = len(data) if isinstance(data, Stack) else 1
-            given += count
-            self._seen += count
-            yield data
-        count = self.source.num_batches
-        if self.limit is None or (count is not None and self._seen >= count):
-            self._start_again()
+    def _opened(self) -> Pass:
+        if self._pass is None:
+            self._pass = iter(self.source)
+        return self._pass
 
-    def _start_again(self) -> None:
-        self._open = None
-        self._seen = 0
-
-    def _next(self, left: int | None) -> Any:
-        """The next batch, or a `Stack` of the next ones; None at the end of a pass."""
-        if self._peeked:
-            return self._peeked.pop()
-        if self._open is None:
-            self._open = iter(self.source)
-        if isinstance(self._open, ArrayPass):
-            whole = self._open.whole if self._open.stacks else 0
+    def _fetch(self, left: int | None) -> Any:
+        """The next batch, or a `Stack` of the next ones; None at the end of a pass. All data comes in here."""
+        opened = self._opened()
+        if isinstance(opened, ArrayPass):
+            whole = opened.whole if opened.stacks else 0
             count = self.together(whole if left is None else min(whole, left))
             if count > 1:
-                return Stack(self._open.stacked(count), count)
-        return next(self._open, None)
+                return Stack(opened.stacked(count), count)
+        return next(opened, None)
 
-    def _warn_of_end(self, given: int) -> None:
-        warnings.warn(
-            f"The data ended after {given} of {self.limit} steps. Make the source give "
-            "`steps_per_epoch * epochs` batches, or repeat.",
-            stacklevel=2,
-        )
+    def _warn_of_end(self) -> None:
+        if self.limit is not None:
+            warnings.warn(
+                f"The data ended after {self.step} of {self.limit} steps. Make the source give "
+                "`steps_per_epoch * epochs` batches, or repeat.",
+                stacklevel=2,
+            )
 
     def close(self) -> None:
         """Let the source's threads and processes end."""
-        close = getattr(self._open, "close", None)
-        if close is not None:
-            close()
-        self._open = None
+        if self._pass is not None:
+            self._pass.close()
+        self._pass, self.read = None, 0
         self.source.close()
-
-
-class Kept:
-    """The batches of a generator, kept as they are read, so that each validation sees the same."""
-
-    def __init__(self, generator: Iterator[Any]) -> None:
-        self._source = iter(make_source(generator))
-        self._batches: list[Any] = []
-        self._complete = False
-
-    def __iter__(self) -> Iterator[Any]:
-        yield from self._batches
-        if not self._complete:
-            self._complete = True
-            for batch in self._source:
-                self._batches.append(batch)
-                yield batch

@@ -111,11 +111,11 @@ def test_other_models_leave_compiled_calls_alone() -> None:
     for model in models:
         model.compile("sgd", "mse")
         model.predict(X, verbose=0)
-    kept = models[0]._fast_predict()
+    kept = models[0]._programs.predicting()
     models[1].fit(X, Y, **QUIET)
     models[0].fit(X, Y, **QUIET)
     layers.Dense(2)(X).sum()
-    assert models[0]._fast_predict() is kept
+    assert models[0]._programs.predicting() is kept
     family = models[0]._family()
     models[0].layers[0].activation = cornu.activations.relu
     assert models[0]._family() is not family

@@ -308,11 +308,14 @@ class Interrupted(Exception):
 
 def train(callback: Any, stop: tuple[int, int | None] | None = None, epochs: int = 3) -> Any:
     """Three batches an epoch, each adding 1 to the weights; `stop` is where it is interrupted."""
-    model = FakeModel()
+    model, run = FakeModel(), SimpleNamespace(epoch=0)
+    run.go_to = lambda epoch: setattr(run, "epoch", epoch)
     callback.set_model(model)
+    if isinstance(callback, callbacks.Callback):
+        callback.set_run(run)
     callback.on_train_begin({})
     ran = []
-    for epoch in range(getattr(model, "_initial_epoch", 0), epochs):
+    for epoch in range(getattr(model, "_initial_epoch", run.epoch), epochs):
         ran.append(epoch)
         callback.on_epoch_begin(epoch, {})
         for batch in range(3):

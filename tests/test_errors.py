@@ -579,6 +579,32 @@ def _() -> None:
     )
 
 
+def checkpointed(folder: Path, **state: Any) -> Any:
+    """The checkpoints of a network, of which one is written."""
+    model, kept = network(), cornu.saving.Checkpoints(folder)
+    model.optimizer.build(model.trainable_variables)
+    kept.write(model, state, 1, None)
+    kept.close()
+    return kept
+
+
+@case("a torn checkpoint")
+def _(folder: Path) -> None:
+    kept = checkpointed(folder)
+    (folder / "step-00000001" / "state.safetensors").write_text("torn")
+    kept.last()
+
+
+@case("a checkpoint of another optimizer")
+def _(folder: Path) -> None:
+    checkpointed(folder).last().restore(network(optimizer=cornu.optimizers.Adam(name="adam")))
+
+
+@case("a state that no file holds")
+def _(folder: Path) -> None:
+    checkpointed(folder, callbacks={"Mine": {"seen": {1, 2}}})
+
+
 # ---------------------------------------------------------------------------- the rest
 
 

@@ -41,6 +41,12 @@ def _run_export(options: argparse.Namespace) -> int:
     return export_file(options)
 
 
+def _run_checkpoints(options: argparse.Namespace) -> int:
+    from ._checkpoints import list_checkpoints
+
+    return list_checkpoints(options)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cornu", description="Cornu's command line.")
     parser.add_argument("--version", action="version", version=f"cornu {__version__}")
@@ -73,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_run_demo)
     _add_export(commands)
+    _add_checkpoints(commands)
     return parser
 
 
@@ -93,6 +100,16 @@ def _add_export(commands: Any) -> None:
     )
     export.add_argument("--float16", action="store_true", help="store weights in 16 bits")
     export.set_defaults(run=_run_export)
+
+
+def _add_checkpoints(commands: Any) -> None:
+    about = "list the checkpoints of a training, and tell which are torn"
+    listing = commands.add_parser("checkpoints", help=about, description=f"{about.capitalize()}.")
+    listing.add_argument("directory", type=Path, metavar="DIR", help="that of `Checkpoint`")
+    listing.add_argument(
+        "--quick", action="store_true", help="compare sizes of files instead of reading each byte"
+    )
+    listing.set_defaults(run=_run_checkpoints)
 
 
 def _seed(text: str) -> int:

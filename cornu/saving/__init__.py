@@ -8,6 +8,10 @@ from ..core.serialization import get_registered_name as get_registered_name
 from ..core.serialization import get_registered_object as get_registered_object
 from ..core.serialization import register_keras_serializable as register_keras_serializable
 from ..core.serialization import serialize_keras_object as serialize_keras_object
+from ._checkpoints import Checkpoint as Checkpoint
+from ._checkpoints import Checkpoints as Checkpoints
+from ._checkpoints import best_of as best_of
+from ._checkpoints import checkpoints as checkpoints
 from ._editor import KerasFileEditor as KerasFileEditor
 from ._models import load_model as load_model
 from ._models import save_model as save_model

@@ -1,0 +1,415 @@
+"""Checkpoints: all that a training needs to go on, as folders that appear whole.
+
+    DIR/step-00000120/
+        weights.safetensors.index.json         which file has which array: `load_weights` reads it too
+        weights-00001-of-00001.safetensors     weights, optimizer, random generators
+        state.safetensors                      other arrays: of metrics, of callbacks
+        checkpoint.json                        what is no array: epoch, logs, positions
+        SHA256SUMS                             as `sha256sum` writes it, and `sha256sum -c` checks it
+
+One that is not as it was written is torn: it is told, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import tuning
+from .._version import __version__
+from ..core.files import remove, remove_drafts, replacing
+from ..core.positions import is_plain
+from ..core.variable import Variable
+from ..engines import current_name
+from ..optimizers import Optimizer
+from ._files import LARGEST_TEXT, BrokenFileError
+from ._names import labels
+from ._safetensors import Safetensors
+from ._stores import Arrays, Item, Stored, items_of
+from ._walk import walk
+from ._weights import load_state, opened_weights, write_sharded
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+_FORMAT = Safetensors()
+_WEIGHTS, _STATE = f"weights{_FORMAT.listing}", f"state{_FORMAT.ending}"
+_RECORD, _SUMS = "checkpoint.json", "SHA256SUMS"
+_NAME = re.compile(r"step-(\d{1,18})(-epoch-\d{1,18})?").fullmatch
+#: Lists of more floats are stored as arrays.
+_LONG = 256
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in a directory.
+
+    Attributes:
+        path: Its folder.
+        record: What it holds beside arrays; empty if that can't be read.
+        fault: What is wrong with it, if it is torn.
+    """
+
+    path: Path
+    record: Mapping[str, Any]
+    fault: str | None
+
+    @property
+    def step(self) -> int:
+        """The steps that were done."""
+        return int(_NAME(self.path.name)[1])  # type: ignore[index]
+
+    @property
+    def time(self) -> float:
+        """When it was written, in seconds since 1970."""
+        return float(self.record.get("time", self.path.stat().st_mtime))
+
+    @property
+    def size(self) -> int:
+        """The bytes of its files."""
+        return sum(file.stat().st_size for file in self.path.iterdir())
+
+    def value(self, monitor: str) -> float | None:
+        """A metric's value when it was written."""
+        found = self.record.get("state", {}).get("logs", {}).get(monitor)
+        return found if isinstance(found, (int, float)) and not math.isnan(found) else None
+
+    def state(self) -> dict[str, Any]:
+        """What the training put there beside its model, and the variables of metrics.
+
+        Raises:
+            BrokenFileError: If the checkpoint is torn.
+        """
+        path = str(self.path / _STATE)
+        with _FORMAT.opened(path, path) as arrays:
+            try:
+                state: dict[str, Any] = _decoded(self.record["state"], arrays)
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise _broken(self.path, repr(error)) from error
+        return state
+
+    def restore(self, model: Any) -> None:
+        """Give a model its variables back: those of its optimizer, metrics and random generators too.
+
+        Raises:
+            BrokenFileError: If the checkpoint is torn.
+            ValueError: If it is of another architecture.
+        """
+        path = str(self.path / _WEIGHTS)
+        with opened_weights(path, path, _FORMAT) as arrays:
+            report = load_state(model, arrays, path, leave_out=_nested(model))
+        values, variables = self.state()["metrics"], model.metrics_variables
+        fits = [np.shape(value) for value in values] == [variable.shape for variable in variables]
+        if report.missing or report.unexpected or not fits:
+            raise ValueError(
+                "A training goes on with the model, optimizer and metrics that it had. Received: "
+                f"{str(self.path)!r} for the model {model.name!r}, metrics={model.metrics_names}; "
+                f"{report!r}. Compile it as it was; build optimizers of its own in "
+                "its constructor."
+            )
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def checkpoints(directory: str | os.PathLike[str], thorough: bool = False) -> list[Checkpoint]:
+    """The checkpoints of a directory, in the order of their writing; none where there is no such directory.
+
+    Args:
+        directory: The directory.
+        thorough: Whether each byte is read to tell those that are torn, and not only the record and
+            the sizes of files.
+    """
+    folder = Path(directory)
+    paths = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    found = [_opened(path, thorough) for path in paths if _NAME(path.name)]
+    return sorted(found, key=lambda one: (one.time, one.step))
+
+
+def last_checkpoint(directory: str | os.PathLike[str]) -> Checkpoint | None:
+    """The last checkpoint that is whole; `None` where there is none at all.
+
+    Raises:
+        BrokenFileError: If all are torn.
+    """
+    found = checkpoints(directory)
+    for checkpoint in reversed(found):
+        whole = _opened(checkpoint.path, thorough=True)
+        if whole.fault is None:
+            return whole
+        tuning.say(
+            "The checkpoint %s is torn (%s): the one before it is used.",
+            whole.path,
+            whole.fault,
+            level="warning",
+        )
+    if found:
+        raise _broken(found[-1].path, f"{whole.fault}, and no other one is whole")
+    return None
+
+
+class Checkpoints:
+    """The checkpoints of a training: written in the background, the last ones and the best kept.
+
+    Args:
+        directory: The directory, for one training alone; it is made where it is missing.
+        keep: How many of the last stay; `None` for all.
+        best: The metric of which the best one stays too.
+        mode: `min` if smaller is better, `max` if larger is.
+        max_shard_size: The largest size of a file, in GB (2**30 bytes).
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        keep: int | None = 2,
+        best: str | None = None,
+        mode: str = "min",
+        max_shard_size: float | None = None,
+    ) -> None:
+        self.directory = Path(directory)
+        self.keep, self.best, self.mode = keep, best, mode
+        self.largest = math.inf if max_shard_size is None else max_shard_size * 2**30
+        self._pool: ThreadPoolExecutor | None = None
+        self._pending: Future[None] | None = None
+
+    def last(self) -> Checkpoint | None:
+        """The last checkpoint that is whole; `None` where there is none at all."""
+        return last_checkpoint(self.directory)
+
+    def write(self, model: Any, state: Mapping[str, Any], step: int, epoch: int | None) -> None:
+        """Copy what the model and the process hold now, and let it be written; one at a time is.
+
+        Args:
+            model: The model.
+            state: What `Checkpoint.state` gives back, `logs` among it.
+            step: The steps that are done.
+            epoch: The epochs that are done, where the last one has just ended.
+
+        Raises:
+            TypeError: If the state has something that no file holds.
+            OSError: If the one before could not be written.
+        """
+        self.wait()
+        kept: dict[str, np.ndarray[Any, Any]] = {}
+        metrics = [variable.numpy() for variable in model.metrics_variables]
+        encoded = _encoded({**state, "metrics": metrics}, kept, "state")
+        items = [Item(i.path, _Frozen.of(i)) for i in items_of(model, _nested(model))]
+        record = {
+            "version": 1,
+            "cornu": __version__,
+            "engine": current_name(),
+            "time": time.time(),
+            "step": step,
+            "best": None if self.best is None else {"metric": self.best, "mode": self.mode},
+            "state": encoded,
+        }
+        name = f"step-{step:08d}" + ("" if epoch is None else f"-epoch-{epoch:04d}")
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(1, "cornu-checkpoints")
+        arrays = [Item("", _Frozen(kept))]
+        self._pending = self._pool.submit(self._write, self.directory / name, items, arrays, record)
+
+    def check(self) -> None:
+        """Raise what went wrong with the last one, if that is known by now."""
+        if self._pending is not None and self._pending.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for what is being written."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def close(self) -> None:
+        """Wait, and end the thread that writes."""
+        try:
+            self.wait()
+        finally:
+            if self._pool is not None:
+                self._pool.shutdown()
+                self._pool = None
+
+    def remove(self) -> None:
+        """Remove the checkpoints, and the directory if nothing else is in it."""
+        self.wait()
+        for checkpoint in checkpoints(self.directory):
+            remove(checkpoint.path)
+        if self.directory.is_dir() and not any(self.directory.iterdir()):
+            self.directory.rmdir()
+
+    def _write(
+        self, path: Path, items: list[Item], arrays: list[Item], record: dict[str, Any]
+    ) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_drafts(path.parent)
+        with replacing(path) as draft:
+            os.mkdir(draft)
+            write_sharded(items, os.path.join(draft, _WEIGHTS), self.largest, _FORMAT)
+            _FORMAT.write(os.path.join(draft, _STATE), arrays)
+            record["files"] = {file.name: file.stat().st_size for file in Path(draft).iterdir()}
+            Path(draft, _RECORD).write_text(json.dumps(record))
+            sums = [f"{_sum(file)}  {file.name}\n" for file in sorted(Path(draft).iterdir())]
+            Path(draft, _SUMS).write_text("".join(sums))
+        self._remove_old()
+
+    def _remove_old(self) -> None:
+        if self.keep is None:
+            return
+        whole = [one for one in checkpoints(self.directory) if one.fault is None]
+        stay = [*whole[-self.keep :], best_of(whole)]
+        for checkpoint in whole:
+            if checkpoint not in stay:
+                remove(checkpoint.path)
+
+
+def best_of(found: list[Checkpoint]) -> Checkpoint | None:
+    """The best of checkpoints by the metric that the last of them names; None without one."""
+    whole = [checkpoint for checkpoint in found if checkpoint.fault is None]
+    best = whole[-1].record["best"] if whole else None
+    if best is None:
+        return None
+    valued = [(value, one) for one in whole if (value := one.value(best["metric"])) is not None]
+    sign = -1 if best["mode"] == "max" else 1
+    return min(valued, key=lambda pair: sign * pair[0], default=(0.0, None))[1]
+
+
+def _nested(model: Any) -> list[Any]:
+    """The optimizers of which others have the variables too, such as that in a loss scale."""
+    found = [(path, part) for path, part in walk(model) if isinstance(part, Optimizer)]
+    above = tuple(f"{path}/" for path, _ in found)
+    return [part for path, part in found if path.startswith(above)]
+
+
+# ------------------------------------------------------------------- whole or torn
+
+
+def _opened(path: Path, thorough: bool) -> Checkpoint:
+    record: Mapping[str, Any] = {}
+    fault = None
+    try:
+        record = _record(path, thorough)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        fault = str(error) or repr(error)
+    return Checkpoint(path, record, fault)
+
+
+def _record(path: Path, thorough: bool) -> dict[str, Any]:
+    """A checkpoint's record.
+
+    Raises:
+        OSError, ValueError: If a file is not as it was written.
+    """
+    sums = dict(_sums(_text(path / _SUMS)))
+    if sums.pop(_RECORD, None) != _sum(path / _RECORD):
+        raise ValueError(f"{_RECORD} is not as it was written")
+    record: dict[str, Any] = json.loads(_text(path / _RECORD))
+    if record["version"] != 1:
+        raise ValueError(f"it is of the version {record['version']!r}, which a later Cornu reads")
+    if sums.keys() != record["files"].keys():
+        raise ValueError(f"{_SUMS} has not the files of {_RECORD}")
+    for name, size in record["files"].items():
+        if os.path.getsize(path / name) != size or (thorough and _sum(path / name) != sums[name]):
+            raise ValueError(f"{name} is not as it was written")
+    return record
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > LARGEST_TEXT:
+        raise ValueError(f"{path.name} has more than {LARGEST_TEXT:,} bytes")
+    return path.read_text(encoding="utf-8")
+
+
+def _sums(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        digest, _, name = line.partition("  ")
+        if os.path.basename(name) != name or name in ("", ".", ".."):
+            raise ValueError(f"{_SUMS} names {name!r:.100}, which is no file beside it")
+        yield name, digest
+
+
+def _sum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _broken(path: Path, fault: str) -> BrokenFileError:
+    return BrokenFileError(
+        f"A checkpoint must be as it was written. Received: {str(path)!r}: {fault}. Copy it again, or "
+        "take another directory: `python -m cornu checkpoints` says which are whole."
+    )
+
+
+# -------------------------------------------------------------------- the content
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """Arrays of an object as they were."""
+
+    arrays: dict[str, np.ndarray[Any, Any]]
+
+    @classmethod
+    def of(cls, item: Item) -> _Frozen:
+        # An optimizer's variables are named after weights, whose names are numbered in a process.
+        names = {} if isinstance(item.part, Optimizer) else labels(item.part)
+        return cls({names.get(key, key): _copied(value) for key, value in item.values().items()})
+
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        store.update(self.arrays)
+
+
+def _copied(value: Stored) -> np.ndarray[Any, Any]:
+    return value.numpy() if isinstance(value, Variable) else value.copy()
+
+
+def _encoded(value: Any, arrays: dict[str, np.ndarray[Any, Any]], called: str) -> Any:
+    """A state as JSON has it; its arrays, and long lists of floats, are put beside it."""
+    if isinstance(value, dict) and all(isinstance(k, str) and k[:1] != "$" for k in value):
+        return {key: _encoded(part, arrays, f"{called}.{key}") for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        if len(value) > _LONG and all(type(part) is float for part in value):
+            return {"$list": _kept(np.array(value), arrays)}
+        return [_encoded(part, arrays, f"{called}[{i}]") for i, part in enumerate(value)]
+    if not is_plain(value) or isinstance(value, dict):
+        raise TypeError(
+            "A checkpoint holds numbers, texts, bytes, NumPy arrays, and lists and dictionaries by name "
+            f"of them. Received: {called}={value!r:.100}. Let `state_dict` give only such."
+        )
+    if isinstance(value, np.ndarray):
+        return {"$array": _kept(value.copy(), arrays)}
+    if isinstance(value, np.generic):
+        return value.item()
+    return {"$bytes": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def _kept(array: np.ndarray[Any, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> str:
+    name = str(len(arrays))
+    arrays[name] = array
+    return name
+
+
+def _decoded(value: Any, arrays: Arrays) -> Any:
+    if isinstance(value, list):
+        return [_decoded(part, arrays) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if "$bytes" in value:
+        return base64.b64decode(value["$bytes"], validate=True)
+    if "$array" in value or "$list" in value:
+        ((kind, name),) = value.items()
+        array = arrays[name].read()
+        return array.tolist() if kind == "$list" else array
+    return {key: _decoded(part, arrays) for key, part in value.items()}

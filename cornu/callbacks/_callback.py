@@ -25,6 +25,7 @@ class Callback(Keeping):
             `epoch`, the completed steps, the logs. None outside of it.
         sees_each_batch: Whether a callback that listens to batches needs each one. Otherwise it may be
             told of the last of several only, which short steps run faster with.
+        in_trials: Whether it takes part in `fit(fast_dev_run=True)`; those that write files don't.
 
     What `state_dict()` gives is in checkpoints, and `load_state_dict(state)` gets it back, after the
     beginning of training, and of the epoch, were told.
@@ -37,6 +38,7 @@ class Callback(Keeping):
     """
 
     sees_each_batch = True
+    in_trials = True
     #: The attributes that are its state.
     _state: ClassVar[tuple[str, ...]] = ()
     _run: Any = None

@@ -8,8 +8,8 @@ from typing import Any, Self
 from ..core import tree
 from ._callback import Callback, hears
 from ._history import History
-from ._logs import LazyLogs
 from ._progbar_logger import ProgbarLogger
+from .logs import LazyLogs
 
 
 def _event(name: str) -> Callable[..., None]:

@@ -26,6 +26,8 @@ class CSVLogger(Callback):
         append: Whether rows are added to a file that exists, instead of starting it anew.
     """
 
+    in_trials = False
+
     _kept_as = {"separator": "sep"}
     sep: str
 

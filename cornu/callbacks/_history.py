@@ -13,6 +13,8 @@ class History(Callback):
     Attributes:
         epoch: The numbers of the epochs.
         history: A list of values by metric.
+        ended_by: What ended training before its last epoch: `"max_steps"`, `"max_time"`,
+            `"stop_training"`, or None.
 
     >>> history = History()
     >>> history.on_train_begin()
@@ -27,6 +29,7 @@ class History(Callback):
         super().__init__()
         self.epoch: list[int] = []
         self.history: dict[str, list[Any]] = {}
+        self.ended_by: str | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Start the list of epochs."""
@@ -39,3 +42,9 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
         if self.model is not None:
             self.model.history = self
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Keep what ended it."""
+        if self.current_run is not None:
+            stopped = "stop_training" if self.model.stop_training else None
+            self.ended_by = stopped or self.current_run.ended_by

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ._callback import Callback, Logs
-from ._logs import as_number
 from ._monitor import Monitor, Watching
+from .logs import as_number
 from .progress import say
 
 

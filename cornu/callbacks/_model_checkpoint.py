@@ -36,6 +36,8 @@ class ModelCheckpoint(Watching):
     >>> callback = ModelCheckpoint("model-{epoch:02d}.keras", save_best_only=True)
     """
 
+    in_trials = False
+
     _state = ("best", "frequency")
 
     def __init__(

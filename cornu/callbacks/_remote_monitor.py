@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from ._callback import Callback
-from ._logs import as_number
+from .logs import as_number
 
 
 class RemoteMonitor(Callback):
@@ -22,6 +22,8 @@ class RemoteMonitor(Callback):
         headers: Further headers.
         send_as_json: Whether the body is the JSON itself instead of a form.
     """
+
+    in_trials = False
 
     def __init__(
         self,

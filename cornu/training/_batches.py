@@ -46,6 +46,8 @@ class Batches:
         self.steps: int | None = steps if steps is not None else source.num_batches
         #: How many of the next batches to stack, given how many whole ones are left in the epoch.
         self.together: Callable[[int], int] = lambda left: 1
+        #: How many batches an execution may have at most, if that is limited.
+        self.room: Callable[[], int] | None = None
         #: How many batches of the open pass, and of the epoch, were given.
         self.read = self.step = 0
         self._pass: Pass | None = None
@@ -115,7 +117,7 @@ class Batches:
                 yield self.step - count, self.step - 1, data
                 continue
             group.append(data)
-            if len(group) == self.per_execution:
+            if len(group) >= self._most(self.per_execution):
                 yield self.step - len(group), self.step - 1, group
                 group = []
         if group:
@@ -132,12 +134,15 @@ class Batches:
             self._pass = iter(self.source)
         return self._pass
 
+    def _most(self, count: int) -> int:
+        return count if self.room is None else min(count, self.room())
+
     def _fetch(self, left: int | None) -> Any:
         """The next batch, or a `Stack` of the next ones; None at the end of a pass. All data comes in here."""
         opened = self._opened()
         if isinstance(opened, ArrayPass):
             whole = opened.whole if opened.stacks else 0
-            count = self.together(whole if left is None else min(whole, left))
+            count = self.together(self._most(whole if left is None else min(whole, left)))
             if count > 1:
                 return Stack(opened.stacked(count), count)
         return next(opened, None)

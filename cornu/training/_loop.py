@@ -8,56 +8,65 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Literal
 
+from ..callbacks.logs import LazyLogs
 from ..data import unpack_x_y_sample_weight
 from ..engines.memory import while_fitting
+from ._home import at_home
+from ._restoring import as_it_was
 from ._run import Run
 from ._steps import AccumulatingSteps
 from ._values import numbers
 
+Turn = Literal["steps", "epoch"]
+Turns = Generator[Turn, None, None]
 
-def loop(run: Run) -> Generator[None, None, None]:
-    """Run what is left: a turn for each execution and, in training, one for the end of each epoch."""
+
+def loop(run: Run) -> Turns:
+    """Run what is left: a turn for the steps of each execution and, in training, one for the end of each epoch."""
     events, training = run.events, run.kind == "train"
     try:
-        if run.kind == "test":
-            run.model.reset_metrics()
-        getattr(events, f"on_{run.kind}_begin")()
-        with while_fitting() if training else nullcontext():
+        with (
+            as_it_was(run.model) if run.is_trial else nullcontext(),
+            while_fitting() if training else nullcontext(),
+        ):
+            if run.kind == "test":
+                run.model.reset_metrics()
+            getattr(events, f"on_{run.kind}_begin")()
             yield from _epochs(run) if training else _steps(run)
-        if run.kind == "test":
-            run.logs = numbers(run.logs)
-        getattr(events, f"on_{run.kind}_end")({} if run.kind == "predict" else run.logs)
+            if run.kind == "test":
+                run.logs = numbers(run.logs)
+            getattr(events, f"on_{run.kind}_end")({} if run.kind == "predict" else run.logs)
     finally:
         run.close()
 
 
-def _epochs(run: Run) -> Generator[None, None, None]:
-    model, events = run.model, run.events
-    while run.epoch < run.epochs:
+def _epochs(run: Run) -> Turns:
+    model, events, validation = run.model, run.events, run.validation
+    while run.has_epochs:
         if not run.step:
             model.reset_metrics()
-            run.logs = {}
+            run.logs, run.validated = {}, {}
         events.on_epoch_begin(run.epoch)
         yield from _steps(run)
         logs = numbers(run.logs)
-        if run.validate is not None and _is_due(run.epoch, run.validation_freq):
-            logs.update(run.validate(events))
-        run.logs = dict(sorted(logs.items()))
+        if validation is not None and validation.is_due_after(run.epoch):
+            run.validated = validation(events)
+        run.logs = dict(sorted({**logs, **run.validated}.items()))
         events.on_epoch_end(run.epoch, run.logs)
         _warn_of_nan(run)
         run.epoch, run.step = run.epoch + 1, 0
-        yield
+        yield "epoch"
         if run.is_stopped:
             break
-    if run.epochs > 0 and hasattr(model.optimizer, "finalize_variable_values"):
+    if run.epochs != 0 and hasattr(model.optimizer, "finalize_variable_values"):
         model.optimizer.finalize_variable_values(model.trainable_weights)
 
 
-def _steps(run: Run) -> Generator[None, None, None]:
+def _steps(run: Run) -> Turns:
     """The steps of one epoch, a turn for each execution."""
     begin = getattr(run.events, f"on_{run.kind}_batch_begin")
     end = getattr(run.events, f"on_{run.kind}_batch_end")
@@ -67,8 +76,11 @@ def _steps(run: Run) -> Generator[None, None, None]:
         begin(first)
         run.logs = _result(run, execution)
         run.count(len(execution))
+        if run.validates:
+            run.validated = run.validation.between_steps(run.events)  # type: ignore[union-attr]
+            run.logs = {**run.logs, **run.validated}
         end(last, run.logs)
-        yield
+        yield "steps"
         if run.is_stopped:
             break
 
@@ -81,12 +93,6 @@ def _result(run: Run, execution: Any) -> dict[str, Any]:
     return {"outputs": run.function([(unpack_x_y_sample_weight(data)[0],) for data in execution])}
 
 
-def _is_due(epoch: int, frequency: Any) -> bool:
-    if isinstance(frequency, int):
-        return (epoch + 1) % frequency == 0
-    return epoch + 1 in frequency
-
-
 def _warn_of_nan(run: Run) -> None:
     loss = run.logs.get("loss")
     if isinstance(loss, float) and math.isnan(loss) and not run.model.stop_training:
@@ -96,3 +102,45 @@ def _warn_of_nan(run: Run) -> None:
             "stop early with `cornu.callbacks.TerminateOnNaN()`.",
             stacklevel=3,
         )
+
+
+class Step:
+    """What `model.steps` gives after each step, or after several that ran in one call.
+
+    Attributes:
+        number: How many steps of the training are completed.
+        epoch: The number of the epoch, from 0.
+        logs: The metrics since the epoch began, by name; they wait for the device when they are read.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.number, self.epoch = run.total, run.epoch
+        self.logs: dict[str, Any] = LazyLogs(run.logs)
+        self._model = run.model
+
+    def stop(self) -> None:
+        """End the training after this step, and its epoch, of which callbacks are told."""
+        self._model.stop_training = True
+
+    def __repr__(self) -> str:
+        return f"<Step {self.number}, epoch={self.epoch}>"
+
+
+class StepByStep(Iterator[Step]):
+    """A training that goes on by a step whenever it is asked for the next one."""
+
+    def __init__(self, run: Run) -> None:
+        self.home = run.model.home
+        self._run, self._turns = run, loop(run)
+
+    @at_home
+    def __next__(self) -> Step:
+        for turn in self._turns:
+            if turn == "steps":
+                return Step(self._run)
+        raise StopIteration
+
+    @at_home
+    def close(self) -> None:
+        """Leave the training: files and processes are let go of, callbacks are not told."""
+        self._turns.close()

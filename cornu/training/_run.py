@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Literal
 
 from ..callbacks import CallbackList
 from ..core import tree
-from ..core.config import max_steps_per_epoch
-from ..data import KeptSource, Source, unpack_x_y_sample_weight
+from ..core.checks import positive_integer
+from ..core.config import max_epochs, max_steps_per_epoch
+from ..data import Source, make_source, train_validation_split
 from ..engines import current
 from ._batches import Batches
 from ._programs import prepare
 from ._steps import Steps
+from ._validation import Validation
 from ._values import numbers
 
 Kind = Literal["train", "test", "predict"]
+#: More steps than any training takes.
+_MANY = 10**12
 
 
 class Run:
@@ -31,19 +38,22 @@ class Run:
         steps: The steps of an epoch, where they are counted.
         callbacks: Callbacks, or the `CallbackList` of the training that this is a part of.
         verbose: As `fit` takes it.
-        epochs: The number of the last epoch.
+        epochs: The number of the last epoch, if there is one.
         epoch: The number of the first one.
-        validate: Evaluates the model on other data.
-        validation_freq: After how many epochs to validate, or after which.
+        validation: Evaluates the model on other data.
+        max_steps, max_time: After how many steps in all, or how many seconds, it ends.
+        is_trial: Whether the model comes out as it went in.
 
     Attributes:
         epoch: The number of the epoch, from 0.
         step: How many steps of the epoch are completed.
         total: How many steps are completed in all.
         logs: What the last step gave, by name: tensors, and numbers once an epoch has ended.
+        validated: What the last validation of the epoch gave.
         batches: Where reading is.
         function: The program of a step, over the batches of one execution.
         events: Who is told.
+        intervals: At multiples of which steps something is to happen: none of them is within an execution.
     """
 
     def __init__(
@@ -54,19 +64,28 @@ class Run:
         steps: int | None = None,
         callbacks: Any = None,
         verbose: Any = 0,
-        epochs: int = 1,
+        epochs: int | None = 1,
         epoch: int = 0,
-        validate: Callable[[CallbackList], dict[str, Any]] | None = None,
-        validation_freq: Any = 1,
+        validation: Validation | None = None,
+        max_steps: int | None = None,
+        max_time: float | None = None,
+        is_trial: bool = False,
     ) -> None:
-        self.model, self.kind, self.epochs = model, kind, epochs
-        self.validate, self.validation_freq = validate, validation_freq
+        self.model, self.kind, self.is_trial = model, kind, is_trial
+        self.epochs, self.max_steps, self.max_time = epochs, max_steps, max_time
+        self.validation = validation
+        interval = None if validation is None else validation.interval
+        self.intervals = [] if interval is None else [interval]
         self.epoch = self.step = self.total = 0
         self.logs: dict[str, Any] = {}
+        self.validated: dict[str, Any] = {}
+        self._started = time.perf_counter()
         counted = isinstance(model.steps_per_execution, int)
         self.batches = Batches(
             source, _limited(steps, source), model.steps_per_execution if counted else 1
         )
+        if max_steps is not None or self.intervals:
+            self.batches.room = self._room
         within = isinstance(callbacks, CallbackList) and kind != "train"
         self._owns_events = not within
         self.events = callbacks if within else self._told(callbacks, verbose)
@@ -103,25 +122,52 @@ class Run:
 
         The model's variables, those of its optimizer and metrics among them, and callbacks have their own.
         """
-        logs = {name: _plain(value) for name, value in numbers(self.logs).items()}
         return {
             "epoch": self.epoch,
             "step": self.step,
             "total": self.total,
-            "logs": logs,
+            "logs": _plain(self.logs),
+            "validated": _plain(self.validated),
             "batches": self.batches.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.epoch, self.step, self.total = state["epoch"], state["step"], state["total"]
-        self.logs = dict(state["logs"])
+        self.logs, self.validated = dict(state["logs"]), dict(state["validated"])
         self.batches.restore(state["batches"])
 
     @property
+    def has_epochs(self) -> bool:
+        """Whether another epoch comes, or goes on."""
+        return (self.epochs is None or self.epoch < self.epochs) and self.ended_by is None
+
+    @property
     def is_stopped(self) -> bool:
-        """Whether no more steps come."""
-        return self.kind == "train" and self.model.stop_training
+        """Whether no more steps come, be the epoch at its end or not."""
+        return self.kind == "train" and (self.model.stop_training or self.ended_by is not None)
+
+    @property
+    def ended_by(self) -> str | None:
+        """The limit that was reached, `"max_steps"` or `"max_time"`, if any."""
+        if self.max_steps is not None and self.total >= self.max_steps:
+            return "max_steps"
+        if self.max_time is not None and time.perf_counter() - self._started >= self.max_time:
+            return "max_time"
+        return None
+
+    @property
+    def validates(self) -> bool:
+        """Whether a validation comes after the steps that are completed, within the epoch."""
+        interval = None if self.validation is None else self.validation.interval
+        return interval is not None and self.total % interval == 0
+
+    def _room(self) -> int:
+        """How many of the next steps may run in one execution, for something is to happen after them."""
+        ahead = [interval - self.total % interval for interval in self.intervals]
+        if self.max_steps is not None:
+            ahead.append(self.max_steps - self.total)
+        return max(1, min(ahead))
 
     def count(self, steps: int) -> None:
         """Say that so many more steps are completed."""
@@ -148,8 +194,13 @@ class Run:
             size = sum(getattr(x, "nbytes", 0) for x in leaves)
             steps = batches.steps or 1
             epoch = min(steps, batches.source.num_batches or steps)
-            function.pace.begin(steps * (self.epochs - self.epoch), epoch, size)
+            function.pace.begin(self._ahead(steps), epoch, size)
             batches.together = function.pace.count
+
+    def _ahead(self, steps: int) -> int:
+        """How many steps may come, of epochs of so many."""
+        most = math.inf if self.epochs is None else steps * (self.epochs - self.epoch)
+        return int(min(most, self.max_steps or _MANY))
 
 
 def _limited(steps: int | None, source: Source) -> int | None:
@@ -158,33 +209,105 @@ def _limited(steps: int | None, source: Source) -> int | None:
     return most if most and (known is None or most < known) else steps
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, float) else value.tolist()
+def _plain(logs: Mapping[str, Any]) -> dict[str, Any]:
+    found = numbers(logs)
+    return {name: x if isinstance(x, float) else x.tolist() for name, x in found.items()}
 
 
-def validation(
-    model: Any, data: Any, batch_size: int | None, steps: int | None
-) -> Callable[[CallbackList], dict[str, Any]] | None:
-    """What evaluates a model on `validation_data`, within a training that tells callbacks; None without data."""
-    if data is None:
-        return None
-    x, y, sample_weight = (
-        unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
-    )
-    if hasattr(x, "__next__"):
-        x = KeptSource(x)
-
-    def validate(events: CallbackList) -> dict[str, Any]:
-        logs: dict[str, Any] = model.evaluate(
-            x,
-            y,
-            sample_weight=sample_weight,
-            batch_size=batch_size,
-            steps=steps,
-            callbacks=events,
-            return_dict=True,
-            verbose=0,
+def training(
+    *,
+    self: Any,
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    epochs: int | None,
+    verbose: Any,
+    callbacks: Any,
+    validation_split: float,
+    validation_data: Any,
+    shuffle: bool,
+    class_weight: Any,
+    sample_weight: Any,
+    initial_epoch: int,
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
+    validation_batch_size: int | None,
+    validation_freq: Any,
+    max_steps: int | None,
+    max_time: Any,
+    val_check_interval: int | None,
+    fast_dev_run: bool | int,
+) -> Run:
+    """The run of a model's `fit` that was called with these arguments."""
+    self._require_compiled("fit")
+    self.stop_training = False
+    if validation_split and validation_data is None:
+        (x, y, sample_weight), validation_data = train_validation_split(
+            (x, y, sample_weight), validation_split=validation_split
         )
-        return {f"val_{name}": value for name, value in logs.items()}
+    if val_check_interval is not None and validation_data is None:
+        raise ValueError(
+            "`val_check_interval` goes with data to validate on. Received: "
+            f"val_check_interval={val_check_interval!r}, validation_data=None. Pass `validation_data`."
+        )
+    if fast_dev_run:
+        positive_integer(fast_dev_run=int(fast_dev_run))
+        steps_per_epoch = validation_steps = int(fast_dev_run)
+        epochs, validation_freq, val_check_interval = initial_epoch + 1, 1, None
+        callbacks = [c for c in tree.flatten(callbacks) if getattr(c, "in_trials", True)]
+    source = make_source(
+        x,
+        y,
+        sample_weight,
+        batch_size=batch_size,
+        steps=steps_per_epoch,
+        shuffle=shuffle,
+        class_weight=class_weight,
+    )
+    validation = None
+    if validation_data is not None:
+        validation = Validation(
+            self,
+            validation_data,
+            validation_batch_size or batch_size,
+            validation_steps,
+            validation_freq,
+            val_check_interval,
+        )
+    return Run(
+        self,
+        "train",
+        source,
+        steps_per_epoch,
+        callbacks,
+        verbose,
+        epochs=_last_epoch(epochs, max_steps, max_time),
+        epoch=initial_epoch,
+        validation=validation,
+        max_steps=max_steps,
+        max_time=_seconds(max_time),
+        is_trial=bool(fast_dev_run),
+    )
 
-    return validate
+
+def _last_epoch(epochs: int | None, max_steps: int | None, max_time: Any) -> int | None:
+    if max_steps is not None:
+        positive_integer(max_steps=max_steps)
+    if epochs is None and max_steps is None and max_time is None:
+        raise ValueError(
+            "Training must have an end. Received: epochs=None, max_steps=None, max_time=None. Pass one of them."
+        )
+    allowed = max_epochs()
+    return allowed if epochs is None else min(epochs, allowed or epochs)
+
+
+def _seconds(max_time: Any) -> float | None:
+    if max_time is None:
+        return None
+    seconds = max_time.total_seconds() if isinstance(max_time, timedelta) else max_time
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise ValueError(
+            "`max_time` must be a positive number of seconds, or a timedelta. Received: "
+            f"max_time={max_time!r}. Pass 3600 for an hour, say."
+        )
+    return float(seconds)

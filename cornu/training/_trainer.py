@@ -7,22 +7,23 @@ makes it a native call of the current engine, `_loop` runs it over batches.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 from ..core import tree
-from ..core.config import max_epochs
 from ..core.scopes import here, within
 from ..core.state import value_and_grad
-from ..data import make_source, train_validation_split, unpack_x_y_sample_weight
+from ..data import make_source, unpack_x_y_sample_weight
 from ._compiling import Compiling
 from ._home import at_home
-from ._loop import loop
+from ._loop import Step, StepByStep, loop
 from ._programs import Programs, prepare
-from ._run import Run, validation
+from ._run import Run, training
 from ._steps import AccumulatingSteps
 from ._values import answer, concatenated, to_numpy
 
@@ -104,7 +105,7 @@ class Trainer(Compiling):
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
-        epochs: int = 1,
+        epochs: int | None = 1,
         verbose: Any = "auto",
         callbacks: Any = None,
         validation_split: float = 0.0,
@@ -117,15 +118,23 @@ class Trainer(Compiling):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        *,
+        max_steps: int | None = None,
+        max_time: float | timedelta | None = None,
+        val_check_interval: int | None = None,
+        fast_dev_run: bool | int = False,
     ) -> Any:
         """Train the model.
+
+        Training ends where the first of `epochs`, `max_steps` and `max_time` is reached, or a callback sets
+        `model.stop_training`: after the running step, the epoch ends as any does, with its validation.
 
         Args:
             x: The inputs: arrays, structures of arrays, or a source of batches (a generator, a
                 `PyDataset`, a data loader) that gives `(x, y)` or `(x, y, sample_weight)`.
             y: The targets, where x is arrays.
             batch_size: The number of samples in a step, 32 where it is left out.
-            epochs: The number of the last epoch.
+            epochs: The number of the last epoch; None leaves the end to `max_steps` or `max_time`.
             verbose: 0 is silent, 1 draws progress, 2 prints a line an epoch.
             callbacks: Callbacks, which see the course of training.
             validation_split: The share of the samples, from the end, that is held out.
@@ -138,44 +147,42 @@ class Trainer(Compiling):
             validation_steps: The number of steps of a validation.
             validation_batch_size: The number of samples in a step of validation.
             validation_freq: After how many epochs to validate, or after which.
+            max_steps: How many steps to take in all, those before `initial_epoch` not counted.
+            max_time: How long to train, in seconds or as a timedelta.
+            val_check_interval: After how many steps to validate, counted over epochs and in place of after
+                them. The logs of these steps have the values, and those of the epoch its last ones.
+            fast_dev_run: Whether to try everything on one batch, or so many: a step, validation, callbacks
+                (but for those that write files: `Callback.in_trials`). The model comes out as it went in.
 
         Returns:
             A `History`: what the metrics were, epoch by epoch.
         """
-        self._require_compiled("fit")
-        epochs = min(epochs, max_epochs() or epochs)
-        self.stop_training = False
-        if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = train_validation_split(
-                (x, y, sample_weight), validation_split=validation_split
-            )
-        source = make_source(
-            x,
-            y,
-            sample_weight,
-            batch_size=batch_size,
-            steps=steps_per_epoch,
-            shuffle=shuffle,
-            class_weight=class_weight,
-        )
-        run = Run(
-            self,
-            "train",
-            source,
-            steps_per_epoch,
-            callbacks,
-            verbose,
-            epochs=epochs,
-            epoch=initial_epoch,
-            validate=validation(
-                self, validation_data, validation_batch_size or batch_size, validation_steps
-            ),
-            validation_freq=validation_freq,
-        )
+        run = training(**locals())
         with closing(loop(run)) as turns:
             for _ in turns:
                 pass
         return self.history
+
+    @at_home
+    def steps(self, *args: Any, **kwargs: Any) -> Iterator[Step]:
+        """`fit`, which takes the same, as a loop that the caller holds: a `Step` after each step of training.
+
+        Callbacks, validation and progress are those of `fit`. `step.stop()` ends the training as
+        `stop_training` does; who leaves the loop before its end leaves the training where it is.
+
+        >>> import numpy as np
+        >>> from cornu import Sequential, layers
+        >>> model = Sequential([layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> for step in model.steps(np.ones((8, 2)), np.ones(8), batch_size=2, epochs=9, verbose=0):
+        ...     if step.number == 6:
+        ...         step.stop()
+        >>> step, sorted(step.logs), len(model.history.epoch)
+        (<Step 6, epoch=1>, ['loss'], 2)
+        """
+        given = inspect.signature(Trainer.fit).bind(self, *args, **kwargs)
+        given.apply_defaults()
+        return StepByStep(training(**given.arguments))
 
     @at_home
     def evaluate(

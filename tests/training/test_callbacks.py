@@ -24,7 +24,7 @@ from rich.console import Console
 import cornu
 from cornu import callbacks, tuning
 from cornu.callbacks import progress as progress_module
-from cornu.callbacks._logs import LazyLogs
+from cornu.callbacks.logs import LazyLogs
 from cornu.callbacks.progress import Progbar, Progress, say
 from cornu.core import config
 

@@ -33,9 +33,10 @@ from .core.keras_tensor import KerasTensor as KerasTensor
 # The names under which Keras's scripts look for what is public at the top.
 from .core.naming import NameScope as name_scope
 from .core.operation import Operation as Operation
+from .core.remat import RematScope as RematScope
+from .core.remat import remat as remat
 from .core.scopes import StatelessScope as StatelessScope
 from .core.scopes import SymbolicScope as SymbolicScope
-from .core.state import remat as remat
 from .core.state import value_and_grad as value_and_grad
 from .core.variable import Variable as Variable
 from .dtype_policies import DTypePolicy as DTypePolicy

@@ -71,7 +71,7 @@ LATER = {
 }
 #: Keras's names that are not here, in the other namespaces.
 MISSING = {
-    "": {"Quantizer", "RematScope"},
+    "": {"Quantizer"},
     "callbacks": {"OrbaxCheckpoint", "TensorBoard"},
     "dtype_policies": {
         *("AWQDTypePolicy", "GPTQDTypePolicy", "Int4DTypePolicy", "QuantizedDTypePolicy"),

@@ -63,8 +63,8 @@ class SwapEMAWeights(Callback):
         if self._weights is not None:
             return
         optimizer = self._optimizer()
-        self._weights = [variable.numpy() for variable in optimizer._trainable_variables]
-        pairs = zip(optimizer._trainable_variables, optimizer._averages, strict=True)
+        pairs = optimizer._averaged()
+        self._weights = [variable.numpy() for variable, _ in pairs]
         for variable, average in pairs:
             # Through the host: two variables never hold one array, which a step may overwrite.
             variable.assign(average.numpy())
@@ -72,8 +72,8 @@ class SwapEMAWeights(Callback):
     def _put_back(self) -> None:
         if self._weights is None:
             return
-        pairs = zip(self._optimizer()._trainable_variables, self._weights, strict=True)
-        for variable, weight in pairs:
+        pairs = self._optimizer()._averaged()
+        for (variable, _), weight in zip(pairs, self._weights, strict=True):
             variable.assign(weight)
         self._weights = None
 

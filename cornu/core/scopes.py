@@ -37,6 +37,8 @@ class here:
     #: The layer that is being called.
     calling: ContextVar[Any] = ContextVar("calling", default=None)
     watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+    #: Whether what runs is computed again in the course of differentiation.
+    recomputed: ContextVar[bool] = ContextVar("recomputed", default=False)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -178,33 +177,6 @@ class RepeatedStep(CompiledStep):
         last = tree.map_structure(lambda x: current().get_item(x, (-1,)), results)
         self.is_traced = True
         return last
-
-
-def remat(f: Callable[..., Any]) -> Callable[..., Any]:
-    """`f`, computed again during differentiation: what it makes on the way takes no memory till then.
-
-    Args:
-        f: A function of tensors that writes no variables.
-
-    >>> from cornu import ops
-    >>> w = Variable([2.0])
-    >>> value_and_grad(lambda: ops.sum(remat(ops.exp)(w * 0.0) * w), [w])()[1][0].tolist()
-    [1.0]
-    """
-
-    def masked(masks: list[Any], args: Any, kwargs: Any) -> Any:
-        put_masks((args, kwargs), masks)
-        result = f(*args, **kwargs)
-        return result, masks_of(result)
-
-    @functools.wraps(f)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        given = masks_of((args, kwargs))
-        result, masks = current().remat(masked)(given, args, kwargs)
-        put_masks(result, masks)
-        return result
-
-    return call
 
 
 def value_and_grad(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -19,8 +20,8 @@ from ..core.dtypes import is_float
 from ..core.keras_tensor import KerasTensor, NoValueError
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.operation import Operation, any_symbolic
+from ..core.remat import RematScope, remat
 from ..core.scopes import SymbolicScope, concrete_scope, given_values, here, within
-from ..core.state import remat
 from ..core.tracebacks import shorten
 from ..core.tracking import PLAIN, Family, Tracker
 from ..core.variable import Variable, host_array
@@ -81,6 +82,10 @@ class Layer(Operation):
     #: tensors may be given by position: for layers that take strings, or any object, as in Keras.
     _convert_input_args = True
     _allow_non_tensor_positional_args = False
+    #: From how many elements of its output on a call is computed again in differentiation; None for never.
+    _remat: int | None = None
+    #: Whether a `RematScope` counts it among all layers.
+    _may_rematerialize: ClassVar[bool] = True
     #: Attributes that say nothing about what a call computes.
     _beside: ClassVar[frozenset[str]] = frozenset()
 
@@ -134,6 +139,7 @@ class Layer(Operation):
             self.built = True
         self._losses: list[Any] = []
         self._build_shapes: dict[str, Any] | None = None
+        RematScope.tell(self)
 
     # ------------------------------------------------------------------ parts
 
@@ -716,6 +722,7 @@ class Layer(Operation):
         if (watch := here.watch.get()) is not None:
             watch.enter(self, args, kwargs)
         try:
+            call = self.call if self._remat is None else self._rematerialized(args, kwargs)
             if recorded is not None:
                 outputs = tree.map_structure(_as_spec, self.compute_output_spec(*args, **kwargs))
                 outputs = self._record(args, recorded, outputs)
@@ -723,9 +730,9 @@ class Layer(Operation):
                 outputs = self._called_on_specs(args, kwargs)
             elif self._tracker.owned["layers"] or not self.built:
                 with naming.NameScope(self.name, caller=self):
-                    outputs = self.call(*args, **kwargs)
+                    outputs = call(*args, **kwargs)
             else:
-                outputs = self.call(*args, **kwargs)
+                outputs = call(*args, **kwargs)
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):
                     if not isinstance(output, KerasTensor):
@@ -871,7 +878,8 @@ class Layer(Operation):
             scope = here.stateless.get()
             if scope is not None and scope.collect_losses:
                 scope.add_loss((self, value))
-            self._losses.append(value)
+            else:
+                self._losses.append(value)
 
     def _clear_losses(self) -> None:
         for layer in self._family().members:
@@ -917,9 +925,38 @@ class Layer(Operation):
         state = [scope.get_current_value(variable) for variable in self.non_trainable_variables]
         return (outputs, state, losses) if return_losses else (outputs, state)
 
+    def rematerialize(self, on: bool = True, larger_than: int = 0) -> None:
+        """Compute the call again during differentiation, in place of keeping what it makes on its way.
+
+        Args:
+            on: Whether to do so.
+            larger_than: From how many elements of the output on, without the batch; one whose size is
+                not known is large.
+        """
+        self._remat = larger_than if on else None
+        self._tracker.version += 1
+
     def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
         """`layer_call`, computed again during differentiation instead of kept in memory."""
-        return remat(layer_call)
+        return remat(layer_call, self.variables)
+
+    def _rematerialized(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[..., Any]:
+        """`call`, or where it is large enough for it, the call that is computed again."""
+        again = self.built and not here.recomputed.get()
+        if not again or (self._remat and self._output_size(args, kwargs) <= self._remat):
+            return self.call
+        return self.rematerialized_call(self.call, *args, **kwargs)
+
+    def _output_size(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+        """The elements of the outputs without the batch; infinity where that is not known."""
+        specs = tree.map_structure(_as_spec, (args, kwargs))
+        try:
+            with SymbolicScope(collect_losses=True):
+                outputs = tree.flatten(self.call(*specs[0], **specs[1]))
+        except (TypeError, AttributeError):  # it uses native functions
+            return math.inf
+        sizes = [math.inf if None in x.shape[1:] else math.prod(x.shape[1:]) for x in outputs]
+        return sum(sizes)
 
     # --------------------------------------------------------------- weights
 

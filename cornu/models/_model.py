@@ -51,6 +51,8 @@ class Model(Trainer, Layer):
         Trainer.__init__(self)
         Layer.__init__(self, *args, **kwargs)
 
+    _may_rematerialize = False  # its layers do
+
     #: What training holds is no part of a model, and what it changes is no change of it.
     _beside = frozenset(vars(Trainer()))
 

@@ -19,7 +19,8 @@ class LossScaleOptimizer(Optimizer):
     """Another optimizer, on a loss multiplied so that small float16 gradients don't vanish.
 
     A step with gradients that are not finite is skipped and halves the scale; after a number of
-    good steps the scale doubles (Micikevicius et al., 2017, https://arxiv.org/abs/1710.03740).
+    good steps the scale doubles (Micikevicius et al., 2017, https://arxiv.org/abs/1710.03740). The logs
+    have the scale and how many steps were skipped, `loss_scale` and `overflows`.
 
     Args:
         inner_optimizer: The optimizer that updates the variables.
@@ -43,6 +44,7 @@ class LossScaleOptimizer(Optimizer):
                 f"{sorted(refused)} for LossScaleOptimizer."
             )
         super().__init__(learning_rate=0.0, name=options.get("name"))
+        self._log("overflows", np.zeros((), "int32"))
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Make the scale, and the inner optimizer's state."""
@@ -55,9 +57,17 @@ class LossScaleOptimizer(Optimizer):
             )
         if not self.inner_optimizer.built:
             self.inner_optimizer.build(variables)
+        self.logged_variables |= {
+            "loss_scale": self.dynamic_scale,
+            **getattr(self.inner_optimizer, "logged_variables", {}),
+        }
         self._trainable_variables = list(variables)
         self._places = {v: i for i, v in enumerate(variables)}
         self.built = True
+
+    def trains(self, variable: Variable) -> bool:
+        """Whether the inner optimizer does."""
+        return self.inner_optimizer.trains(variable)
 
     @property
     def variables(self) -> list[Variable]:
@@ -96,6 +106,8 @@ class LossScaleOptimizer(Optimizer):
         checks = [ops.all(ops.isfinite(g)) for g in present]
         finite = ops.all(ops.stack(checks))
         grads = [None if g is None else ops.divide(g, ops.cast(scale, g.dtype)) for g in grads]
+        skipped = self.logged_variables["overflows"]
+        skipped.assign_add(ops.cast(ops.logical_not(finite), "int32"))
         only_if(finite, lambda: self.inner_optimizer.apply(grads, trainable_variables))
         count = self.step_counter.value + 1
         grows = ops.equal(count, self.dynamic_growth_steps)

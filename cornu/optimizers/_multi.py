@@ -89,6 +89,11 @@ class MultiOptimizer(Optimizer):
             if own and not optimizer.built:
                 optimizer.build(own)
         self._trainable_variables = list(variables)
+        self.logged_variables = {
+            f"{name}_{one.name}": variable
+            for one in self.optimizers
+            for name, variable in one.logged_variables.items()
+        }
         self._places = {v: i for i, v in enumerate(variables)}
         self.built = True
 
@@ -103,6 +108,10 @@ class MultiOptimizer(Optimizer):
         raise AttributeError(
             "A MultiOptimizer has no learning rate of its own. Look at those of `.optimizers`."
         )
+
+    def trains(self, variable: Variable) -> bool:
+        """Whether the variable's optimizer does."""
+        return (self._of.get(variable) or self.optimizer_map(variable)).trains(variable)
 
     def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
         for optimizer in self.optimizers:

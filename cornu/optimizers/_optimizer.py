@@ -16,6 +16,7 @@ from ..core.scopes import StatelessScope, given_values
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
 from ..engines import current
+from ._groups import Groups
 from .schedules import LearningRateSchedule
 
 
@@ -31,6 +32,10 @@ class Options(TypedDict, total=False):
     ema_overwrite_frequency: After how many steps the average replaces the weights.
     loss_scale_factor: What the loss is multiplied by, and gradients divided by.
     gradient_accumulation_steps: Over how many steps gradients are averaged for one update.
+    learning_rates: Learning rates of groups of variables, by patterns of their paths, such as
+        `{"backbone/*": 1e-5}`: each takes the place of `learning_rate` in updates and in weight decay.
+        0 or None freezes a group.
+    log_gradient_norm: Whether `gradient_norm`, that of all gradients before clipping, is in the logs.
     name: The optimizer's name.
     """
 
@@ -43,6 +48,8 @@ class Options(TypedDict, total=False):
     ema_overwrite_frequency: int | None
     loss_scale_factor: float | None
     gradient_accumulation_steps: int | None
+    learning_rates: dict[str, Any] | None
+    log_gradient_norm: bool
     name: str | None
 
 
@@ -67,7 +74,8 @@ class Optimizer(Described):
     elementwise: ClassVar[bool] = True
     _describes_users = True
     _kept_as = {"learning_rate": "_learning_rate"}
-    _unwritten_arguments = frozenset({"learning_rate"})
+    _unwritten_arguments = frozenset({"learning_rate", "learning_rates"})
+    _optional_arguments = frozenset({"log_gradient_norm"})
 
     def __init__(
         self,
@@ -81,6 +89,8 @@ class Optimizer(Described):
         ema_overwrite_frequency: int | None = None,
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
+        learning_rates: dict[str, Any] | None = None,
+        log_gradient_norm: bool = False,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -109,11 +119,15 @@ class Optimizer(Described):
         self._places: dict[Variable, int] = {}
         self._undecayed: set[Variable] = set()
         self._undecayed_names: list[str] = []
-        self._averages: list[Variable] = []
-        self._accumulated: list[Variable] = []
+        self._averages: list[Variable | None] = []
+        self._accumulated: list[Variable | None] = []
         #: Whether accumulated gradients are due, where who runs the step counts; None to look at `iterations`.
         self._due: bool | None = None
         self._has_said = False
+        #: What the logs have beside the metrics, by name. It is told, not kept: no file has it.
+        self.logged_variables: dict[str, Variable] = {}
+        if log_gradient_norm:
+            self._log("gradient_norm", np.zeros((), "float32"))
         with naming.NameScope(self.name, caller=self):
             self._iterations = self._own(
                 Variable(np.zeros((), "int32"), trainable=False, name="iteration")
@@ -121,7 +135,8 @@ class Optimizer(Described):
         if isinstance(learning_rate, dict):
             learning_rate = deserialize_keras_object(learning_rate)
             self._learning_rate = learning_rate
-        if not callable(learning_rate):
+        is_number = not callable(learning_rate)
+        if is_number:
             if not isinstance(learning_rate, (int, float, np.floating)) and not hasattr(
                 learning_rate, "shape"
             ):
@@ -136,12 +151,19 @@ class Optimizer(Described):
                         np.asarray(learning_rate, "float32"), trainable=False, name="learning_rate"
                     )
                 )
+        base = float(np.asarray(learning_rate)) if is_number else None
+        self._groups = Groups(learning_rates or {}, base)
 
     # ------------------------------------------------------------------ state
 
     def _own(self, variable: Variable) -> Variable:
         self._variables.append(variable)
         return variable
+
+    def _log(self, name: str, value: Any) -> None:
+        """Have a value in the logs, at first this one."""
+        with naming.NameScope(self.name, caller=self):
+            self.logged_variables[name] = Variable(value, trainable=False, name=name)
 
     @property
     def variables(self) -> list[Variable]:
@@ -193,24 +215,32 @@ class Optimizer(Described):
         return rate() if callable(rate) and not isinstance(rate, Variable) else rate
 
     def build(self, variables: Sequence[Variable]) -> None:
-        """Make what is kept for each variable."""
+        """Make what is kept for each variable; for those of a frozen group nothing is."""
+        self._groups.check(variables)
         if self.use_ema:
-            self._averages = [self.add_variable_from_reference(v, "average") for v in variables]
+            self._averages = self._one_each(variables, "average")
         if self.gradient_accumulation_steps:
-            self._accumulated = [
-                self.add_variable_from_reference(v, "gradient_accumulator") for v in variables
-            ]
+            self._accumulated = self._one_each(variables, "gradient_accumulator")
         self._trainable_variables = list(variables)
         self._places = {v: i for i, v in enumerate(variables)}
-        self._slots = {name: [] for name in self.slots}
+        self._slots = {}
         if type(self).build is Optimizer.build or self.slots:
-            for variable in variables:
-                for name, made in self.make_slots(variable).items():
-                    self._slots.setdefault(name, []).append(made)
+            rows = [self.make_slots(v) if self.trains(v) else {} for v in variables]
+            names = dict.fromkeys(name for row in rows for name in row)
+            self._slots = {name: [row.get(name) for row in rows] for name in names}
         late = [v for name in self.late_slots for v in self._slots.get(name, ()) if v is not None]
         moved = {id(v) for v in late}
         self._variables = [*(v for v in self._variables if id(v) not in moved), *late]
         self.built = True
+
+    def _one_each(self, variables: Sequence[Variable], name: str) -> list[Variable | None]:
+        return [
+            self.add_variable_from_reference(v, name) if self.trains(v) else None for v in variables
+        ]
+
+    def trains(self, variable: Variable) -> bool:
+        """Whether the variable is in no frozen group: the gradient of one that is has no use."""
+        return not self._groups.freezes(variable)
 
     def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
         """What is kept for one variable, by the slots' names."""
@@ -353,7 +383,8 @@ class Optimizer(Described):
         self._check_known(trainable_variables)
         if not trainable_variables:
             self._say_nothing_trains()
-        pairs = self._with_gradient(grads, trainable_variables)
+        given = [(g, v) for g, v in zip(grads, trainable_variables, strict=True) if self.trains(v)]
+        pairs = self._with_gradient(given)
         if not pairs:
             return
         scale = self.loss_scale_factor
@@ -361,10 +392,14 @@ class Optimizer(Described):
         if self.gradient_accumulation_steps:
             self._accumulate(pairs)
         else:
-            self._update(pairs)
+            self._advance(pairs)
+        self._iterations.assign_add(1)
+
+    def _advance(self, pairs: list[tuple[Any, Variable]]) -> None:
+        """One update, and what is counted in updates."""
+        self._update(pairs)
         if self.use_ema:
             self._average()
-        self._iterations.assign_add(1)
 
     def _say_nothing_trains(self) -> None:
         if not self._has_said:
@@ -384,19 +419,17 @@ class Optimizer(Described):
                 "another optimizer."
             )
 
-    def _with_gradient(
-        self, grads: Sequence[Any], variables: Sequence[Variable]
-    ) -> list[tuple[Any, Variable]]:
+    def _with_gradient(self, given: Sequence[tuple[Any, Variable]]) -> list[tuple[Any, Variable]]:
         pairs = []
         missing = []
-        for gradient, variable in zip(grads, variables, strict=True):
+        for gradient, variable in given:
             if gradient is None:
                 missing.append(variable.path)
             elif variable.overwrite_with_gradient:
                 variable.assign(gradient)
             else:
-                pairs.append((gradient, variable))
-        if missing and not pairs and not any(v.overwrite_with_gradient for v in variables):
+                pairs.append((ops.convert_to_tensor(gradient), variable))
+        if missing and not pairs and not any(v.overwrite_with_gradient for _, v in given):
             raise ValueError(
                 "Training needs gradients. Received: None for every variable. Check that the loss "
                 "depends on them."
@@ -409,37 +442,47 @@ class Optimizer(Described):
         return pairs
 
     def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
-        variables = [variable for _, variable in pairs]
-        gradients = self._clipped([gradient for gradient, _ in pairs])
-        rate = ops.cast(self._get_current_learning_rate(), "float32")
-        self._decay(variables, rate)
-        cast = [ops.cast(g, v._dtype) for g, v in zip(gradients, variables, strict=True)]
-        if self.elementwise and type(self).update_step is Optimizer.update_step:
-            groups: dict[Any, list[tuple[Any, Variable]]] = {}
-            for gradient, variable in zip(cast, variables, strict=True):
-                groups.setdefault(self._kind(variable), []).append((gradient, variable))
-            for (dtype, *_), group in groups.items():
-                self._apply_rule(group, ops.cast(rate, dtype))
-        else:
-            for gradient, variable in zip(cast, variables, strict=True):
-                self.update_step(gradient, variable, ops.cast(rate, variable._dtype))
-        for variable in variables:
+        gradients = [gradient for gradient, _ in pairs]
+        if self.log_gradient_norm:
+            self.logged_variables["gradient_norm"].assign(global_norm(gradients))
+        groups: dict[str | None, list[tuple[Any, Variable]]] = {}
+        for gradient, (_, variable) in zip(self._clipped(gradients), pairs, strict=True):
+            groups.setdefault(self._groups.of(variable), []).append((gradient, variable))
+        current = self._get_current_learning_rate()
+        for pattern, group in groups.items():
+            rate = self._groups.rate(pattern, current, self.iterations)
+            self._update_group(group, ops.cast(rate, "float32"))
+        for _, variable in pairs:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))
+
+    def _update_group(self, pairs: Sequence[tuple[Any, Variable]], rate: Any) -> None:
+        """Update variables that share a learning rate."""
+        self._decay([variable for _, variable in pairs], rate)
+        cast = [(ops.cast(gradient, v._dtype), v) for gradient, v in pairs]
+        if self.elementwise and type(self).update_step is Optimizer.update_step:
+            kinds: dict[Any, list[tuple[Any, Variable]]] = {}
+            for gradient, variable in cast:
+                kinds.setdefault(self._kind(variable), []).append((gradient, variable))
+            for (dtype, *_), alike in kinds.items():
+                self._apply_rule(alike, ops.cast(rate, dtype))
+        else:
+            for gradient, variable in cast:
+                self.update_step(gradient, variable, ops.cast(rate, variable._dtype))
 
     def _accumulate(self, pairs: list[tuple[Any, Variable]]) -> None:
         """Add gradients up; at every n-th step update with their mean and start again."""
         steps = self.gradient_accumulation_steps
-        kept = [self._accumulated[self._get_variable_index(v)] for _, v in pairs]
+        kept: list[Any] = [self._accumulated[self._get_variable_index(v)] for _, v in pairs]
         sums = [ops.add(g, a) for (g, _), a in zip(pairs, kept, strict=True)]
         means = [(ops.divide(s, steps), v) for s, (_, v) in zip(sums, pairs, strict=True)]
         due: Any = self._due
         if due is None:
             due = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
-            only_if(due, lambda: self._update(means))
+            only_if(due, lambda: self._advance(means))
             sums = [ops.where(due, ops.zeros_like(total), total) for total in sums]
         elif due:
-            self._update(means)
+            self._advance(means)
             sums = [ops.zeros_like(total) for total in sums]
         for place, total in zip(kept, sums, strict=True):
             place.assign(total)
@@ -473,10 +516,15 @@ class Optimizer(Described):
         named = any(re.search(pattern, variable.path) for pattern in self._undecayed_names)
         return not named and variable not in self._undecayed
 
+    def _averaged(self) -> list[tuple[Variable, Variable]]:
+        """Variables with their moving averages."""
+        pairs = zip(self._trainable_variables, self._averages, strict=True)
+        return [(variable, average) for variable, average in pairs if average is not None]
+
     def _average(self) -> None:
         momentum = self.ema_momentum
         first = ops.equal(self.iterations, 0)
-        for variable, average in zip(self._trainable_variables, self._averages, strict=True):
+        for variable, average in self._averaged():
             share = ops.where(first, 0.0, momentum)
             mixed = average.value * ops.cast(share, average._dtype) + variable.value * ops.cast(
                 1 - share, average._dtype
@@ -484,15 +532,13 @@ class Optimizer(Described):
             average.assign(mixed)
         if self.ema_overwrite_frequency:
             due = ops.equal(ops.mod(ops.add(self.iterations, 1), self.ema_overwrite_frequency), 0)
-            for variable, average in zip(self._trainable_variables, self._averages, strict=True):
+            for variable, average in self._averaged():
                 variable.assign(ops.where(due, average.value, variable.value))
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """At the end of training, put the moving averages in place of the weights."""
         if self.use_ema:
-            known = {
-                id(v): a for v, a in zip(self._trainable_variables, self._averages, strict=True)
-            }
+            known = {id(variable): average for variable, average in self._averaged()}
             for variable in var_list:
                 if id(variable) in known:
                     variable.assign(known[id(variable)].value)
@@ -554,8 +600,9 @@ class Optimizer(Described):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as what a file can hold."""
         rate = self._learning_rate
-        rate = float(rate.numpy()) if isinstance(rate, Variable) else serialize_keras_object(rate)
-        return {"learning_rate": rate, **super().get_config()}
+        number = float(rate.numpy()) if isinstance(rate, Variable) else None
+        rate = serialize_keras_object(rate) if number is None else number
+        return {"learning_rate": rate, **super().get_config(), **self._groups.get_config(number)}
 
 
 def only_if(condition: Any, update: Callable[[], None]) -> None:

@@ -24,7 +24,6 @@ GENERAL: dict[str, dict[str, Any]] = {
         "gradient_accumulation_steps": 2,
         "weight_decay": 0.1,
         "clipvalue": 0.1,
-        "use_ema": True,
     },
     "loss scale": {"loss_scale_factor": 8.0, "name": "scaled"},
 }

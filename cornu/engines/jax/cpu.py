@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -301,3 +301,51 @@ def over_time(
     )
     last = new[0]
     return (outputs.transpose(1, 0, 2) if return_sequences else last[:, None]), last, list(new)
+
+
+def remat(f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
+    """`f(values)`, computed again during differentiation.
+
+    For a CPU XLA takes barriers out before it joins what is computed twice, so that `jax.checkpoint` saves
+    nothing: twelve blocks of 256, 1024 and 256 units on 4096 rows take 654 MB with and without. It joins
+    nothing across the branch of a condition: 101 MB.
+    """
+    pure, read = jax.closure_convert(f, values)
+    floats = [i for i, x in enumerate((*values, *read)) if jnp.issubdtype(x.dtype, jnp.inexact)]
+
+    def run(*args: Any) -> Any:
+        return pure(list(args[: len(values)]), *args[len(values) :])
+
+    def back(args: Any, cotangents: Any) -> tuple[Any, ...]:
+        leaves, structure = jax.tree.flatten(cotangents)
+        places = [i for i, g in enumerate(leaves) if g.dtype != jax.dtypes.float0]
+
+        def gradients(args: Any, given: list[Any]) -> list[Any]:
+            def of_floats(some: list[Any]) -> Any:
+                return run(*_replaced(args, floats, some))
+
+            pull = jax.vjp(of_floats, [args[i] for i in floats])[1]
+            return pull(jax.tree.unflatten(structure, _replaced(leaves, places, given)))[0]
+
+        def zeros(args: Any, _: list[Any]) -> list[Any]:
+            return [jnp.zeros_like(args[i]) for i in floats]
+
+        given = [leaves[i] for i in places]
+        first = next((g for g in given if g.size), None)
+        if first is None:
+            return (None,) * len(args)
+        always = jnp.isfinite(first.reshape(-1)[0]).astype("int32") * 2 != 1  # XLA can't tell
+        found = lax.cond(always, gradients, zeros, args, given)
+        return tuple(_replaced([None] * len(args), floats, found))
+
+    again = jax.custom_vjp(run)
+    again.defvjp(lambda *args: (run(*args), args), back)
+    return again(*values, *read)
+
+
+def _replaced(values: Sequence[Any], places: list[int], others: list[Any]) -> list[Any]:
+    """Values, others in some places."""
+    result = list(values)
+    for i, other in zip(places, others, strict=True):
+        result[i] = other
+    return result

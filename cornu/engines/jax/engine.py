@@ -289,7 +289,8 @@ class JaxEngine(Engine):
                 args, kwargs = jax.tree.unflatten(structure, given)
                 return f(*args, **kwargs)
 
-            return jax.checkpoint(rest)([leaves[i] for i in traced])
+            again = on_cpu.remat if jax.default_backend() == "cpu" else _checkpoint
+            return again(rest, [leaves[i] for i in traced])
 
         return call
 
@@ -763,3 +764,7 @@ def _unrolled(window: Axes) -> bool:
 def _first_largest(a: Tensor, b: Tensor) -> Tensor:
     """The larger one, or NaN. Of equal ones the first has the gradient, as in `reduce_window`."""
     return lax.select((a >= b) | jnp.isnan(a), a, b)
+
+
+def _checkpoint(f: Callable[[list[Any]], Any], values: list[Any]) -> Any:
+    return jax.checkpoint(f)(values)

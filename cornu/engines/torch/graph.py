@@ -195,6 +195,7 @@ def _replay(
     graph.eliminate_dead_code()
     _reuse_memory(graph, set(list(graph.nodes)[:owned]))
     fixed = _fixed(graph)
+    ends = _last_uses(graph)
     given = iter(inputs)
     values: dict[Node, Any] = {}
     calls: dict[Node, Callable[..., Any]] = {}
@@ -207,6 +208,9 @@ def _replay(
             calls[node], values[node] = _called(
                 node, *map_arg((node.args, node.kwargs), values.get)
             )
+        for used in ends.get(node, ()):
+            if used not in fixed:
+                del values[used]
     (output,) = [node for node in graph.nodes if node.op == "output"]
     results = map_arg(output.args[0], values.__getitem__)
     source, scope = _source(graph, calls, {node: values[node] for node in fixed})
@@ -389,7 +393,8 @@ def _source(
             scope[f"f_{node.name}"] = calls[node]
             target = f"{', '.join(parts)}," if parts else node.name
             lines.append(f"{target} = f_{node.name}({_arguments(node, names, scope)})")
-        lines += [f"{names[x]} = None" for x in ends.get(node, ()) if x not in fixed]
+        freed = (x for x in ends.get(node, ()) if x not in fixed and not _parts(x))
+        lines += [f"{names[x]} = None" for x in freed]
     body = "\n    ".join(lines)
     return f"def replay({', '.join(parameters)}):\n    {body}", scope
 
@@ -419,7 +424,7 @@ def _last_uses(graph: Graph) -> dict[Node, list[Node]]:
         for used in node.all_input_nodes:
             if used not in seen:
                 seen.add(used)
-                if node.op != "output" and not _parts(used):
+                if node.op != "output":
                     ends.setdefault(node, []).append(used)
     return ends
 

@@ -18,8 +18,9 @@ class ModelCheckpoint(Watching):
     """Save the model, or its weights, after epochs or batches.
 
     Args:
-        filepath: The file, ending in `.keras`, or `.weights.h5` for weights. `{epoch:02d}`,
-            `{batch}` and metrics such as `{val_loss:.2f}` in it are filled in.
+        filepath: The file, ending as `model.save` takes it, such as `.keras`, or for weights
+            `model.save_weights`, such as `.weights.h5`. `{epoch:02d}`, `{batch}` and metrics such
+            as `{val_loss:.2f}` in it are filled in.
         monitor: The metric's name in the logs, for `save_best_only`.
         verbose: Whether 0 or 1: to say when a file is written.
         save_best_only: Whether to save only where the metric has improved.
@@ -51,6 +52,8 @@ class ModelCheckpoint(Watching):
         save_freq: Any = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
+        from ..saving import endings
+
         super().__init__()
         self.watched = Monitor("ModelCheckpoint", monitor, mode)
         self.frequency = SaveFrequency(save_freq)
@@ -58,10 +61,14 @@ class ModelCheckpoint(Watching):
         self.filepath = os.fspath(filepath)
         self.best = initial_value_threshold
         self._epoch = 0
-        ending = ".weights.h5" if save_weights_only else ".keras"
-        if not self.filepath.endswith(ending):
+        fits, others = (
+            (endings.is_weights, endings.WEIGHTS)
+            if save_weights_only
+            else (endings.is_model, endings.MODELS)
+        )
+        if not fits(self.filepath):
             raise ValueError(
-                f"`filepath` must end in {ending} with {save_weights_only=}. "
+                f"`filepath` must end in {' or '.join(others)} with {save_weights_only=}. "
                 f"Received: filepath={self.filepath!r}."
             )
 

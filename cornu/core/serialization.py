@@ -254,7 +254,7 @@ def resolve_class(
         if found is not None:
             return found
     module = "__main__" if module is None else module
-    found = _public_class(module, class_name) if isinstance(module, str) else None
+    found = public_class(module, class_name) if isinstance(module, str) else None
     if found is not None:
         _require_own_name(f"{module}.{class_name}", registered_name, class_name)
         return found
@@ -284,7 +284,8 @@ def _in_any_package(name: str) -> Any:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def _public_class(module: str, class_name: str) -> type | None:
+def public_class(module: str, class_name: str) -> type | None:
+    """The library's class that a file means by a public module of Keras's, or one within it."""
     if module == "keras":
         packages = [ROOT[class_name]] if class_name in ROOT else []
     elif module in PACKAGES:

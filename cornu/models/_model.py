@@ -6,7 +6,7 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any, Self
 
-from ..core.serialization import deserialize_keras_object, serialize_keras_object
+from ..core.serialization import serialize_keras_object
 from ..core.variable import Variable
 from ..engines import current, get, names
 from ..layers import Layer
@@ -294,11 +294,6 @@ class Model(Trainer, Layer):
         if optimizer is not None:
             groups["optimizer_variables"] = optimizer.variables
         return groups
-
-
-def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
-    """The model that `model.to_json()` described, with new weights."""
-    return deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)
 
 
 def _leaves_by_path(values: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from ._checkpoints import Checkpoint as Checkpoint
 from ._checkpoints import Checkpoints as Checkpoints
 from ._checkpoints import best_of as best_of
 from ._checkpoints import checkpoints as checkpoints
+from ._configs import model_from_json as model_from_json
 from ._editor import KerasFileEditor as KerasFileEditor
 from ._models import load_model as load_model
 from ._models import save_model as save_model

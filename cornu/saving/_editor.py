@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import numpy as np
 from ..core.files import replacing
 from ..core.variable import host_array
 from ._files import as_path, require
-from ._hdf5 import new_file, put_array
+from ._names import join, renaming
 from ._package import METADATA, opened_package, read_json, stored_weights
-from ._stores import StoredArray, StoredWeights
+from ._stores import Item, StoredArray, StoredWeights
 from ._walk import is_seed, walk
-from ._weights import opened_weights
+from ._weights import format_of, opened_weights
+from .endings import WEIGHTS, is_weights
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -23,7 +25,7 @@ class KerasFileEditor:
     """The weights of a file, by the path of the object that each is of, to be changed and saved.
 
     Args:
-        filepath: A `.keras` or `.weights.h5` file.
+        filepath: A `.keras` file, or one of weights alone in any format, or a list of several.
 
     Raises:
         ValueError: If the file has another ending or is not complete.
@@ -32,19 +34,20 @@ class KerasFileEditor:
 
     def __init__(self, filepath: Any) -> None:
         self.filepath = as_path(filepath, "KerasFileEditor")
-        if not self.filepath.endswith((".keras", ".weights.h5")):
+        format = format_of(self.filepath)
+        if format is None and not self.filepath.endswith(".keras"):
             raise ValueError(
-                "The file editor opens `.keras` and `.weights.h5` files. Received: "
+                f"The file editor opens {_listed('.keras', *WEIGHTS)} files. Received: "
                 f"filepath={self.filepath!r}."
             )
         require(self.filepath)
         self.metadata: dict[str, Any] | None = None
-        if self.filepath.endswith(".keras"):
-            with opened_package(self.filepath) as package, stored_weights(package) as weights:
-                self.metadata = read_json(package, METADATA)
+        if format is not None:
+            with opened_weights(self.filepath, self.filepath, format) as weights:
                 self._read(weights)
         else:
-            with opened_weights(self.filepath, self.filepath) as weights:
+            with opened_package(self.filepath) as package, stored_weights(package) as weights:
+                self.metadata = read_json(package, METADATA)
                 self._read(weights)
 
     def _read(self, stored: Mapping[str, StoredArray]) -> None:
@@ -87,13 +90,18 @@ class KerasFileEditor:
             that fit.
         """
         reference: dict[str, Arrays] = {}
-        for path, part in walk(reference_model):
+        parts = dict(walk(reference_model))
+        for path, part in parts.items():
             store: dict[str, Any] = {}
             if hasattr(part, "save_own_variables"):
                 part.save_own_variables(store)
             if store and not is_seed(store):
                 reference[path] = {key: host_array(value) for key, value in store.items()}
-        stored = {path: held for path, held in self.weights_dict.items() if not is_seed(held)}
+        rename, stored = renaming(parts, None), dict[str, Arrays]()
+        for path, held in self.weights_dict.items():
+            for key, array in held.items() if not is_seed(held) else ():
+                owner, _, own_key = rename(join(path, key)).rpartition("/")
+                stored.setdefault(owner, {})[own_key] = array
         errors, matches = list(_differences(reference, stored)), 0
         for path in reference.keys() & stored.keys():
             own, other = reference[path], stored[path]
@@ -172,20 +180,33 @@ class KerasFileEditor:
         )
 
     def save(self, filepath: Any) -> None:
-        """Save the weights, as they are now, as a `.weights.h5` file."""
+        """Save the weights, as they are now, in the format that the path's ending says."""
         path = as_path(filepath, "KerasFileEditor.save")
-        if not path.endswith(".weights.h5"):
+        format = format_of(path) if is_weights(path) else None
+        if format is None:
             raise ValueError(
-                "The file editor saves weights, in a file that ends in `.weights.h5`. Received: "
+                f"The file editor saves weights, in {_listed(*WEIGHTS)} files. Received: "
                 f"filepath={path!r}."
             )
-        with replacing(path) as draft, new_file(draft) as file:
-            for owner, arrays in self.weights_dict.items():
-                group = file.create_group(f"{owner}/vars" if owner else "vars")
-                for key, array in arrays.items():
-                    put_array(group, key, array)
+        items = [Item(owner, _Holder(arrays)) for owner, arrays in self.weights_dict.items()]
+        with replacing(path) as draft:
+            format.write(draft, items)
 
     resave_weights = save
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """What stands for an object where its arrays are written."""
+
+    arrays: Arrays
+
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        store.update(self.arrays)
+
+
+def _listed(*endings: str) -> str:
+    return " and ".join(f"`{ending}`" for ending in endings)
 
 
 def _order(key: str) -> tuple[int, str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from ..core import naming
 
+#: The version of Keras whose formats are written.
+FORMAT_VERSION = "3.15.1"
 #: What is this many times as large as its part of a file, and not small, is taken for an attack.
 LARGEST_EXPANSION = 1000
 HARMLESS_BYTES = 2**26

@@ -1,89 +1,193 @@
-"""Read the HDF5 format of whole models and weights that came before `.keras`."""
+"""The HDF5 format of whole models and weights that came before `.keras`."""
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from .. import layers
-from ..core.serialization import ROOT, deserialize_keras_object
-from ..core.variable import Variable
-from ._files import BrokenFileError, warn
-from ._hdf5 import opened_file, own_item, stored_array
+import numpy as np
+
+from ..core.naming import numbered
+from ..core.serialization import custom_object_scope
+from ..core.variable import Variable, host_array
+from ..engines import current
+from ..training import Trainer
+from ._configs import described, plain_text, version_of
+from ._files import FORMAT_VERSION, BrokenFileError, warn
+from ._hdf5 import new_file, opened_file, own_item, put_array, stored_array
+from ._keras2 import optimizer_state, parts_in_files, safe_name, todays_weights, translated
 from ._reports import WeightsReport
 from ._stores import Arrays, StoredArray
 
 _TOP = "top_level_model_weights"
+#: The most bytes of names that Keras puts into one attribute.
+_LARGEST_ATTRIBUTE = 64512
+
+
+# -------------------------------------------------------------------- writing
+
+
+def save_legacy_model(
+    model: Any, config: dict[str, Any], path: str, include_optimizer: bool = True
+) -> None:
+    """Write a model in the old format, as Keras 3 does.
+
+    Args:
+        model: The model.
+        config: Its config.
+        path: Where a new file is made.
+        include_optimizer: Whether the file says how the model is trained.
+    """
+    warn(
+        "A whole model as HDF5 is Keras's old format, which keeps neither assets nor metrics. "
+        "Received: a path that ends in `.h5`. Save it as `.keras` where it need not be read by "
+        "something older."
+    )
+    config = dict(config)
+    training, backend = config.pop("compile_config", None), current().name
+    with new_file(path) as file:
+        written = {"backend": backend, "keras_version": FORMAT_VERSION}
+        file.attrs.update(written, model_config=json.dumps(_without_modules(config)))
+        group = file.create_group("model_weights")
+        group.attrs.update(written)
+        _put_names(group, "layer_names", [layer.name for layer in model.layers])
+        for layer in model.layers:
+            variables = [*layer.trainable_weights, *layer.non_trainable_weights]
+            _put_variables(group.create_group(layer.name), variables)
+        _put_variables(group.create_group(_TOP), model._own_weights())
+        if training and include_optimizer:
+            optimizer = training.pop("optimizer")
+            training["optimizer_config"] = {k: optimizer[k] for k in ("class_name", "config")}
+            file.attrs["training_config"] = json.dumps(training)
+            _put_variables(file.create_group("optimizer_weights"), model.optimizer.variables)
+
+
+def _without_modules(entry: dict[str, Any]) -> dict[str, Any]:
+    """A model's or layer's entry as the old format has it: a class goes by its registered name."""
+    config = entry["config"]
+    if isinstance(config, dict) and isinstance(config.get("layers"), list):
+        config = {**config, "layers": [_without_modules(layer) for layer in config["layers"]]}
+    if str(entry.get("module")).startswith("keras.src.ops."):
+        return entry  # by its name alone an operation would be taken for a layer
+    kept: dict[str, Any] = {key: entry[key] for key in ("name", "inbound_nodes") if key in entry}
+    name = entry.get("registered_name") or entry["class_name"]
+    return {"class_name": name, "config": config, **kept}
+
+
+def _put_variables(group: Any, variables: list[Variable]) -> None:
+    names: list[str] = []
+    for variable in variables:
+        names.append(next(name for name in numbered(variable.path) if name not in names))
+        put_array(group, names[-1], host_array(variable))
+    _put_names(group, "weight_names", names)
+
+
+def _put_names(group: Any, attribute: str, names: list[str]) -> None:
+    """Write names as an attribute, or as several where they are too long for one."""
+    array = np.array([name.encode("utf-8") for name in names] or np.zeros(0, "S1"))
+    count = max(1, _LARGEST_ATTRIBUTE // array.itemsize)
+    if len(array) <= count:
+        group.attrs[attribute] = array
+    else:
+        for n, start in enumerate(range(0, len(array), count)):
+            group.attrs[f"{attribute}{n}"] = array[start : start + count]
+
+
+# -------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class OldWeights:
+    """The weights of a model in an open file of the old format.
+
+    Args:
+        group: The group that has them.
+        called: What errors call the file.
+    """
+
+    group: Any
+    called: str
+
+    @property
+    def version(self) -> int:
+        """The Keras that wrote them."""
+        return version_of(self.group.attrs.get("keras_version"))
+
+    def layers(self) -> dict[str, list[StoredArray]]:
+        """The arrays of each layer that has some, in order."""
+        names = _names(self.group, "layer_names") or ()
+        return {safe_name(name): kept for name in names if (kept := _values(self.group, name))}
+
+    def own(self) -> list[StoredArray]:
+        """The arrays of the model itself."""
+        return _values(self.group, _TOP) if _TOP in self.group else []
+
+    def named(self) -> Arrays:
+        """All arrays by their names, which the layers' begin."""
+        return {
+            array.name: array for kept in (*self.layers().values(), self.own()) for array in kept
+        }
 
 
 @contextmanager
-def opened_legacy(path: str) -> Iterator[Any]:
-    """The group with the weights in a file of the old format; None in a file of today's."""
+def opened_legacy(path: str) -> Iterator[OldWeights | None]:
+    """The weights in a file of the old format; None in a file of today's."""
     with opened_file(path, path) as file:
         group = own_item(file, "model_weights")
         group = file if group is None else group
-        yield group if _names(group, "layer_names") is not None else None
+        yield OldWeights(group, path) if _names(group, "layer_names") is not None else None
 
 
 def load_legacy_model(path: str, custom_objects: Any, compile: bool) -> Any:
-    """The model in a file that Keras 3 wrote in the old format.
+    """The model in a file of the old format.
 
     Raises:
-        ValueError: If there is no model in the file, or an earlier Keras wrote it.
+        ValueError: If there is no model in the file, or one with what there is no more.
+        TypeError: If a class or function that it names is not known.
     """
     with opened_file(path, path) as file:
-        text, version = file.attrs.get("model_config"), str(file.attrs.get("keras_version", "?"))
-        weights = own_item(file, "model_weights")
-        if text is None or weights is None:
+        config, group = _json(file, "model_config", path), own_item(file, "model_weights")
+        if config is None or group is None:
             raise BrokenFileError(
                 "An HDF5 file of a whole model must have a config. Received: "
                 f"{path!r} without one. If it has weights alone, make the model, then "
                 "`model.load_weights`."
             )
-        if not version.startswith("3."):
-            raise ValueError(
-                "Models in the old HDF5 format are read if Keras 3 wrote them. Received: "
-                f"{path!r}, of Keras {version}. Load it there and save it as `.keras`, or make the "
-                "model and use `model.load_weights`."
-            )
-        config = _with_modules(json.loads(text))
-        model = deserialize_keras_object(config, custom_objects)
-        load_legacy_weights(model, weights, path)
-        training = file.attrs.get("training_config")
-        if compile and training is not None:
-            _compile(model, json.loads(training), own_item(file, "optimizer_weights"))
+        version = version_of(file.attrs.get("keras_version"))
+        model = described(config, path, version, custom_objects)
+        weights = OldWeights(group, path)
+        names = {layer.name for layer in parts_in_files(model, weights.version)}
+        load_legacy_weights(model, weights, by_name=names == weights.layers().keys())
+        training = _json(file, "training_config", path) if compile else None
+        if training is not None:
+            with custom_object_scope(custom_objects):
+                _compile(model, training, own_item(file, "optimizer_weights"), version)
     return model
 
 
-def _with_modules(config: Any) -> Any:
-    """A config whose classes say where they are exported, as configs of today do."""
-    if isinstance(config, list):
-        return [_with_modules(item) for item in config]
-    if not isinstance(config, dict):
-        return config
-    found = {key: _with_modules(value) for key, value in config.items()}
-    name = config.get("class_name")
-    if isinstance(name, str) and "config" in config and "module" not in config:
-        if name in ROOT:
-            found.update(module="keras", registered_name=None)
-        elif name == "Functional":
-            found.update(module="keras.src.models.functional", registered_name=name)
-        elif hasattr(layers, name):
-            found.update(module="keras.layers", registered_name=None)
-    return found
+def _json(file: Any, attribute: str, called: str) -> Any:
+    text = file.attrs.get(attribute)
+    try:
+        return None if text is None else json.loads(plain_text(text))
+    except (ValueError, RecursionError) as error:
+        raise BrokenFileError(
+            f"A file with a model must describe it as JSON. Received: {called!r} with a damaged "
+            f"{attribute!r}: {error}. Copy or save it again."
+        ) from error
 
 
 def load_legacy_weights(
-    model: Any, group: Any, called: str, by_name: bool = False, skip_mismatch: bool = False
+    model: Any, old: OldWeights, by_name: bool = False, skip_mismatch: bool = False
 ) -> WeightsReport:
-    """Set a model's weights from a group of the old format.
+    """Set a model's weights from a file of the old format.
 
     Args:
         model: The model.
-        group: The open group.
-        called: What errors call the file.
+        old: The weights in the open file.
         by_name: Whether layers take the weights of the layer of their name, and others none;
             else all layers with weights take them in order.
         skip_mismatch: Whether a layer whose weights do not fit is left as it is, with a warning.
@@ -91,13 +195,12 @@ def load_legacy_weights(
     Raises:
         ValueError: If the file is of another architecture.
     """
-    stored = {n: kept for n in _names(group, "layer_names") or () if (kept := _values(group, n))}
-    targets = [layer for layer in model.layers if layer.weights]
+    stored, targets = old.layers(), parts_in_files(model, old.version)
     if by_name:
         pairs = [(layer, layer.name) for layer in targets]
     elif len(targets) != len(stored):
         raise ValueError(
-            f"Weights must be of the model's architecture. Received: {called!r} with weights of "
+            f"Weights must be of the model's architecture. Received: {old.called!r} with weights of "
             f"{len(stored)} layers for the model {model.name!r}, which has {len(targets)} layers "
             "with weights."
         )
@@ -107,37 +210,33 @@ def load_legacy_weights(
     for layer, name in pairs:
         variables = [*layer.trainable_weights, *layer.non_trainable_weights]
         values = stored.pop(name, [])
-        fits = not values or _assign(variables, values, layer.path, called, skip_mismatch)
+        fits = not values or _assign(layer, variables, values, old, skip_mismatch)
         report.note(dict(enumerate(variables)), dict(enumerate(values)), fits)
     report.unexpected.extend(value.name for values in stored.values() for value in values)
-    top = _values(group, _TOP) if _TOP in group else []
-    own = model._own_weights()
+    top, own = old.own(), model._own_weights()
     if top and own:
-        fits = _assign(own, top, model.name, called, skip_mismatch)
+        fits = _assign(model, own, top, old, skip_mismatch)
         report.note(dict(enumerate(own)), dict(enumerate(top)), fits)
     return report
 
 
-def legacy_arrays(group: Any) -> Arrays:
-    """The weights in a group of the old format by their names, which the group's layers begin."""
-    names = [*(_names(group, "layer_names") or ()), *([_TOP] if _TOP in group else [])]
-    return {array.name: array for name in names for array in _values(group, name)}
-
-
 def _assign(
-    variables: list[Variable], values: list[Any], path: str, called: str, skip_mismatch: bool
+    owner: Any,
+    variables: list[Variable],
+    values: list[StoredArray],
+    old: OldWeights,
+    skip_mismatch: bool,
 ) -> bool:
     """Set variables if all values fit, and tell whether they do."""
-    shapes = [variable.shape for variable in variables]
-    arrays = [value.read() for value in values]
-    received = [array.shape for array in arrays]
+    arrays = todays_weights(owner, [value.read() for value in values], old.version)
+    shapes, received = ([tuple(x.shape) for x in kept] for kept in (variables, arrays))
     if shapes == received:
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
         return True
     message = (
-        f"The weights of the layer {path!r} have the shapes {shapes}. Received: {received} in "
-        f"{called!r}."
+        f"The weights of the layer {owner.path!r} have the shapes {shapes}. Received: {received} in "
+        f"{old.called!r}."
     )
     if not skip_mismatch:
         raise ValueError(f"{message} Pass `skip_mismatch=True` to leave such layers as they are.")
@@ -145,16 +244,25 @@ def _assign(
     return False
 
 
-def _compile(model: Any, config: dict[str, Any], state: Any) -> None:
-    optimizer = {"module": "keras.optimizers", **config.pop("optimizer_config")}
-    model.compile_from_config({"optimizer": optimizer, **config})
-    values = [value.read() for value in _values(state, "")] if state is not None else []
-    variables = model.optimizer.variables
-    shapes, received = ([tuple(x.shape) for x in kept] for kept in (variables, values))
+def _compile(model: Any, config: dict[str, Any], state: Any, version: int) -> None:
+    config = translated({"optimizer": config.pop("optimizer_config"), **config}, version)
+    known = inspect.signature(Trainer.compile).parameters
+    model.compile_from_config({key: value for key, value in config.items() if key in known})
+    kept = _values(state, "") if state is not None else []
+    counter = kept[0].name.rpartition("/")[2].partition(":")[0] if kept else ""
+    load_optimizer(model, kept, version, by_weight=counter == "iteration")
+
+
+def load_optimizer(model: Any, stored: list[StoredArray], version: int, by_weight: bool) -> None:
+    """Set the state of a model's optimizer, as far as it fits; arguments as of `optimizer_state`."""
+    variables, arrays = model.optimizer.variables, [array.read() for array in stored]
+    if version < 3:
+        variables, arrays = optimizer_state(model, arrays, version, by_weight)
+    shapes, received = ([tuple(x.shape) for x in side] for side in (variables, arrays))
     if shapes == received:
-        for variable, value in zip(variables, values, strict=True):
+        for variable, value in zip(variables, arrays, strict=True):
             variable.assign(value)
-    elif values:
+    elif arrays:
         warn(
             f"The optimizer of {model.name!r} starts anew: its state has the shapes {shapes}. "
             f"Received: {received} in the file."

@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from .._version import __version__
-from ..core import naming
 from ..core.files import replacing
-from ..core.operation import Operation
-from ..core.serialization import (
-    ObjectSharingScope,
-    deserialize_keras_object,
-    serialize_keras_object,
-)
-from ._files import BrokenFileError, as_path, is_file_object, may_write, require, warn
-from ._legacy import load_legacy_model
+from ._configs import described, model_config, version_of
+from ._files import FORMAT_VERSION, as_path, is_file_object, may_write, require, warn
+from ._keras2 import today
+from ._legacy import load_legacy_model, load_optimizer, save_legacy_model
 from ._names import Names
 from ._package import (
     CONFIG,
@@ -38,11 +32,9 @@ from ._package import (
 from ._reports import WeightsReport
 from ._stores import items_of
 from ._walk import walk
-from ._weights import FORMATS, load_state
+from ._weights import FORMATS, format_of, load_state
+from .endings import MODELS, OLD, is_model
 
-#: The version of Keras whose format this is.
-FORMAT_VERSION = "3.15.1"
-OLD_ENDINGS = (".h5", ".hdf5")
 _KEPT_ARGUMENTS = frozenset({"include_optimizer", "save_format"})
 
 
@@ -53,10 +45,12 @@ def save_model(
 
     Args:
         model: The model.
-        filepath: A path that ends in `.keras`, or a binary file that is open for writing.
+        filepath: A path that ends in `.keras`, or a binary file that is open for writing. One that
+            ends in `.h5` is for a file in the old format, which has no assets and no metrics.
         overwrite: Whether a file that exists is replaced without asking.
         zipped: False for a folder of files, whose path does not end in `.keras`.
-        kwargs: `include_optimizer` and `save_format` are accepted and change nothing.
+        kwargs: `include_optimizer`, whether a file in the old format says how the model is trained.
+            `save_format` is accepted and changes nothing.
 
     Raises:
         ValueError: If the path's ending is another one, or the model holds what a file can't.
@@ -66,6 +60,7 @@ def save_model(
     if unknown:
         raise ValueError(f"`save` has no such arguments. Received: {unknown}.")
     if is_file_object(filepath):
+        _warn_if_unbuilt(model)
         with opened_zip_writer(filepath) as writer:
             _write(model, writer)
         return
@@ -73,9 +68,14 @@ def save_model(
     _check_ending(path, zipped)
     if not may_write(path, overwrite):
         return
+    _warn_if_unbuilt(model)
     with replacing(path) as draft:
         if zipped is False:
             _write(model, FolderWriter(draft))
+        elif path.endswith(OLD):
+            save_legacy_model(
+                model, model_config(model), draft, kwargs.get("include_optimizer", True)
+            )
         else:
             with opened_zip_writer(draft) as writer:
                 _write(model, writer)
@@ -94,10 +94,9 @@ def _check_ending(path: str, zipped: bool | None) -> None:
                 f"filepath={path!r}, which is a file. Choose another path."
             )
         return
-    if not path.endswith(".keras"):
+    if not is_model(path):
         hints = {
             ".weights.h5": "For weights alone, use `model.save_weights`.",
-            ".h5": "The old HDF5 format of whole models is not written: use `.keras`.",
             "": f"Use {os.path.splitext(path)[0] + '.keras'!r}.",
         }
         raise ValueError(
@@ -107,13 +106,16 @@ def _check_ending(path: str, zipped: bool | None) -> None:
         )
 
 
-def _write(model: Any, writer: PackageWriter) -> None:
+def _warn_if_unbuilt(model: Any) -> None:
     if not model.built:
         warn(
             f"The model {model.name!r} was never built, so that there may be no weights to save. "
             "Call it on data, or `build(input_shape)`, first."
         )
-    config = _model_config(model)
+
+
+def _write(model: Any, writer: PackageWriter) -> None:
+    config = model_config(model)
     metadata = {
         "keras_version": FORMAT_VERSION,
         "cornu_version": __version__,
@@ -128,48 +130,6 @@ def _write(model: Any, writer: PackageWriter) -> None:
         save_assets(writer, path, part)
 
 
-# -------------------------------------------------------------------- configs
-
-
-def _model_config(model: Any) -> dict[str, Any]:
-    """The architecture as JSON has it, and how the model is trained where that can be written."""
-    with ObjectSharingScope(), warnings.catch_warnings():
-        # The warnings of lambdas: what holds one is told below.
-        warnings.filterwarnings("ignore", message="What is written includes a lambda")
-        config: dict[str, Any] = serialize_keras_object(model)
-    found = _lambdas(config.get("compile_config"), "")
-    if found:
-        del config["compile_config"]
-        warn(
-            f"How {model.name!r} is trained is not saved: it includes a lambda, which a file can't "
-            f"hold ({found[0][1]}). After loading, call `compile` again; or write the lambda as a "
-            "named function under `@keras.saving.register_keras_serializable()`."
-        )
-    found = _lambdas(config, model.name)
-    if found:
-        owner, where = found[0]
-        raise ValueError(
-            "A model that is saved must not hold a lambda, because a file never holds code. "
-            f"Received: the layer {owner!r} with the lambda of {where}. Write it as a named "
-            "function under `@keras.saving.register_keras_serializable()`, or use `save_weights`."
-        )
-    return config
-
-
-def _lambdas(config: Any, owner: str) -> list[tuple[str, str]]:
-    """The lambdas in a config: the name of the object that has each, and where its source is."""
-    if isinstance(config, dict):
-        if config.get("class_name") == "__lambda__":
-            return [(owner, str(config["config"]["value"][0]))]
-        inner = config.get("config")
-        if isinstance(inner, dict) and isinstance(inner.get("name"), str):
-            owner = inner["name"]
-        return [found for value in config.values() for found in _lambdas(value, owner)]
-    if isinstance(config, (list, tuple)):
-        return [found for value in config for found in _lambdas(value, owner)]
-    return []
-
-
 # -------------------------------------------------------------------- loading
 
 
@@ -182,8 +142,8 @@ def load_model(
     """Load a model that `save_model`, or Keras, saved.
 
     Args:
-        filepath: The path of a `.keras` file or of a folder, or an open binary file. Files in the
-            old `.h5` format are read if Keras 3 wrote them.
+        filepath: The path of a `.keras` file or of a folder, an open binary file, or the path of an
+            `.h5` file in the old format. Those of Keras 1 and 2 are read too.
         custom_objects: Classes and functions by the names that the file has for them.
         compile: Whether the model is compiled as it was, with the optimizer's state.
         safe_mode: Kept for compatibility: code in a file is refused whatever it says.
@@ -196,33 +156,23 @@ def load_model(
         TypeError: If a class or function that it names is not known.
     """
     source = filepath if is_file_object(filepath) else _checked_source(filepath)
-    if isinstance(source, str) and source.endswith(OLD_ENDINGS):
+    if isinstance(source, str) and source.endswith(OLD):
         return load_legacy_model(source, custom_objects, compile)
     with opened_package(source) as package:
         config = read_json(package, CONFIG)
+        version = _version(package)
         if not compile and isinstance(config, dict):
             config.pop("compile_config", None)
-        try:
-            with ObjectSharingScope():
-                model = deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
-        except (TypeError, ValueError) as error:
-            error.add_note(f"Raised while loading {package.called!r}.")
-            raise
-        except (KeyError, IndexError, AttributeError) as error:
-            if not naming.raised_here(error):
-                raise
-            raise BrokenFileError(
-                f"The {CONFIG!r} of a saved model must describe it. Received: {package.called!r}, in "
-                f"which something is missing or in the place of something else ({error!r}). Save the "
-                "model again with `model.save`."
-            ) from error
-        if not isinstance(model, Operation):
-            raise BrokenFileError(
-                f"The {CONFIG!r} of a saved model must describe it. Received: {package.called!r} with "
-                f"a {type(model).__name__}. Save the model again with `model.save`."
-            )
+        model = described(config, package.called, version, custom_objects)
         load_package_state(model, package)
     return model
+
+
+def _version(package: Package) -> int | None:
+    """The Keras that wrote a model, where that is an earlier one."""
+    metadata = read_json(package, METADATA) if METADATA in package.names() else {}
+    version = version_of(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else 3
+    return version if version < 3 else None
 
 
 def load_package_state(
@@ -233,13 +183,18 @@ def load_package_state(
     names: Names | None = None,
 ) -> WeightsReport:
     """Set a model's weights and assets from a saved model; options as of `load_state`."""
+    version, optimizer = _version(package), getattr(model, "optimizer", None)
     with stored_weights(package) as weights:
+        if version is not None and optimizer is not None and optimizer not in leave_out:
+            kept = [f"optimizer/{n}" for n in range(len(weights))]
+            state = [weights[name] for name in kept if name in weights]
+            load_optimizer(model, state, version, by_weight=True)
         return load_state(
             model,
-            weights,
+            weights if version is None else today(weights),
             package.called,
             skip_mismatch,
-            leave_out,
+            leave_out if version is None else [*leave_out, optimizer],
             load_assets=lambda path, part: load_assets(package, path, part),
             names=names,
         )
@@ -247,8 +202,8 @@ def load_package_state(
 
 def _checked_source(filepath: Any) -> str:
     path = as_path(filepath, "load_model")
-    weights = path.endswith((".weights.h5", ".weights.json"))
-    if not weights and (path.endswith((".keras", *OLD_ENDINGS)) or os.path.isdir(path)):
+    weights = format_of(path) is not None
+    if not weights and (path.endswith(MODELS) or os.path.isdir(path)):
         require(path)
         return path
     hint = "It has weights alone: make the model, then `model.load_weights`." if weights else ""

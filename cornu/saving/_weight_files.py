@@ -8,13 +8,14 @@ from typing import Any
 
 from ..core.files import replacing
 from ._files import as_path, is_file_object, may_write, require, warn
-from ._legacy import legacy_arrays, load_legacy_weights, opened_legacy
-from ._models import OLD_ENDINGS, load_package_state
+from ._legacy import load_legacy_weights, opened_legacy
+from ._models import load_package_state
 from ._names import Names
 from ._package import opened_package
 from ._reports import WeightsReport
 from ._stores import items_of
 from ._weights import FORMATS, format_of, left_out, load_state, opened_weights, write_sharded
+from .endings import OLD, WEIGHTS
 
 
 def save_weights(
@@ -112,12 +113,11 @@ def load_weights(
     leave_out = _options("load_weights", kwargs)
     source, path, packed = _source(filepath)
     _require_built(model, "loaded")
-    with opened_legacy(path) if _may_be_old(source) else nullcontext() as group:
-        if group is not None and names is None:
-            return load_legacy_weights(model, group, path, by_name, skip_mismatch)
-        if group is not None:
-            arrays = legacy_arrays(group)
-            return load_state(model, arrays, path, skip_mismatch, leave_out, names=names)
+    with opened_legacy(path) if _may_be_old(source) else nullcontext() as old:
+        if old is not None and names is None:
+            return load_legacy_weights(model, old, by_name, skip_mismatch)
+        if old is not None:
+            return load_state(model, old.named(), path, skip_mismatch, leave_out, names=names)
     if by_name:
         raise ValueError(
             "`by_name` is for weights in the old `.h5` format. Received: by_name=True for "
@@ -141,7 +141,7 @@ def _source(filepath: Any) -> tuple[Any, str, bool]:
         return filepath, str(getattr(filepath, "name", "an open file")), packed
     path = as_path(filepath, "load_weights")
     packed = path.endswith(".keras") or os.path.isdir(path)
-    if not packed and format_of(path) is None and not path.endswith(OLD_ENDINGS):
+    if not packed and format_of(path) is None and not path.endswith(OLD):
         endings = [ending for kind in FORMATS for ending in (kind.ending, kind.listing)]
         raise ValueError(
             f"Weights are loaded from a file that ends in `{'`, `'.join(endings)}` or `.keras`. "
@@ -152,11 +152,7 @@ def _source(filepath: Any) -> tuple[Any, str, bool]:
 
 
 def _may_be_old(source: Any) -> bool:
-    return (
-        isinstance(source, str)
-        and source.endswith(OLD_ENDINGS)
-        and not source.endswith(".weights.h5")
-    )
+    return isinstance(source, str) and source.endswith(OLD) and not source.endswith(WEIGHTS)
 
 
 def _options(function: str, kwargs: dict[str, Any]) -> list[Any]:

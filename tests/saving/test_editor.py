@@ -73,6 +73,18 @@ def test_states_of_draws_are_kept_and_not_compared(editor: KerasFileEditor, tmp_
     assert drawing.layers[-1].seed_generator.state.numpy().tolist() == [3, 0]
 
 
+@pytest.mark.parametrize("ending", [".weights.h5", ".weights.json", ".safetensors"])
+def test_each_format_is_opened_and_saved(ending: str, tmp_path: Path) -> None:
+    model, fresh = make(cornu), make(cornu)
+    model.save_weights(tmp_path / f"a{ending}", max_shard_size=1 if "json" in ending else None)
+    editor = KerasFileEditor(tmp_path / f"a{ending}")
+    assert editor.compare(model) == {"status": "success", "error_count": 0, "match_count": 4}
+    for name in (f"b{ending}", "c.safetensors") if "json" not in ending else ("b.weights.h5",):
+        editor.save(tmp_path / name)
+        fresh.load_weights(tmp_path / name)
+        np.testing.assert_array_equal(fresh.get_weights()[0], model.get_weights()[0])
+
+
 def test_edited_weights_load_into_the_model_they_then_fit(
     editor: KerasFileEditor, tmp_path: Path
 ) -> None:
@@ -103,8 +115,11 @@ def test_refused(editor: KerasFileEditor, tmp_path: Path) -> None:
         (lambda: editor.rename_object("layers/dense", "sequential"), "must be free"),
         (lambda: editor.add_object("away/dense", {}), "below one that there is"),
         (lambda: editor.delete_weight("layers/dense", "9"), r"which has \['0', '1'\]"),
-        (lambda: editor.save(tmp_path / "a.keras"), "ends in `.weights.h5`"),
-        (lambda: KerasFileEditor("a.txt"), "opens `.keras` and `.weights.h5` files"),
+        (lambda: editor.save(tmp_path / "a.keras"), "saves weights, in `.weights.h5` and"),
+        (
+            lambda: KerasFileEditor("a.txt"),
+            "opens `.keras` and `.weights.h5` and `.safetensors` files",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             call()

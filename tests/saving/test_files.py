@@ -128,10 +128,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         ValueError,
         ["must have a config", "`model.load_weights`"],
     ),
-    "old format, older Keras": (
+    "old format, no config of a model": (
         lambda: saving.load_model("older.h5"),
         ValueError,
-        ["if Keras 3 wrote them", "of Keras 2.15.0", "save it as `.keras`"],
+        ["must describe it. Received: 'older.h5' with a dict"],
     ),
     "remote": (lambda: saving.load_model("hf://a/b"), ValueError, ["local files", "'hf://a/b'"]),
     "no path": (lambda: saving.load_model(3), TypeError, ["takes a path", "filepath=3 (of int)"]),
@@ -248,7 +248,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         ValueError,
         ["ends in `.keras`", "filepath='model.txt'", "Use 'model.keras'"],
     ),
-    "save, old format": (lambda: make().save("model.h5"), ValueError, ["is not written"]),
     "save, weights": (lambda: make().save("a.weights.h5"), ValueError, ["`model.save_weights`"]),
     "save, folder": (
         lambda: make().save("a.keras", zipped=False),

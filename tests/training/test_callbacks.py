@@ -12,6 +12,7 @@ import re
 import threading
 import warnings
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,7 @@ import rich
 from rich.console import Console
 
 import cornu
-from cornu import callbacks, tuning
+from cornu import callbacks, layers, tuning
 from cornu.callbacks import progress as progress_module
 from cornu.callbacks.logs import LazyLogs
 from cornu.callbacks.progress import Progbar, Progress, say
@@ -268,10 +269,22 @@ def test_errors(
         make(callbacks)
 
 
-def test_a_model_is_not_saved_as_h5() -> None:
-    """That is said where the callback is made, not after the first epoch; Keras writes its legacy format."""
-    with pytest.raises(ValueError, match=r"\.keras.*Received: filepath='m.h5'"):
-        callbacks.ModelCheckpoint("m.h5")
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [("m.keras", False), ("m.h5", False), ("m.weights.h5", True), ("m.safetensors", True)],
+)
+def test_each_format_is_saved(name: str, weights: bool, tmp_path: Path) -> None:
+    """What `save` or `save_weights` takes; an ending of the other is refused in the constructor."""
+    model, again = (cornu.Sequential([cornu.Input((2,)), layers.Dense(1)]) for _ in range(2))
+    callback = callbacks.ModelCheckpoint(tmp_path / name, save_weights_only=weights)
+    callback.set_model(model)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="A whole model as HDF5 is Keras's old format")
+        callback.on_epoch_end(0)
+    again.load_weights(tmp_path / name)
+    np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+    with pytest.raises(ValueError, match=f"must end in .*Received: filepath='{name}'"):
+        callbacks.ModelCheckpoint(name, save_weights_only=not weights)
 
 
 def test_unknown_mode_warns() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._callback import Callback, Logs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class History(Callback):
@@ -30,6 +33,8 @@ class History(Callback):
         self.epoch: list[int] = []
         self.history: dict[str, list[Any]] = {}
         self.ended_by: str | None = None
+        #: The epochs of each metric's values: validation may come now and then.
+        self._epochs_of: dict[str, list[int]] = {}
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Start the list of epochs."""
@@ -40,6 +45,7 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+            self._epochs_of.setdefault(name, []).append(epoch)
         if self.model is not None:
             self.model.history = self
 
@@ -48,3 +54,20 @@ class History(Callback):
         if self.current_run is not None:
             stopped = "stop_training" if self.model.stop_training else None
             self.ended_by = stopped or self.current_run.ended_by
+
+    def plot(self, save: Any = None) -> Figure:
+        """Draw the metrics by epoch, in training and validation, and the learning rate where it was logged.
+
+        Args:
+            save: Where to write the picture; the suffix says in which format.
+
+        Returns:
+            The figure of matplotlib's, which a notebook shows.
+
+        Raises:
+            ValueError: If nothing was logged.
+            ModuleNotFoundError: If matplotlib is not installed.
+        """
+        from ._curves import curves
+
+        return curves(self._epochs_of, self.history, save)

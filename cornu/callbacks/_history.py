@@ -26,7 +26,7 @@ class History(Callback):
     ([0], {'loss': [0.5]})
     """
 
-    _state = ("epoch", "history")
+    _state = ("epoch", "history", "_epochs_of")
 
     def __init__(self) -> None:
         super().__init__()

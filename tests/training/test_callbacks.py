@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import pathlib
 import pickle
 import re
 import threading
@@ -498,6 +499,27 @@ def test_history() -> None:
         drive(history, SOMETIMES)
         results.append((history.epoch, history.history, history.params))
     assert results[0] == results[1]
+
+
+def test_history_is_drawn(tmp_path: pathlib.Path) -> None:
+    """A panel a metric, the loss first and the learning rate last; validation where there was one."""
+    history = callbacks.History()
+    history.on_train_begin()
+    for epoch in range(4):
+        every = {"accuracy": 0.5 + epoch / 8, "loss": 10.0**-epoch, "learning_rate": 0.1}
+        seen = {"val_loss": 0.5, "val_accuracy": 0.6} if epoch % 2 else {}
+        history.on_epoch_end(epoch, {**every, **seen})
+    panels = history.plot(save=tmp_path / "curves.png").axes
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert [axes.get_title("left") for axes in panels] == ["loss", "accuracy", "learning rate"]
+    assert [axes.get_yscale() for axes in panels] == ["log", "linear", "linear"]
+    drawn = {line.get_label(): line.get_xdata().tolist() for line in panels[0].get_lines()}
+    assert drawn == {"training": [1, 2, 3, 4], "validation": [2, 4]}
+
+
+def test_a_history_without_epochs_is_not_drawn() -> None:
+    with pytest.raises(ValueError, match="Received: an empty history"):
+        callbacks.History().plot()
 
 
 # -------------------------------------------------------------------------------------- logs

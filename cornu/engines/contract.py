@@ -23,7 +23,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from .profiles import Profile
 
 Tensor = Any
 Body = TypeVar("Body", bound=Callable[..., Any])
@@ -278,6 +281,22 @@ class Engine(ABC):
         the library does around a call. `refresh()` tells it that the layer has it now, or has been built.
         """
         raise NotImplementedError(f"The library of the {self.name} engine has no modules.")
+
+    def scope(self, name: str) -> AbstractContextManager[Any]:
+        """Within it, what is called or traced carries a name that the library's profiler knows it by."""
+        return nullcontext()
+
+    def profile(
+        self, step: Callable[[], Any], plain: Callable[[], Any], times: int
+    ) -> Profile | None:
+        """Where the time of a step goes, by the library's profiler; None where there is none.
+
+        Args:
+            step: Runs the step to its end, compiled; it was never called.
+            plain: Runs it as it is.
+            times: How often to run it, after what makes it ready.
+        """
+        return None
 
     # ------------------------------------------------------------ transforms
 

@@ -98,7 +98,7 @@ class Programs:
         self, which: str, changing: list[Variable], constant: list[Variable]
     ) -> Callable[..., Any]:
         """A program: it takes the batches of one execution. All of them are made here."""
-        model, step = self.model, _step(self.model, which)
+        model, step = self.model, step_of(self.model, which)
         jit = None if model.jit_compile == "auto" else model.jit_compile
 
         def once(data: Any) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _accumulates(model: Any) -> bool:
     return own and bool(getattr(model.optimizer, "gradient_accumulation_steps", None))
 
 
-def _step(model: Any, which: str) -> Callable[[Any], Any]:
+def step_of(model: Any, which: str) -> Callable[[Any], Any]:
     """A step of the model's, as a function of a batch over its variables."""
     step = getattr(model, f"{which}_step")
     if _takes_state(model, f"{which}_step"):

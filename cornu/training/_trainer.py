@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from ._programs import Programs, prepare
 from ._run import Run, training
 from ._steps import AccumulatingSteps
 from ._values import answer, concatenated, to_numpy
+
+if TYPE_CHECKING:
+    from ._profile import StepProfile
 
 
 class Trainer(Compiling):
@@ -183,6 +186,41 @@ class Trainer(Compiling):
         given = inspect.signature(Trainer.fit).bind(self, *args, **kwargs)
         given.apply_defaults()
         return StepByStep(training(**given.arguments))
+
+    @at_home
+    def profile(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        steps: int = 10,
+        path: Any = None,
+        verbose: bool = True,
+    ) -> StepProfile:
+        """See where the time of a training step goes: by layer, forward and backward; reading, compiling.
+
+        On JAX and PyTorch their own profilers tell it, on other engines each layer is called by itself; a line
+        says so. Afterwards the model is as it was.
+
+        Args:
+            x, y, batch_size, sample_weight: Data, as `fit` takes it.
+            steps: How many steps to look at.
+            path: Where to write a trace, which https://ui.perfetto.dev opens.
+            verbose: Whether to print a table.
+
+        Returns:
+            The figures of the table.
+        """
+        from ._profile import profile
+
+        self._require_compiled("profile")
+        found = profile(self, make_source(x, y, sample_weight, batch_size=batch_size), steps)
+        if path is not None:
+            found.save(path)
+        if verbose:
+            found.print()
+        return found
 
     @at_home
     def evaluate(

@@ -23,6 +23,7 @@ from jax import lax
 from ... import tuning
 from .. import cache, host, programs
 from ..contract import Axes, Engine, Layout, Pads, State, Tensor
+from ..profiles import Profile
 from ..sparse import SparseTensor, children, of_children
 from . import cpu as on_cpu
 
@@ -267,6 +268,16 @@ class JaxEngine(Engine):
 
         run.jitted = jitted  # type: ignore[attr-defined]
         return run
+
+    def scope(self, name: str) -> AbstractContextManager[Any]:
+        return jax.named_scope(name)
+
+    def profile(
+        self, step: Callable[[], Any], plain: Callable[[], Any], times: int
+    ) -> Profile | None:
+        from .profiler import profile
+
+        return profile(step, times)
 
     def compose(
         self, body: Callable[..., Any], static: tuple[int, ...], name: str

@@ -25,6 +25,7 @@ from ... import tuning
 from .. import host, loops
 from ..contract import Axes, Layout, Pads, State, Tensor
 from ..keeping import KeepingEngine
+from ..profiles import Profile
 from .graph import RecordedStep
 from .lists import Group, together
 from .module import NAMES, LayerModule
@@ -405,6 +406,18 @@ class TorchEngine(KeepingEngine):
         self, step: Callable[..., Any], state: State, jit: bool | None = None
     ) -> Callable[..., Any]:
         return RecordedStep(self, step, state)
+
+    def scope(self, name: str) -> AbstractContextManager[Any]:
+        from .profiler import scope
+
+        return scope(name)
+
+    def profile(
+        self, step: Callable[[], Any], plain: Callable[[], Any], times: int
+    ) -> Profile | None:
+        from .profiler import profile
+
+        return profile(step, plain, times)
 
     def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:
         if len(rows) < 2 or _depth.get():

@@ -1,0 +1,90 @@
+"""Where the time of a step goes: which layers are known, and the trace that Perfetto reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cornu
+from cornu import layers, ops
+from cornu.engines.profiles import Kernel, busy, in_lanes, own_times
+
+X = np.random.default_rng(0).random((12, 6, 4), "float32")
+
+
+def model() -> Any:
+    x = cornu.Input((6, 4))
+    h = layers.Dense(64, "tanh", name="first")(x)
+    h = cornu.Sequential([layers.Dense(64, name="second")], name="inner")(h) + h
+    found = cornu.Model(x, layers.Dense(2, name="last")(ops.sum(h, axis=1)), name="whole")
+    found.compile("adam", "mse")
+    return found
+
+
+@pytest.mark.parametrize("engine", ["jax", "torch", "numpy"])
+def test_layers_are_known(engine: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with cornu.backend.use(engine):
+        profiled = model()
+        before = profiled.get_weights()
+        found = profiled.profile(
+            X, np.ones((12, 2)), batch_size=4, steps=2, path=tmp_path / "trace"
+        )
+        np.testing.assert_equal(profiled.get_weights(), before)
+        assert int(profiled.optimizer.iterations.numpy()) == 0
+    rows = {row.layer: row for row in found.rows}
+    assert {"first", "inner/second", "last"} <= rows.keys()
+    assert all(rows[name].forward > 0 and rows[name].backward > 0 for name in ("first", "last"))
+    assert found.step > 0 and found.waiting >= 0 and found.compiling >= 0
+    assert (found.idle is None) == (engine != "jax")
+    printed = capfd.readouterr().out
+    assert "inner/second (Dense)" in printed and "Waiting for data" in printed
+    assert ("called by itself" in printed) == (engine == "numpy")
+    check_trace(json.loads((tmp_path / "trace").read_text()), set(rows))
+
+
+def check_trace(trace: dict[str, Any], layers: set[str]) -> None:
+    """The trace event format: complete events in microseconds; those of a track lie in or after each other."""
+    events = trace["traceEvents"]
+    assert trace["displayTimeUnit"] == "ms"
+    tracks = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    complete = [event for event in events if event["ph"] == "X"]
+    assert {event["ph"] for event in events} == {"X", "M"}
+    assert {event["args"]["layer"] for event in complete} <= layers | {"whole"}
+    assert {"forward", "backward"} == {event["cat"] for event in complete}
+    for track in tracks:
+        open_: list[float] = []
+        for event in (event for event in complete if event["tid"] == track):
+            assert event["ts"] >= 0 and event["dur"] >= 0
+            while open_ and open_[-1] <= event["ts"] + 0.002:
+                open_.pop()
+            assert not open_ or event["ts"] + event["dur"] <= open_[-1] + 0.002
+            open_.append(event["ts"] + event["dur"])
+    assert tracks[0] == "layers" and any(event["tid"] == 0 for event in complete)
+
+
+def test_times_of_kernels() -> None:
+    """A loop and what is in it, and something beside that ends after it."""
+    times = [(0, 10, "a"), (1, 3, "a"), (5, 4, "a"), (8, 5, "a"), (20, 2, "b")]
+    kernels = [Kernel(str(i), "", False, *time) for i, time in enumerate(times)]
+    assert [[kernel.name for kernel in lane] for lane in in_lanes(kernels)] == [
+        ["0", "1", "2"],
+        ["3"],
+        ["4"],
+    ]
+    assert {kernel.name: own for kernel, own in own_times(kernels)} == {
+        "0": 3,
+        "1": 3,
+        "2": 4,
+        "3": 5,
+        "4": 2,
+    }
+    assert busy(kernels) == 13 + 2
+
+
+def test_a_model_that_was_not_compiled() -> None:
+    with pytest.raises(ValueError, match="compile"):
+        cornu.Sequential([layers.Dense(2)]).profile(X)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import statistics
@@ -9,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +23,7 @@ from ..engines import current
 from ..engines.profiles import SCOPE, UNKNOWN, Kernel, Profile, busy, in_lanes, own_times, timed
 from ._batches import Batches
 from ._programs import Programs, prepare, step_of
+from ._trainer import Trainer
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -175,7 +177,7 @@ def _profile(model: Any, batches: Sequence[Any], times: int, layers: _Layers) ->
         found = engine.profile(step, run(plain, itertools.count()), times)
     if found is None:
         first, seconds = timed(step, times)
-        kernels = list(_called_alone(model, batches[0], layers))
+        kernels = _called_alone(model, batches[0], layers)
         found = Profile(first, seconds, kernels, 1, _EAGER)
     return found
 
@@ -224,14 +226,21 @@ class _Call:
     args: Any
     kwargs: Any
     scope: Any
-    is_innermost: bool = True
+    inside: list[_Call] = field(default_factory=list)
+
+    @functools.cached_property
+    def seconds(self) -> tuple[float, float]:
+        """What it takes forward and backward, called by itself. Models take what is inside of them."""
+        if isinstance(self.operation, Trainer):
+            return 0.0, 0.0
+        return _both_ways(self.operation, self.args, self.kwargs)
 
 
 class _Layers:
     """The layers and ops that are called, each with a scope of the engine around its call."""
 
     def __init__(self) -> None:
-        #: The calls that have no others inside of them, where those are wanted.
+        #: The calls, each with those inside of it, where they are wanted.
         self.calls: list[_Call] | None = None
         self._numbers: dict[Any, str] = {}
         #: The name and class of what has a number.
@@ -241,8 +250,6 @@ class _Layers:
     def enter(self, operation: Any, args: Any, kwargs: Any) -> None:
         """A call begins (`core.scopes.Watch`)."""
         number = self._number(operation)
-        if self._open:
-            self._open[-1].is_innermost = False
         scope = current().scope(SCOPE.format(number))
         self._open.append(_Call(operation, number, args, kwargs, scope))
         scope.__enter__()
@@ -251,8 +258,8 @@ class _Layers:
         """A call ends."""
         call = self._open.pop()
         call.scope.__exit__(None, None, None)
-        if self.calls is not None and call.is_innermost:
-            self.calls.append(call)
+        if self.calls is not None:
+            (self._open[-1].inside if self._open else self.calls).append(call)
         return outputs
 
     def _number(self, operation: Any) -> str:
@@ -299,16 +306,23 @@ def _name(kind: str, track: int, name: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- one by one
 
 
-def _called_alone(model: Any, batch: Any, layers: _Layers) -> Iterator[Kernel]:
+def _called_alone(model: Any, batch: Any, layers: _Layers) -> list[Kernel]:
     """The time of each layer's call in a step, and of its way back, called by itself."""
-    layers.calls, at = [], 0.0
+    layers.calls = []
     with within(here.watch, layers):
         model._predicted(unpack_x_y_sample_weight(batch)[0], training=True)
-    for call in layers.calls:
-        for backward, seconds in enumerate(_both_ways(call.operation, call.args, call.kwargs)):
-            name, time_ = call.operation.name, 1e6 * seconds
-            yield Kernel(name, call.number, bool(backward), at, time_, "one by one")
-            at += time_
+    forward = list(_spans(layers.calls, False, 0.0))
+    return [*forward, *_spans(layers.calls, True, forward[0].duration)]
+
+
+def _spans(calls: Sequence[_Call], backward: bool, at: float) -> Iterator[Kernel]:
+    """One call after the other, each with those inside of it."""
+    for call in calls:
+        inside = list(_spans(call.inside, backward, at))
+        end = max([at + 1e6 * call.seconds[backward], *(x.start + x.duration for x in inside)])
+        yield Kernel(call.operation.name, call.number, backward, at, end - at, "one by one")
+        yield from inside
+        at = end
 
 
 def _both_ways(operation: Any, args: Any, kwargs: Any) -> tuple[float, float]:

@@ -165,7 +165,11 @@ def _arguments(operation: Any) -> list[list[str]]:
         # A user's class may refuse, or fail.
         return []
     skipped = {"name", "trainable", "dtype", "layers", "input_layers", "output_layers"}
-    return [[key, _cut(_plain(value))] for key, value in config.items() if key not in skipped]
+    return [
+        [key, _cut(_plain(value))]
+        for key, value in config.items()
+        if key not in skipped and value is not None
+    ]
 
 
 def _plain(value: Any) -> str:

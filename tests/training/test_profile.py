@@ -20,6 +20,7 @@ def model() -> Any:
     x = cornu.Input((6, 4))
     h = layers.Dense(64, "tanh", name="first")(x)
     h = cornu.Sequential([layers.Dense(64, name="second")], name="inner")(h) + h
+    h = layers.MultiHeadAttention(1, 2, name="attention")(h, h)
     found = cornu.Model(x, layers.Dense(2, name="last")(ops.sum(h, axis=1)), name="whole")
     found.compile("adam", "mse")
     return found
@@ -36,7 +37,7 @@ def test_layers_are_known(engine: str, tmp_path: Path, capfd: pytest.CaptureFixt
         np.testing.assert_equal(profiled.get_weights(), before)
         assert int(profiled.optimizer.iterations.numpy()) == 0
     rows = {row.layer: row for row in found.rows}
-    assert {"first", "inner/second", "last"} <= rows.keys()
+    assert {"first", "inner/second", "attention/query", "last"} <= rows.keys()
     assert all(rows[name].forward > 0 and rows[name].backward > 0 for name in ("first", "last"))
     assert found.step > 0 and found.waiting >= 0 and found.compiling >= 0
     assert (found.idle is None) == (engine != "jax")
@@ -53,7 +54,11 @@ def check_trace(trace: dict[str, Any], layers: set[str]) -> None:
     tracks = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
     complete = [event for event in events if event["ph"] == "X"]
     assert {event["ph"] for event in events} == {"X", "M"}
-    assert {event["args"]["layer"] for event in complete} <= layers | {"whole"}
+    assert {event["args"]["layer"] for event in complete} <= layers | {
+        "whole",
+        "inner",
+        "attention",
+    }
     assert {"forward", "backward"} == {event["cat"] for event in complete}
     for track in tracks:
         open_: list[float] = []

@@ -202,7 +202,10 @@ function center(node) {
   move();
 }
 
+/** In a notebook the wheel scrolls past the graph. */
+const embedded = window.self !== window.top;
 canvas.addEventListener("wheel", (event) => {
+  if (embedded && !event.ctrlKey && !event.metaKey) return;
   event.preventDefault();
   const { left, top } = canvas.getBoundingClientRect();
   if (event.ctrlKey || event.metaKey) zoom(Math.exp(-event.deltaY / 200), event.clientX - left, event.clientY - top);

@@ -203,6 +203,10 @@ class Engine(ABC):
     def synchronize(self, x: Tensor) -> None:  # noqa: B027  (nothing to wait for by default)
         """Wait until `x` has been computed."""
 
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether an error says that memory, the device's or the host's, was not enough."""
+        return isinstance(error, MemoryError)
+
     # -------------------------------------------------- from another engine
 
     def from_dlpack(self, x: Any) -> Tensor:

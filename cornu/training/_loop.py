@@ -30,7 +30,7 @@ def loop(run: Run) -> Turns:
     events, training = run.events, run.kind == "train"
     try:
         with (
-            as_it_was(run.model) if run.is_trial else nullcontext(),
+            as_it_was(run.model, run.before) if run.before is not None else nullcontext(),
             while_fitting() if training else nullcontext(),
         ):
             if run.kind == "test":

@@ -16,17 +16,20 @@ _ATTRIBUTES = ("history", "stop_training")
 
 
 @contextmanager
-def as_it_was(model: Any) -> Iterator[None]:
-    """Whatever happens within, the model comes out as it went in: weights, optimizer, metrics, random numbers."""
+def as_it_was(model: Any, before: Any) -> Iterator[None]:
+    """Whatever happens within, the model comes out as it went in: weights, optimizer, metrics, random numbers.
+
+    Those of the process go on from `before`.
+    """
     variables = [variable for group in model._state_groups().values() for variable in group]
     values = [np.array(variable.numpy()) for variable in variables]
     attributes = {name: vars(model)[name] for name in _ATTRIBUTES}
-    drawn, drawn_here = seeding.random_state(), global_seed_state()
+    drawn = global_seed_state()
     try:
         yield
     finally:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         vars(model).update(attributes)
-        seeding.set_random_state(drawn)
-        set_global_seed_state(drawn_here)
+        seeding.set_random_state(before)
+        set_global_seed_state(drawn)

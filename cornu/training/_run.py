@@ -12,6 +12,7 @@ from ..callbacks import CallbackList
 from ..core import tree
 from ..core.checks import positive_integer
 from ..core.config import max_epochs, max_steps_per_epoch
+from ..core.seeding import random_state
 from ..data import Source, make_source, train_validation_split
 from ..engines import current
 from ._batches import Batches
@@ -42,7 +43,8 @@ class Run:
         epoch: The number of the first one.
         validation: Evaluates the model on other data.
         max_steps, max_time: After how many steps in all, or how many seconds, it ends.
-        is_trial: Whether the model comes out as it went in.
+        before: Where the random numbers of the process were before, if it is a trial: then all comes out as it
+            went in.
 
     Attributes:
         epoch: The number of the epoch, from 0.
@@ -69,9 +71,9 @@ class Run:
         validation: Validation | None = None,
         max_steps: int | None = None,
         max_time: float | None = None,
-        is_trial: bool = False,
+        before: Any = None,
     ) -> None:
-        self.model, self.kind, self.is_trial = model, kind, is_trial
+        self.model, self.kind, self.before = model, kind, before
         self.epochs, self.max_steps, self.max_time = epochs, max_steps, max_time
         self.validation = validation
         interval = None if validation is None else validation.interval
@@ -237,8 +239,10 @@ def training(
     max_time: Any,
     val_check_interval: int | None,
     fast_dev_run: bool | int,
+    is_trial: bool = False,
 ) -> Run:
     """The run of a model's `fit` that was called with these arguments."""
+    before = random_state() if is_trial or fast_dev_run else None
     self._require_compiled("fit")
     self.stop_training = False
     if validation_split and validation_data is None:
@@ -286,7 +290,7 @@ def training(
         validation=validation,
         max_steps=max_steps,
         max_time=_seconds(max_time),
-        is_trial=bool(fast_dev_run),
+        before=before,
     )
 
 

@@ -20,6 +20,7 @@ from ..core.scopes import here, within
 from ..core.state import value_and_grad
 from ..data import make_source, unpack_x_y_sample_weight
 from ._compiling import Compiling
+from ._finders import BatchSizes, LearningRates, find_batch_size, find_learning_rate
 from ._home import at_home
 from ._loop import Step, StepByStep, loop
 from ._programs import Programs, prepare
@@ -183,9 +184,87 @@ class Trainer(Compiling):
         >>> step, sorted(step.logs), len(model.history.epoch)
         (<Step 6, epoch=1>, ['loss'], 2)
         """
+        return StepByStep(training(**self._given(*args, **kwargs)))
+
+    def _given(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The arguments of `fit`, those that were left out among them."""
         given = inspect.signature(Trainer.fit).bind(self, *args, **kwargs)
         given.apply_defaults()
-        return StepByStep(training(**given.arguments))
+        return given.arguments
+
+    @at_home
+    def find_learning_rate(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        lowest: float = 1e-7,
+        highest: float = 10.0,
+        steps: int = 100,
+        verbose: Any = 0,
+        **kwargs: Any,
+    ) -> LearningRates:
+        """Train for some steps with rising learning rates, to see where the loss falls; then undo it.
+
+        Weights, optimizer, metrics and random numbers are what they were before, also after an error.
+
+        Args:
+            x, y: The data, as in `fit`.
+            lowest, highest: The first and the last rate.
+            steps: How many steps it takes; fewer, if the loss diverges before.
+            verbose: As in `fit`.
+            **kwargs: More for `fit`, such as `batch_size`.
+
+        Returns:
+            `rates` and `losses`, a `suggestion`, and their curve by `plot()`.
+
+        Raises:
+            ValueError: If the rates don't rise.
+
+        >>> import numpy as np
+        >>> from cornu import Sequential, layers
+        >>> model = Sequential([layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> found = model.find_learning_rate(np.ones((8, 2)), np.ones(8), steps=20)
+        >>> 1e-7 < found.suggestion < 10
+        True
+        """
+        given = self._given(x, y, verbose=verbose, epochs=None, max_steps=steps, **kwargs)
+        return find_learning_rate(self, lowest, highest, steps, given)
+
+    @at_home
+    def find_batch_size(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        smallest: int = 1,
+        largest: int | None = None,
+        steps: int = 5,
+        verbose: Any = 0,
+        **kwargs: Any,
+    ) -> BatchSizes:
+        """Train for some steps with batches of doubling sizes, to see how fast each is; then undo it.
+
+        It ends where memory, or the samples, are not enough for the next size. Weights, optimizer, metrics
+        and random numbers are what they were before, also after an error.
+
+        Args:
+            x, y: Arrays, as many samples as the largest batch is to have.
+            smallest, largest: The first size, and the last one at most.
+            steps: How many steps are timed with each.
+            verbose: As in `fit`.
+            **kwargs: More for `fit`, such as `sample_weight`.
+
+        Returns:
+            `sizes` and `seconds` of a step, the `largest` that fits, the `suggestion`, from which on training
+            is not faster by more than a twentieth, and their curve by `plot()`.
+
+        Raises:
+            ValueError: If the smallest batch doesn't fit.
+        """
+        given = self._given(x, y, verbose=verbose, epochs=None, max_steps=steps, **kwargs)
+        return find_batch_size(self, smallest, largest, steps, given)
 
     @at_home
     def profile(

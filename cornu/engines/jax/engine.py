@@ -152,6 +152,11 @@ class JaxEngine(Engine):
     def synchronize(self, x: Tensor) -> None:
         jax.block_until_ready(x)  # type: ignore[no-untyped-call]
 
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        # One class for all that XLA says, which begins with the kind.
+        of_xla = isinstance(error, jax.errors.JaxRuntimeError)
+        return super().is_out_of_memory(error) or (of_xla and "RESOURCE_EXHAUSTED" in str(error))
+
     def from_dlpack(self, x: Any) -> Tensor:
         return jnp.from_dlpack(x)
 

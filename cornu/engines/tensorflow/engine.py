@@ -242,6 +242,10 @@ class TensorFlowEngine(KeepingEngine):
     def synchronize(self, x: Tensor) -> None:
         tf.test.experimental.sync_devices()
 
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        found = isinstance(error, tf.errors.ResourceExhaustedError)
+        return super().is_out_of_memory(error) or found
+
     def from_dlpack(self, x: Any) -> Tensor:
         capsule = x.__dlpack__()
         if not _is_aligned(capsule):

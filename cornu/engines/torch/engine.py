@@ -272,6 +272,12 @@ class TorchEngine(KeepingEngine):
         if x.device.type == "cuda":
             torch.cuda.synchronize(x.device)
 
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        # Of a device it is a class of its own; on the host it is a `RuntimeError` with these words.
+        on_host = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        on_device = isinstance(error, torch.OutOfMemoryError)
+        return super().is_out_of_memory(error) or on_device or on_host
+
     def from_dlpack(self, x: Any) -> Tensor:
         return torch.from_dlpack(x)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -17,7 +18,11 @@ def _event(name: str) -> Callable[..., None]:
 
     def tell(self: CallbackList, logs: Any = None) -> None:
         for method in self._listeners(name):
-            method({} if logs is None else logs)
+            try:
+                method({} if logs is None else logs)
+            except Exception as error:
+                _name(method, error)
+                raise
 
     return _described(tell, name)
 
@@ -32,7 +37,11 @@ def _numbered_event(name: str, lazy: bool = False) -> Callable[..., None]:
             if lazy and logs and not isinstance(logs, LazyLogs):
                 logs = LazyLogs(logs)
             for method in methods:
-                method(number, logs)
+                try:
+                    method(number, logs)
+                except Exception as error:
+                    _name(method, error)
+                    raise
 
     return _described(tell, name)
 
@@ -166,6 +175,14 @@ class CallbackList:
     on_test_batch_end = _numbered_event("on_test_batch_end", lazy=True)
     on_predict_batch_begin = _numbered_event("on_predict_batch_begin")
     on_predict_batch_end = _numbered_event("on_predict_batch_end")
+
+
+def _name(method: Any, error: Exception) -> None:
+    """Let an error say in which callback it was, and where that stands: a call that doesn't fit shows no frame."""
+    code = getattr(inspect.unwrap(getattr(method, "__func__", method)), "__code__", None)
+    place = "" if code is None else f" ({code.co_filename}:{code.co_firstlineno})"
+    name = getattr(method, "__qualname__", repr(method))
+    error.add_note(f"Raised in the callback {name}{place}.")
 
 
 def _checked(callback: Any) -> Any:

@@ -936,3 +936,30 @@ def test_lines_of_fit_evaluate_predict(capsys: Any) -> None:
         assert all(re.search(field, line) for field in fields)
     assert re.fullmatch(f"2/2 - {fields[0]} - {fields[1]}", lines[3])
     assert lines[4:] == ["2/2", ""]
+
+
+class Mistaken(callbacks.Callback):
+    """Callbacks in which something is wrong, by event."""
+
+    def on_epoch_end(self, epoch: int) -> None:  # type: ignore[override]
+        """It takes no logs."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        logs["accuracy"]
+
+
+@pytest.mark.parametrize("event", ["on_epoch_end", "on_train_batch_end"])
+def test_a_mistake_in_a_callback_points_at_its_line(event: str) -> None:
+    method = getattr(Mistaken, event)
+    listener = callbacks.LambdaCallback(**{event: method.__get__(Mistaken())})
+    config.enable_traceback_filtering()
+    try:
+        with pytest.raises((TypeError, KeyError)) as caught:
+            fitted([listener], epochs=1)
+    finally:
+        config.disable_traceback_filtering()
+    line = method.__code__.co_firstlineno
+    where = f"Raised in the callback Mistaken.{event} ({__file__}:{line})."
+    assert caught.value.__notes__ == [where]
+    last = caught.traceback[-1].name  # a call that doesn't fit has no frame of its own
+    assert last == (event if event == "on_train_batch_end" else "fitted")

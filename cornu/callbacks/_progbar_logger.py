@@ -82,6 +82,8 @@ class ProgbarLogger(Callback):
     def _start(self, title: str = "") -> None:
         self._seen = 0
         self._progress = Progress(self.target, title, self.verbose)
+        if (run := self.current_run) is not None:
+            self._progress.waiting = lambda: run.waiting
 
     def _update(self, batch: int, logs: Logs) -> None:
         self._seen = batch + 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: Seconds between two drawings of a live line: a drawing costs about a millisecond.
 INTERVAL = 0.1
 WIDTH = 20
+#: From which share of the time that goes into waiting for data the line says so: it is the bottleneck.
+SLOW_DATA = 0.2
 #: How narrow the bar becomes before metrics go to a row below.
 MIN_WIDTH = 5
 
@@ -52,6 +54,8 @@ class Progress(Keeping):
         interval: float = INTERVAL,
         width: int = WIDTH,
     ) -> None:
+        #: Tells the share of the time that went into waiting for data.
+        self.waiting: Callable[[], float] = lambda: 0.0
         self._live: Live | None = None
         self._shows_live = verbose == 1 and _has_terminal()
         self._done = False
@@ -103,15 +107,18 @@ class Progress(Keeping):
         """The line: title, bar, steps, time, metrics; those that don't fit stand in rows below."""
         from rich.text import Text
 
-        time = self._time(step, finished)
+        time, waiting = self._time(step, finished), self.waiting()
+        waits = f"{waiting:.0%} waiting for data" if waiting >= SLOW_DATA else ""
         metrics = _metrics(values)
         if not self._shows_live:
-            fields = [self.title, self._count(step), *time.split(" ")]
+            fields = [self.title, self._count(step), *time.split(" "), waits]
             return Text(" - ".join([*filter(None, fields), *(text.plain for text in metrics)]))
         head = Text(self.title, style="bold")
         tail = Text(self._count(step), style="bold").append(f" {time}", style="not bold")
         indent = len(head) + 1 if head else 0
         room = _console().width - indent
+        if waits:
+            metrics = [Text(waits, style="yellow"), *metrics]
         first, *below = _in_rows([tail, *metrics], room, room - MIN_WIDTH - 1)
         bar = _bar(step, self.target, max(0, min(self.width, room - len(first) - 1)))
         line = Text(" ").join(part for part in (head, bar, first) if part.plain)

@@ -5,6 +5,7 @@ from ._arrays import train_validation_split as train_validation_split
 from ._batch import pack_x_y_sample_weight as pack_x_y_sample_weight
 from ._batch import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from ._buckets import bucket_by_length as bucket_by_length
+from ._datasets import is_dataset as is_dataset
 from ._iterables import KeptSource as KeptSource
 from ._sequences import pad_sequences as pad_sequences
 from ._source import Pass as Pass

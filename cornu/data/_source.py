@@ -41,6 +41,8 @@ class Source:
     batch_size: int | None = None
     #: Whether the last batch of a pass is smaller than the others.
     has_partial_batch: bool = False
+    #: Whether more runs read it, so that who made it closes it.
+    is_shared: bool = False
     #: What shuffles it, if anything does.
     orders: Orders | None = None
 

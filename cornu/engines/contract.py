@@ -207,6 +207,19 @@ class Engine(ABC):
         """Whether an error says that memory, the device's or the host's, was not enough."""
         return isinstance(error, MemoryError)
 
+    def is_ready(self, x: Tensor) -> bool:
+        """Whether `x` has been computed. Most libraries give a tensor no sooner."""
+        return True
+
+    @property
+    def is_far(self) -> bool:
+        """Whether tensors lie elsewhere than arrays of the host, so that these are to be sent."""
+        return False
+
+    def send(self, x: Any) -> Any:
+        """An array of the host on its way to the device, before the step that takes it; no call waits for it."""
+        return x
+
     # -------------------------------------------------- from another engine
 
     def from_dlpack(self, x: Any) -> Tensor:

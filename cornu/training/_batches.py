@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from .. import tuning
 from ..core import tree
 from ..data import ArrayPass, Pass, Source
+from ..engines import Engine, current
+
+#: The seconds from which reading a batch counts as waiting: below it is nothing to gain by reading ahead.
+NOTICED = 2e-4
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,14 @@ class Batches:
         #: How many batches of the open pass, and of the epoch, were given.
         self.read = self.step = 0
         self._pass: Pass | None = None
+        #: Whether the steps given before are still being computed: then nobody waits for data.
+        self.is_computing: Callable[[], bool] = lambda: False
+        self._began = self._fetched = self._waited = 0.0
+
+    @property
+    def waiting(self) -> float:
+        """The share of the epoch's time, up to the batch given last, in which nothing was done but read data."""
+        return self._waited / max(self._fetched - self._began, 1e-9)
 
     def state(self) -> dict[str, Any]:
         """The place that was reached, for `restore`; between two executions it is exact."""
@@ -106,6 +121,7 @@ class Batches:
         self.source.on_epoch_begin()
         group: list[Any] = []
         ended = False
+        self._began, self._waited = time.perf_counter(), 0.0
         while self.limit is None or self.step < self.limit:
             data = self._fetch(None if self.limit is None else self.limit - self.step)
             if ended := data is None:
@@ -138,7 +154,21 @@ class Batches:
         return count if self.room is None else min(count, self.room())
 
     def _fetch(self, left: int | None) -> Any:
-        """The next batch, or a `Stack` of the next ones; None at the end of a pass. All data comes in here."""
+        """What `_next` gives, sent to the device. All data comes in here."""
+        start = time.perf_counter()
+        data, engine = self._next(left), current()
+        self._fetched = time.perf_counter()
+        waited = self._fetched - start
+        if waited > NOTICED and not self.is_computing():
+            self._waited += waited
+        if not engine.is_far or data is None:
+            return data
+        if isinstance(data, Stack):
+            return replace(data, data=_sent(engine, data.data))
+        return _sent(engine, data)
+
+    def _next(self, left: int | None) -> Any:
+        """The next batch, or a `Stack` of the next ones; None at the end of a pass."""
         opened = self._opened()
         if isinstance(opened, ArrayPass):
             whole = opened.whole if opened.stacks else 0
@@ -160,4 +190,9 @@ class Batches:
         if self._pass is not None:
             self._pass.close()
         self._pass, self.read = None, 0
-        self.source.close()
+        if not self.source.is_shared:
+            self.source.close()
+
+
+def _sent(engine: Engine, data: Any) -> Any:
+    return tree.map_structure(lambda x: engine.send(x) if type(x) is np.ndarray else x, data)

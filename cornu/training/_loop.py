@@ -12,7 +12,9 @@ from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from typing import Any, Literal
 
+from .. import tuning
 from ..callbacks.logs import LazyLogs
+from ..callbacks.progress import SLOW_DATA
 from ..data import unpack_x_y_sample_weight
 from ..engines.memory import while_fitting
 from ._home import at_home
@@ -58,6 +60,13 @@ def _epochs(run: Run) -> Turns:
         run.logs = dict(sorted({**logs, **run.validated}.items()))
         events.on_epoch_end(run.epoch, run.logs)
         _warn_of_nan(run)
+        if run.waiting >= SLOW_DATA:
+            tuning.say(
+                "Data is the bottleneck of epoch %d: %.0f %% of its time went into waiting for batches. A "
+                "PyDataset reads ahead by `workers`, a DataLoader by `num_workers`, tf.data by `prefetch`.",
+                run.epoch + 1,
+                100 * run.waiting,
+            )
         run.epoch, run.step = run.epoch + 1, 0
         yield "epoch"
         if run.is_stopped:

@@ -86,6 +86,7 @@ class Run:
         self.batches = Batches(
             source, _limited(steps, source), model.steps_per_execution if counted else 1
         )
+        self.batches.is_computing = self._is_computing
         if max_steps is not None or self.intervals:
             self.batches.room = self._room
         within = isinstance(callbacks, CallbackList) and kind != "train"
@@ -98,6 +99,8 @@ class Run:
             self._set_pace()
         except BaseException:
             self.batches.close()
+            if validation is not None:
+                validation.close()
             raise
 
     def _told(self, callbacks: Any, verbose: Any) -> CallbackList:
@@ -113,6 +116,17 @@ class Run:
         )
         events.set_run(self)
         return events
+
+    @property
+    def waiting(self) -> float:
+        """The share of the epoch's time that went into waiting for data, between 0 and 1."""
+        return self.batches.waiting
+
+    def _is_computing(self) -> bool:
+        """Whether the steps before are still being computed."""
+        found = tree.flatten(self.logs)[:1]
+        engine = current()
+        return bool(found) and engine.is_tensor(found[0]) and not engine.is_ready(found[0])
 
     def go_to(self, epoch: int) -> None:
         """Go on at the beginning of an epoch."""
@@ -179,6 +193,8 @@ class Run:
     def close(self) -> None:
         """Let go of what the run holds: processes of the data, files and the terminal of callbacks."""
         self.batches.close()
+        if self.validation is not None:
+            self.validation.close()
         if self._owns_events:
             self.events.close()
             self.events.set_run(None)
@@ -239,6 +255,7 @@ def training(
     max_time: Any,
     val_check_interval: int | None,
     fast_dev_run: bool | int,
+    drop_remainder: bool,
     is_trial: bool = False,
 ) -> Run:
     """The run of a model's `fit` that was called with these arguments."""
@@ -267,6 +284,7 @@ def training(
         steps=steps_per_epoch,
         shuffle=shuffle,
         class_weight=class_weight,
+        drop_remainder=drop_remainder,
     )
     validation = None
     if validation_data is not None:

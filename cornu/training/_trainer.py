@@ -127,6 +127,7 @@ class Trainer(Compiling):
         max_time: float | timedelta | None = None,
         val_check_interval: int | None = None,
         fast_dev_run: bool | int = False,
+        drop_remainder: bool = False,
     ) -> Any:
         """Train the model.
 
@@ -157,6 +158,7 @@ class Trainer(Compiling):
                 them. The logs of these steps have the values, and those of the epoch its last ones.
             fast_dev_run: Whether to try everything on one batch, or so many: a step, validation, callbacks
                 (but for those that write files: `Callback.in_trials`). The model comes out as it went in.
+            drop_remainder: Whether the samples of arrays that fill no batch at the end of an epoch are left out.
 
         Returns:
             A `History`: what the metrics were, epoch by epoch.

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..callbacks import CallbackList
 from ..core.checks import positive_integer
-from ..data import KeptSource, unpack_x_y_sample_weight
+from ..data import KeptSource, is_dataset, make_source, unpack_x_y_sample_weight
 
 
 class Validation:
@@ -35,6 +35,11 @@ class Validation:
         self.model, self.frequency, self.interval = model, frequency, interval
         listed = isinstance(data, (tuple, list))
         x, y, sample_weight = unpack_x_y_sample_weight(data) if listed else (data, None, None)
+        #: A dataset's processes wait from one validation to the next.
+        self._source = make_source(x, y, sample_weight, steps=steps) if is_dataset(x) else None
+        if self._source is not None:
+            self._source.is_shared = True
+            x = self._source
         self._given = {
             "x": KeptSource(x) if hasattr(x, "__next__") else x,
             "y": y,
@@ -47,6 +52,11 @@ class Validation:
         """The metrics on the data, as the logs of training have them; callbacks are told."""
         logs = self.model.evaluate(**self._given, callbacks=events, return_dict=True, verbose=0)
         return {f"val_{name}": value for name, value in logs.items()}
+
+    def close(self) -> None:
+        """Let go of the data."""
+        if self._source is not None:
+            self._source.close()
 
     def between_steps(self, events: CallbackList) -> dict[str, Any]:
         """The same within an epoch, whose own metrics then go on from where they are."""

@@ -426,6 +426,16 @@ def synchronize(e: Any, x: Any) -> None:
 
 
 @body
+def is_ready(e: Any, x: Any) -> bool:
+    return bool(e.is_ready(_constant(x)))
+
+
+@body
+def send(e: Any, x: Any) -> Any:
+    return e.send(x)
+
+
+@body
 def container(e: Any, value: Any, trainable: bool, layout: Any = None) -> Any:
     return e.container(_constant(value), trainable, layout)
 

@@ -157,6 +157,16 @@ class JaxEngine(Engine):
         of_xla = isinstance(error, jax.errors.JaxRuntimeError)
         return super().is_out_of_memory(error) or (of_xla and "RESOURCE_EXHAUSTED" in str(error))
 
+    def is_ready(self, x: Tensor) -> bool:
+        return x.is_ready()
+
+    @property
+    def is_far(self) -> bool:
+        return jax.default_backend() != "cpu"
+
+    def send(self, x: Any) -> Any:
+        return jax.device_put(x)
+
     def from_dlpack(self, x: Any) -> Tensor:
         return jnp.from_dlpack(x)
 

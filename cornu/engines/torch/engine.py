@@ -278,6 +278,17 @@ class TorchEngine(KeepingEngine):
         on_device = isinstance(error, torch.OutOfMemoryError)
         return super().is_out_of_memory(error) or on_device or on_host
 
+    def is_ready(self, x: Tensor) -> bool:
+        return x.device.type != "cuda" or torch.cuda.current_stream(x.device).query()
+
+    @property
+    def is_far(self) -> bool:
+        return self._device.type == "cuda"
+
+    def send(self, x: Any) -> Any:
+        # From memory that may be swapped out, the copy would wait for all steps before it.
+        return torch.as_tensor(x).pin_memory().to(self._device, non_blocking=True)
+
     def from_dlpack(self, x: Any) -> Tensor:
         return torch.from_dlpack(x)
 

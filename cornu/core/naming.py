@@ -90,15 +90,19 @@ def to_camel_case(name: str) -> str:
 
 def runs_here(frame: FrameType) -> bool:
     """Whether a frame runs code of this library."""
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == _LIBRARY
+    return _library(frame) == _LIBRARY
 
 
-def raised_here(error: BaseException) -> bool:
-    """Whether Cornu's own code raised an error, and not a library or a user's function."""
+def _library(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def raised_in(error: BaseException, library: str = _LIBRARY) -> bool:
+    """Whether the code of a library, Cornu's own where none is named, raised an error itself."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and runs_here(trace.tb_frame)
+    return trace is not None and _library(trace.tb_frame) == library
 
 
 class NameScope:

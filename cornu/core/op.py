@@ -326,7 +326,7 @@ class Op:
             with SymbolicScope():
                 self.dispatch(current(), tree.map_structure(as_spec, tuple(args)))
         except (TypeError, ValueError) as better:
-            told = naming.raised_here(better) and str(better) != str(error)
+            told = naming.raised_in(better) and str(better) != str(error)
             return better if told and not _was_explained(better) else None
         except Exception:  # the engine's own error is the one to show
             return None

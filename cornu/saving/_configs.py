@@ -106,7 +106,7 @@ def described(
         error.add_note(f"Raised while loading {called!r}.")
         raise
     except (KeyError, IndexError, AttributeError, RecursionError) as error:
-        if not naming.raised_here(error):
+        if not naming.raised_in(error):
             raise
         raise BrokenFileError(
             f"The config of a saved model must describe it. Received: {called!r}, in which something "

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..core import naming
 from ..core.dtypes import numpy_dtype
 from ._files import HARMLESS_BYTES, LARGEST_EXPANSION, BrokenFileError, is_file_object
 from ._stores import Arrays, Item, StoredArray, array_of
+from ._structure import check_structure
 
 
 class HDF5:
@@ -144,15 +146,27 @@ def put_array(group: Any, key: str, array: np.ndarray[Any, Any]) -> None:
 def opened_file(source: Any, called: str) -> Iterator[Any]:
     import h5py
 
+    with (
+        nullcontext(source) if is_file_object(source) else open(source, "rb", 0) as raw,
+        _complete(called),
+    ):
+        check_structure(raw, called)
+        with h5py.File(source, "r") as file:
+            yield file
+
+
+@contextmanager
+def _complete(called: str) -> Iterator[None]:
+    """Within it, what HDF5's library does not understand is an error that says so."""
     try:
-        file = h5py.File(source, "r")
-    except OSError as error:
+        yield
+    except Exception as error:
+        if isinstance(error, BrokenFileError) or not naming.raised_in(error, "h5py"):
+            raise
         raise BrokenFileError(
             f"A file with weights must be a complete HDF5 file. Received: {called!r}, which can't "
-            f"be read: {error}. It was cut off or is of another kind: copy or save it again."
+            f"be read: {error!s:.300}. It was cut off or is of another kind: copy or save it again."
         ) from error
-    with file:
-        yield file
 
 
 def stored_array(group: Any, key: str, name: str) -> StoredArray:
@@ -161,6 +175,11 @@ def stored_array(group: Any, key: str, name: str) -> StoredArray:
 
 
 def _read(group: Any, key: str) -> np.ndarray[Any, Any]:
+    with _complete(group.file.filename):
+        return _array(group, key)
+
+
+def _array(group: Any, key: str) -> np.ndarray[Any, Any]:
     import h5py
 
     dataset = own_item(group, key)

@@ -91,15 +91,17 @@ def main() -> None:
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
     watch = Watch(os.path.realpath(sys.argv[1]))
+    watched = False
     for line in sys.stdin:
         path = line.strip()
         if path == "limit":  # what was loaded by then is the process's own
+            watched = True
             pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (pages + 2 * LIMIT,) * 2)
             continue
         most()
         before = most()
-        watch.on, watch.seen = True, []
+        watch.on, watch.seen = watched, []
         said = load(path)
         watch.on = False
         if watch.seen:

@@ -107,7 +107,7 @@ def archive_changed(content: bytes, draw: Random) -> bytes:
         for part, data in parts.items():
             if way == 1 and part == name:
                 continue
-            other = draw.choice(["../x", "/tmp/x", "a\0b", "", "assets/../../x"])
+            other = draw.choice(["../x", "/tmp/x", "a\0b", "/", "assets/../../x"])
             archive.writestr(other if way == 2 and part == name else part, data)
     return buffer.getvalue()
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,11 +34,29 @@ PATIENCE = 30
 class Loader:
     """A process that loads files, started again where one ended it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.start()
+    def __init__(self, folder: Path, valid: Path) -> None:
+        self.folder, self.valid = folder, valid
+        self.process: Any = None
 
-    def start(self) -> None:
+    def load(self, path: Path) -> str:
+        """What becomes of a file."""
+        if self.process is None:
+            self._start()
+        said = self._ask(str(path))
+        if said is not None:
+            return said
+        code = self.process.wait()
+        self.close()
+        return f"ended the process: {signal.Signals(-code).name if code < 0 else code}"
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+        self.process = None
+
+    def _start(self) -> None:
+        """A process that has loaded what it needs: what it opens from then on is for a file."""
         environment = {**os.environ, "CORNU_BACKEND": "numpy", "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.soak.loading", str(self.folder)],
@@ -48,26 +67,29 @@ class Loader:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
+        for kind in KINDS:
+            assert self._ask(str(first(self.valid / kind))) == "loaded", kind
+        self.process.stdin.write("limit\n")
 
-    def load(self, path: Path | str) -> str:
-        """What becomes of a file."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+    def _ask(self, path: str) -> str | None:
         self.process.stdin.write(f"{path}\n")
         self.process.stdin.flush()
-        if path == "limit":
-            return ""
         if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
             self.process.kill()
         line = self.process.stdout.readline()
-        if line:
-            return str(json.loads(line))
-        code = self.process.wait()
-        self.start()
-        return f"ended the process: {signal.Signals(-code).name if code < 0 else code}"
+        return json.loads(line) if line else None
 
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+
+def first(folder: Path) -> Path:
+    """What is loaded of a folder: the list, where there is one."""
+    return min(folder.iterdir(), key=lambda path: path.suffix != ".json")
+
+
+@pytest.fixture(scope="module")
+def loader(valid: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loader]:
+    found = Loader(tmp_path_factory.mktemp("changed"), valid)
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="module")
@@ -115,28 +137,22 @@ KINDS: dict[str, Any] = {
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_mutated(kind: str, count: int, valid: Path, tmp_path: Path) -> None:
+def test_mutated(kind: str, count: int, valid: Path, loader: Loader, tmp_path: Path) -> None:
     draw = Random(f"{kind} {os.environ.get('CORNU_SOAK_SEED', '')}")
-    main = next(p for p in sorted((valid / kind).iterdir(), key=lambda p: p.suffix != ".json"))
-    shutil.copytree(valid / kind, tmp_path / "a")
-    loader = Loader(tmp_path / "a")
+    place = loader.folder / kind
+    shutil.copytree(valid / kind, place, dirs_exist_ok=True)
     found: dict[str, Path] = {}
     said: Counter[str] = Counter()
-    try:
-        assert loader.load(tmp_path / "a" / main.name) == "loaded"
-        loader.load("limit")
-        for number in range(count):
-            changed = draw.choice(sorted((valid / kind).iterdir()))
-            path = tmp_path / "a" / changed.name
-            path.write_bytes(mutated(changed.name, changed.read_bytes(), draw))
-            outcome = loader.load(tmp_path / "a" / main.name)
-            said[outcome.partition(":")[0]] += 1
-            if outcome not in ("loaded", "refused") and outcome not in found:
-                found[outcome] = shutil.copy(path, tmp_path / f"{number}-{changed.name}")
-            path.write_bytes(changed.read_bytes())
-    finally:
-        loader.close()
+    for number in range(count):
+        changed = draw.choice(sorted((valid / kind).iterdir()))
+        path = place / changed.name
+        path.write_bytes(mutated(changed.name, changed.read_bytes(), draw))
+        outcome = loader.load(first(place))
+        said[outcome.partition(":")[0]] += 1
+        if outcome not in ("loaded", "refused") and outcome not in found:
+            found[outcome] = Path(shutil.copy(path, tmp_path / f"{number}-{changed.name}"))
+        path.write_bytes(changed.read_bytes())
     assert not found, "\n".join(f"{path}: {outcome}" for outcome, path in found.items())
     assert said["refused"] > count // 10, said
-    others = [p.name for p in (tmp_path / "a").iterdir() if not (valid / kind / p.name).exists()]
-    assert others == []
+    assert sorted(p.name for p in place.iterdir()) == sorted(os.listdir(valid / kind))
+    assert {p.name for p in loader.folder.iterdir()} <= KINDS.keys()

@@ -206,11 +206,15 @@ class CountingEngine(SpecEngine):
         def run(*args: Any, **kwargs: Any) -> Any:
             before = len(self.calls)
             result = f(*args, **kwargs)
-            self.calls[before:] = [call._replace(again=True) for call in self.calls[before:]]
-            self.note("remat", (args, kwargs), result)
+            self.forget(before, (args, kwargs))
             return result
 
         return run
+
+    def forget(self, begin: int, inputs: Any) -> None:
+        """Say that the calls from `begin` on run again on the way back, on the same inputs."""
+        self.calls[begin:] = [call._replace(again=True) for call in self.calls[begin:]]
+        self.note("remat", inputs, ())
 
 
 def _specs(structure: Any) -> tuple[Spec, ...]:

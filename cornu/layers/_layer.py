@@ -943,20 +943,27 @@ class Layer(Operation):
     def _rematerialized(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[..., Any]:
         """`call`, or where it is large enough for it, the call that is computed again."""
         again = self.built and not here.recomputed.get()
-        if not again or (self._remat and self._output_size(args, kwargs) <= self._remat):
+        if not again or (self._remat and not self._gives_much(args, kwargs)):
             return self.call
         return self.rematerialized_call(self.call, *args, **kwargs)
 
-    def _output_size(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-        """The elements of the outputs without the batch; infinity where that is not known."""
+    def _gives_much(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether the outputs for such arguments are large; where that is not known, they are."""
         specs = tree.map_structure(_as_spec, (args, kwargs))
         try:
             with SymbolicScope(collect_losses=True):
-                outputs = tree.flatten(self.call(*specs[0], **specs[1]))
+                outputs = self.call(*specs[0], **specs[1])
         except (TypeError, AttributeError):  # it uses native functions
-            return math.inf
-        sizes = [math.inf if None in x.shape[1:] else math.prod(x.shape[1:]) for x in outputs]
-        return sum(sizes)
+            return True
+        return self._is_much(outputs)
+
+    def _is_much(self, outputs: Any) -> bool:
+        """Whether outputs are larger than those that are kept."""
+        sizes = [
+            math.inf if None in x.shape[1:] else math.prod(x.shape[1:])
+            for x in tree.flatten(outputs)
+        ]
+        return sum(sizes) > (self._remat or 0)
 
     # --------------------------------------------------------------- weights
 

@@ -181,7 +181,7 @@ class Record:
         varying = {key for key, trainable in self._trace.weights.items() if trainable}
         for call in self.calls:
             given = [id(x) in varying for x in call.operands]
-            if any(given) or call.primitive == "carry":
+            if any(given) or call.primitive in ("carry", "remat"):
                 if call.primitive != "stop_gradient":
                     varying |= {id(x) for x in call.results if "float" in x.dtype}
                 if not call.again:

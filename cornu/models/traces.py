@@ -89,6 +89,8 @@ class Trace:
                 self._engine.note("native functions", visit.inputs, fresh, Dimension())
             return fresh
 
+        if getattr(operation, "_remat", None) is not None and operation._is_much(outputs):
+            self._engine.forget(visit.begin, visit.inputs)
         outputs = tree.map_structure(seen, outputs)
         visit.outputs, visit.end = _tensors(outputs), len(self.calls)
         self.events.append((visit, False))

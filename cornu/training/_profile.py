@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,9 +51,9 @@ class StepProfile:
 
     Attributes:
         rows: What each layer takes, in the order of their first calls; at the end what is in none of them.
-        step: What a step takes as it runs in training, in milliseconds: the median.
+        step: What a step takes as it runs in training, without reading, in milliseconds: the median.
         idle: For how long of it no kernel runs, where kernels were timed as in training; else None.
-        waiting: What reading a batch takes, in milliseconds: the median.
+        waiting: What a step waits for its batch, in milliseconds: the median.
         compiling: The seconds that the first step took longer than the others.
         remark: How kernels were timed.
     """
@@ -62,11 +61,13 @@ class StepProfile:
     def __init__(self, found: Profile, layers: _Layers, reading: Sequence[float]) -> None:
         self._kernels, self._layers = found.kernels, layers
         self.rows = layers.rows(found.kernels, found.steps)
-        self.step = 1e3 * statistics.median(found.seconds)
+        waits = reading[1 : len(found.seconds) + 1]  # those of the steps that were timed
+        own = [whole - wait for whole, wait in zip(found.seconds, waits, strict=True)]
+        self.step = 1e3 * statistics.median(own)
         self.idle = None
         if found.spent is not None:
             self.idle = max(0.0, 1e3 * found.spent - busy(found.kernels) / 1e3) / found.steps
-        self.waiting = 1e3 * statistics.median(reading)
+        self.waiting = 1e3 * statistics.median(waits)
         self.compiling = max(0.0, found.first - self.step / 1e3)
         self.remark = found.remark
 
@@ -143,7 +144,7 @@ class StepProfile:
         idle = "" if self.idle is None else f"; for {self.idle:.3f} ms of it no kernel runs"
         for label, figure in (
             ("A step", f"{self.step:.3f} ms{idle}"),
-            ("Waiting for data", f"{self.waiting:.3f} ms a batch"),
+            ("Waiting for data", f"{self.waiting:.3f} ms a step"),
             ("Compiling", f"{self.compiling:.2f} s, once"),
         ):
             console.print(f" [bold]{label}:[/bold] {figure}", highlight=False)
@@ -152,52 +153,63 @@ class StepProfile:
 
 def profile(model: Any, source: Source, steps: int) -> StepProfile:
     """Run some steps of training and see where their time goes; the model is afterwards as it was."""
-    read, reading = _read(source, steps)
-    prepare(model, read[0], training=True)
     layers = _Layers()
-    with _kept(model):
-        found = _profile(model, read, steps, layers)
-    return StepProfile(found, layers, reading)
+    with closing(_Reader(source)) as reader:
+        prepare(model, reader.first, training=True)
+        with _kept(model):
+            found = _profile(model, reader, steps, layers)
+    return StepProfile(found, layers, reader.seconds)
 
 
-def _profile(model: Any, batches: Sequence[Any], times: int, layers: _Layers) -> Profile:
+def _profile(model: Any, reader: _Reader, times: int, layers: _Layers) -> Profile:
     engine = current()
     program, plain = Programs(model).get("train"), step_of(model, "train")
 
-    def run(step: Callable[[Any], Any], number: Iterator[int]) -> Callable[[], None]:
+    def run(step: Callable[[Any], Any]) -> Callable[[], None]:
         def once() -> None:
-            results = step(batches[next(number) % len(batches)])
-            for x in tree.flatten(results)[:1]:
+            for x in tree.flatten(step(reader.next()))[:1]:
                 engine.synchronize(x)
 
         return once
 
-    step = run(lambda data: program([data]), itertools.count())
+    step = run(lambda batch: program([batch]))
     with within(here.watch, layers):
-        found = engine.profile(step, run(plain, itertools.count()), times)
+        found = engine.profile(step, run(plain), times)
     if found is None:
         first, seconds = timed(step, times)
-        kernels = _called_alone(model, batches[0], layers)
+        kernels = _called_alone(model, reader.first, layers)
         found = Profile(first, seconds, kernels, 1, _EAGER)
     return found
 
 
-def _read(source: Source, count: int) -> tuple[list[Any], list[float]]:
-    """So many batches, of which those of the first one's shapes, and the seconds that reading each took."""
-    batches = Batches(source, None, 1)
-    found: list[Any] = []
-    seconds: list[float] = []
-    try:
-        batches.first()  # an error tells where there are none
-        epoch, start = iter(batches), time.perf_counter()
-        for _, _, (batch,) in itertools.islice(epoch, count + 1):
-            seconds.append(time.perf_counter() - start)
-            if not found or _shapes(batch) == _shapes(found[0]):
-                found.append(batch)
-            start = time.perf_counter()
-    finally:
-        batches.close()
-    return found, seconds[1:] or seconds  # the first one was there
+class _Reader:
+    """Batches of the first one's shapes, read while steps run, as in training.
+
+    Attributes:
+        first: The first batch.
+        seconds: What each reading took.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._batches = Batches(source, None, 1)
+        self.first = self._batches.first()
+        self._epoch = iter(self._batches)
+        self.seconds: list[float] = []
+
+    def next(self) -> Any:
+        """The next batch; the first one again where the data has ended, or its shapes are others."""
+        start = time.perf_counter()
+        found: Any = next(self._epoch, None)
+        self.seconds.append(time.perf_counter() - start)
+        if found is None:
+            self._epoch = iter([])
+            return self.first
+        _, _, (batch,) = found
+        return batch if _shapes(batch) == _shapes(self.first) else self.first
+
+    def close(self) -> None:
+        """Let the data's threads and processes end."""
+        self._batches.close()
 
 
 def _shapes(batch: Any) -> list[Any]:

@@ -52,6 +52,22 @@ def subclassed() -> Any:
     return model
 
 
+def of_words() -> Any:
+    """A subclass that was built by a call: its inputs are known as shapes alone, and have a mask."""
+
+    class Words(cornu.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.read = layers.Embedding(10, 4, mask_zero=True), layers.GRU(3)
+
+        def call(self, inputs: Any) -> Any:
+            return {"read": self.read(self.embed(inputs["words"])) + inputs["more"]}
+
+    model = Words()
+    model({"words": np.ones((2, 7), "int32"), "more": np.ones((2, 3), "float32")})
+    return model
+
+
 def looping() -> Any:
     """A `scan` by hand, and a loop of unknown length, of which one turn counts."""
 
@@ -129,6 +145,7 @@ ROWS = [
     Row("BatchNormalization", lambda: alone(layers.BatchNormalization(), 4), 2, 0),
     Row("shared, and an op", shared, 2, 2 * (2 * 8 * 8 + 8 * 3)),
     Row("subclassed", subclassed, 5, 5 * 2 * 2 * 6 * 12),
+    Row("dictionaries, masks", of_words, 5, 5 * 7 * 3 * 3 * (4 + 3)),
     Row("loops", looping, 7, 7 * 2 * 4 * 4 * 2),
     Row("ResNet-18", resnet18, 1, 1_814_073_344),
     Row("MobileNet", mobilenet, 1, 568_740_352),
@@ -202,12 +219,14 @@ def test_recomputed_layers_keep_their_input_alone() -> None:
         def call(self, x: Any) -> Any:
             return self.rematerialized_call(self.block)(x)
 
+    told = Block()
+    told.rematerialize()
     first = layers.Dense(6)
-    plain, again = (
+    plain, again, asked = (
         costs(cornu.Sequential([cornu.Input((6,)), first, block]), 10).kept()
-        for block in (Block(), Again())
+        for block in (Block(), Again(), told)
     )
-    assert (plain, again) == (10 * (4 * 6 + 4 * 12 + 12), 10 * 4 * 6)
+    assert (plain, again, asked) == (10 * (4 * 6 + 4 * 12 + 12), 10 * 4 * 6, 10 * 4 * 6)
 
 
 def test_native_functions_are_unknown() -> None:

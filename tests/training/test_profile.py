@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,19 @@ def test_layers_are_known(engine: str, tmp_path: Path, capfd: pytest.CaptureFixt
     assert "inner/second (Dense)" in printed and "Waiting for data" in printed
     assert ("called by itself" in printed) == (engine == "numpy")
     check_trace(json.loads((tmp_path / "trace").read_text()), set(rows))
+
+
+def test_waiting_is_no_part_of_a_step() -> None:
+    """Data that ends, and whose last batch is smaller, is read as far as there is any."""
+
+    def slow() -> Iterator[Any]:
+        for size in (4, 4, 4, 2):
+            time.sleep(0.05)
+            yield X[:size], np.ones((size, 2))
+
+    with cornu.backend.use("numpy"):
+        found = model().profile(slow(), steps=3, verbose=False)
+    assert 50 <= found.waiting < 500 and found.step < found.waiting
 
 
 def check_trace(trace: dict[str, Any], layers: set[str]) -> None:

@@ -55,11 +55,11 @@ class History(Callback):
             stopped = "stop_training" if self.model.stop_training else None
             self.ended_by = stopped or self.current_run.ended_by
 
-    def plot(self, save: Any = None) -> Figure:
+    def plot(self, path: Any = None) -> Figure:
         """Draw the metrics by epoch, in training and validation, and the learning rate where it was logged.
 
         Args:
-            save: Where to write the picture; the suffix says in which format.
+            path: Where to write the picture; the suffix says in which format.
 
         Returns:
             The figure of matplotlib's, which a notebook shows.
@@ -70,4 +70,4 @@ class History(Callback):
         """
         from ._curves import curves
 
-        return curves(self._epochs_of, self.history, save)
+        return curves(self._epochs_of, self.history, path)

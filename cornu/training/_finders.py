@@ -17,11 +17,14 @@ from ..callbacks import Callback
 from ..callbacks.logs import as_number
 from ..core import tree
 from ..core.checks import positive_integer
+from ..core.figures import GREY, TRAINING, VALIDATION, drawing
 from ..engines import current
 from ..optimizers.schedules import LearningRateSchedule
 from ._loop import loop
 from ._run import training
 
+#: The size of a curve's figure, in inches.
+_SIZE = (6.4, 4.0)
 #: A sweep ends where the smoothed loss is so many times the least: from there on it only grows.
 DIVERGED = 4.0
 #: The share of the best throughput at which a larger batch is no longer worth it.
@@ -57,13 +60,14 @@ class LearningRates:
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """The curve as a figure of matplotlib, written to a file if there is a path."""
-        figure, axes = _figure("learning rate", "loss")
-        axes.set_xscale("log")
-        axes.plot(self.rates, self.losses, alpha=0.3)
-        axes.plot(self.rates, self.smoothed)
-        if self.suggestion is not None:
-            axes.axvline(self.suggestion, linestyle="dotted")
-        return _written(figure, path)
+        with drawing(*_SIZE, path) as figure:
+            axes = figure.subplots()
+            axes.set(xlabel="learning rate", ylabel="loss", xscale="log")
+            axes.plot(self.rates, self.losses, color=GREY, alpha=0.5)
+            axes.plot(self.rates, self.smoothed, color=TRAINING)
+            if self.suggestion is not None:
+                axes.axvline(self.suggestion, color=VALIDATION, linestyle="dotted")
+        return figure
 
 
 @dataclass(frozen=True)
@@ -99,11 +103,13 @@ class BatchSizes:
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """The curve as a figure of matplotlib, written to a file if there is a path."""
-        figure, axes = _figure("batch size", "samples in a second")
-        axes.set_xscale("log", base=2)
-        axes.plot(self.sizes, self.throughput, marker="o")
-        axes.axvline(self.suggestion, linestyle="dotted")
-        return _written(figure, path)
+        with drawing(*_SIZE, path) as figure:
+            axes = figure.subplots()
+            axes.set(xlabel="batch size", ylabel="samples in a second")
+            axes.set_xscale("log", base=2)
+            axes.plot(self.sizes, self.throughput, color=TRAINING, marker="o")
+            axes.axvline(self.suggestion, color=VALIDATION, linestyle="dotted")
+        return figure
 
 
 class _Sweep(LearningRateSchedule):
@@ -248,24 +254,3 @@ def _tried(model: Any, callback: Callback, steps: int, given: dict[str, Any]) ->
                 pass
     finally:
         vars(model)["history"] = history
-
-
-def _figure(x: str, y: str) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Curves are drawn by matplotlib. Received: no such package. "
-            "Install it with: pip install matplotlib",
-            name=error.name,
-        ) from error
-    figure = Figure(figsize=(6.4, 4), dpi=110, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set(xlabel=x, ylabel=y)
-    return figure, axes
-
-
-def _written(figure: Any, path: str | os.PathLike[str] | None) -> Any:
-    if path is not None:
-        figure.savefig(path)
-    return figure

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,11 +17,13 @@ from ..core import tree
 from ..core.dtypes import is_float
 from ..core.files import replacing
 from ..core.scopes import StatelessScope, here, within
+from ..core.seeding import random_state
 from ..data import Source, unpack_x_y_sample_weight
 from ..engines import current
 from ..engines.profiles import SCOPE, UNKNOWN, Kernel, Profile, busy, in_lanes, own_times, timed
 from ._batches import Batches
 from ._programs import Programs, prepare, step_of
+from ._restoring import as_it_was
 from ._trainer import Trainer
 
 if TYPE_CHECKING:
@@ -156,7 +158,7 @@ def profile(model: Any, source: Source, steps: int) -> StepProfile:
     layers = _Layers()
     with closing(_Reader(source)) as reader:
         prepare(model, reader.first, training=True)
-        with _kept(model):
+        with as_it_was(model, random_state()):
             found = _profile(model, reader, steps, layers)
     return StepProfile(found, layers, reader.seconds)
 
@@ -214,19 +216,6 @@ class _Reader:
 
 def _shapes(batch: Any) -> list[Any]:
     return [getattr(x, "shape", None) for x in tree.flatten(batch)]
-
-
-@contextmanager
-def _kept(model: Any) -> Iterator[None]:
-    """A block after which all variables have the values that they had before."""
-    optimizer = model.optimizer.variables if model.optimizer is not None else []
-    variables = [*model.variables, *optimizer, *model.metrics_variables]
-    values = [variable.numpy() for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
 
 
 @dataclass

@@ -509,7 +509,7 @@ def test_history_is_drawn(tmp_path: pathlib.Path) -> None:
         every = {"accuracy": 0.5 + epoch / 8, "loss": 10.0**-epoch, "learning_rate": 0.1}
         seen = {"val_loss": 0.5, "val_accuracy": 0.6} if epoch % 2 else {}
         history.on_epoch_end(epoch, {**every, **seen})
-    panels = history.plot(save=tmp_path / "curves.png").axes
+    panels = history.plot(tmp_path / "curves.png").axes
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert [axes.get_title("left") for axes in panels] == ["loss", "accuracy", "learning rate"]
     assert [axes.get_yscale() for axes in panels] == ["log", "linear", "linear"]

@@ -3,6 +3,7 @@
 from ._backup_and_restore import BackupAndRestore as BackupAndRestore
 from ._callback import Callback as Callback
 from ._callback_list import CallbackList as CallbackList
+from ._checkpoint import Checkpoint as Checkpoint
 from ._csv_logger import CSVLogger as CSVLogger
 from ._early_stopping import EarlyStopping as EarlyStopping
 from ._history import History as History

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ..core.described import Keeping
-from ..core.positions import go_on, has_position, position
+from ..core.positions import go_on, has_position, said_by
 
 Logs = Mapping[str, Any] | None
 
@@ -125,7 +125,7 @@ class Callback(Keeping):
     def state_dict(self) -> dict[str, Any]:
         """What it knows of the training so far: numbers, texts, arrays, and lists and dictionaries of them."""
         found = {name: getattr(self, name) for name in self._state}
-        return {n: position(value) if has_position(value) else value for n, value in found.items()}
+        return {n: said_by(value) if has_position(value) else value for n, value in found.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what another callback like this one knew."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
+from .. import tuning
 from ..core import tree
+from ..core.positions import go_on, said_by
 from ._callback import Callback, hears
 from ._history import History
 from ._progbar_logger import ProgbarLogger
@@ -136,6 +139,34 @@ class CallbackList:
         """Set the `current_run` of every callback."""
         for callback in self.callbacks:
             getattr(callback, "set_run", _nothing)(run)
+
+    def state(self) -> dict[str, Any]:
+        """What each callback knows of the training, by its class."""
+        said = {name: said_by(callback) for name, callback in self._named()}
+        return {name: state for name, state in said.items() if state}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Let callbacks go on from what others like them knew."""
+        named = dict(self._named())
+        for name, own in state.items():
+            if name in named:
+                go_on(named[name], own)
+            else:
+                tuning.say("A checkpoint has the state of a %s, of which there is none.", name)
+
+    def _named(self) -> Iterator[tuple[str, Any]]:
+        counts: Counter[str] = Counter()
+        for callback in self.callbacks:
+            name = type(callback).__name__
+            counts[name] += 1
+            yield (name if counts[name] == 1 else f"{name}_{counts[name]}"), callback
+
+    def turn(self, run: Any) -> None:
+        """Tell `_turn` to those that save: all callbacks know of the steps before, none of the next one."""
+        if "_turn" not in self._methods:
+            self._methods["_turn"] = [c._turn for c in self.callbacks if hasattr(c, "_turn")]
+        for method in self._methods["_turn"]:
+            method(run)
 
     def close(self) -> None:
         """Let go of files and the terminal, whether a method ended well or by an error."""

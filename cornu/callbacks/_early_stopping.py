@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from ._callback import Logs
@@ -55,6 +56,12 @@ class EarlyStopping(Watching):
         """Forget an earlier training."""
         super().on_train_begin(logs)
         self._reset()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on watching; training that was stopped stays so."""
+        super().load_state_dict(state)
+        if self.stopped_epoch:
+            self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compare the metric with its best value."""

@@ -27,9 +27,14 @@ def position(x: Any) -> Any:
     >>> position(Counter()), position(object())
     ({'count': 3}, None)
     """
-    methods = _methods(x)
-    said = getattr(x, methods[0])() if methods else None
+    said = said_by(x)
     return said if is_plain(said) else None
+
+
+def said_by(x: Any) -> Any:
+    """What an object says of where it is, whatever that may be."""
+    methods = _methods(x)
+    return getattr(x, methods[0])() if methods else None
 
 
 def go_on(x: Any, said: Any) -> None:

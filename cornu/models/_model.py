@@ -226,6 +226,11 @@ class Model(Trainer, Layer):
 
         return load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
+    def _checkpoints(self, *args: Any) -> Any:
+        from ..saving import Checkpoints
+
+        return Checkpoints(*args)
+
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, which `cornu.models.model_from_json` reads."""
         return json.dumps(serialize_keras_object(self), **kwargs)

@@ -16,5 +16,5 @@ from ._seeds import SeedGenerator as SeedGenerator
 from ._seeds import draw_seed as draw_seed
 from ._seeds import forget_global_seed_generator as forget_global_seed_generator
 from ._seeds import global_seed_generator as global_seed_generator
-from ._seeds import global_seed_state as global_seed_state
-from ._seeds import set_global_seed_state as set_global_seed_state
+from ._seeds import process_state as process_state
+from ._seeds import set_process_state as set_process_state

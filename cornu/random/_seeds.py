@@ -7,6 +7,7 @@ and advances the counter, also within a compiled step, where the variable is par
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -133,16 +134,18 @@ def forget_global_seed_generator() -> None:
     _Global.generator = None
 
 
-def global_seed_state() -> Any:
-    """Where the generator of draws that name no seed is; None where nothing was drawn."""
+def process_state() -> dict[str, Any]:
+    """Where the random numbers of the process are: Python's, NumPy's and draws that name no seed."""
     generator = _Global.generator
-    return None if generator is None else generator.state.numpy()
+    drawn = None if generator is None else generator.state.numpy()
+    return {"drawn": drawn, **seeding.random_state()}
 
 
-def set_global_seed_state(state: Any) -> None:
-    """Let those draws go on from there."""
-    if state is not None:
-        global_seed_generator().load_own_variables({SeedGenerator.KEY: state})
+def set_process_state(state: Mapping[str, Any]) -> None:
+    """Let them go on from there."""
+    if state["drawn"] is not None:
+        global_seed_generator().load_own_variables({SeedGenerator.KEY: state["drawn"]})
+    seeding.set_random_state(state)
 
 
 def draw_seed(seed: Any = None) -> Tensor:

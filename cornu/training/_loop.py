@@ -48,11 +48,14 @@ def loop(run: Run) -> Turns:
 
 def _epochs(run: Run) -> Turns:
     model, events, validation = run.model, run.events, run.validation
+    if not (run.step and run.has_epochs):
+        run.settle()
     while run.has_epochs:
         if not run.step:
             model.reset_metrics()
             run.logs, run.validated = {}, {}
         events.on_epoch_begin(run.epoch)
+        run.settle()
         yield from _steps(run)
         logs = numbers(run.logs)
         if validation is not None and validation.is_due_after(run.epoch):
@@ -68,6 +71,7 @@ def _epochs(run: Run) -> Turns:
                 100 * run.waiting,
             )
         run.epoch, run.step = run.epoch + 1, 0
+        events.turn(run)
         yield "epoch"
         if run.is_stopped:
             break
@@ -89,6 +93,7 @@ def _steps(run: Run) -> Turns:
             run.validated = run.validation.between_steps(run.events)  # type: ignore[union-attr]
             run.logs = {**run.logs, **run.validated}
         end(last, run.logs)
+        run.events.turn(run)
         yield "steps"
         if run.is_stopped:
             break

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
+from .. import random, tuning
 from ..callbacks import CallbackList
 from ..core import tree
 from ..core.checks import positive_integer
 from ..core.config import max_epochs, max_steps_per_epoch
-from ..core.seeding import random_state
 from ..data import Source, make_source, train_validation_split
 from ..engines import current
 from ._batches import Batches
@@ -45,6 +45,7 @@ class Run:
         max_steps, max_time: After how many steps in all, or how many seconds, it ends.
         before: Where the random numbers of the process were before, if it is a trial: then all comes out as it
             went in.
+        resume: A checkpoint to go on from.
 
     Attributes:
         epoch: The number of the epoch, from 0.
@@ -72,12 +73,13 @@ class Run:
         max_steps: int | None = None,
         max_time: float | None = None,
         before: Any = None,
+        resume: Any = None,
     ) -> None:
         self.model, self.kind, self.before = model, kind, before
         self.epochs, self.max_steps, self.max_time = epochs, max_steps, max_time
         self.validation = validation
-        interval = None if validation is None else validation.interval
-        self.intervals = [] if interval is None else [interval]
+        self.intervals: list[int] = []
+        self._resumed: Any = None
         self.epoch = self.step = self.total = 0
         self.logs: dict[str, Any] = {}
         self.validated: dict[str, Any] = {}
@@ -87,8 +89,10 @@ class Run:
             source, _limited(steps, source), model.steps_per_execution if counted else 1
         )
         self.batches.is_computing = self._is_computing
-        if max_steps is not None or self.intervals:
+        if max_steps is not None:
             self.batches.room = self._room
+        if validation is not None and validation.interval is not None:
+            self.meet(validation.interval)
         within = isinstance(callbacks, CallbackList) and kind != "train"
         self._owns_events = not within
         self.events = callbacks if within else self._told(callbacks, verbose)
@@ -97,6 +101,8 @@ class Run:
             prepare(model, self.batches.first(), training=kind == "train")
             self.function: Callable[..., Any] = getattr(model, f"make_{kind}_function")()
             self._set_pace()
+            if resume is not None:
+                self.resume(resume)
         except BaseException:
             self.batches.close()
             if validation is not None:
@@ -153,10 +159,33 @@ class Run:
         self.logs, self.validated = dict(state["logs"]), dict(state["validated"])
         self.batches.restore(state["batches"])
 
+    def whole_state(self) -> dict[str, Any]:
+        """`state`, with what callbacks know and where the process's random numbers are."""
+        own = {"callbacks": self.events.state(), "random": random.process_state()}
+        return self.state() | own
+
+    def resume(self, checkpoint: Any) -> None:
+        """Go on from a checkpoint: from its place at once, with what the model and callbacks knew once they
+        `settle`."""
+        state = checkpoint.state()
+        self._resumed = checkpoint, state
+        self.restore(state)
+        tuning.say("Training goes on after %d steps, from %s.", self.total, checkpoint.path)
+
+    def settle(self) -> None:
+        """Give the model and callbacks what a checkpoint has of them, once they have heard of the beginning: that of
+        the training, and of the epoch where it is in the middle of one."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            checkpoint, state = resumed
+            checkpoint.restore(self.model)
+            self.events.restore(state["callbacks"])
+            random.set_process_state(state["random"])
+
     @property
     def has_epochs(self) -> bool:
         """Whether another epoch comes, or goes on."""
-        return (self.epochs is None or self.epoch < self.epochs) and self.ended_by is None
+        return (self.epochs is None or self.epoch < self.epochs) and not self.is_stopped
 
     @property
     def is_stopped(self) -> bool:
@@ -177,6 +206,11 @@ class Run:
         """Whether a validation comes after the steps that are completed, within the epoch."""
         interval = None if self.validation is None else self.validation.interval
         return interval is not None and self.total % interval == 0
+
+    def meet(self, interval: int) -> None:
+        """Let executions end at the multiples of so many steps."""
+        self.intervals.append(interval)
+        self.batches.room = self._room
 
     def _room(self) -> int:
         """How many of the next steps may run in one execution, for something is to happen after them."""
@@ -256,10 +290,11 @@ def training(
     val_check_interval: int | None,
     fast_dev_run: bool | int,
     drop_remainder: bool,
+    resume: Any,
     is_trial: bool = False,
 ) -> Run:
     """The run of a model's `fit` that was called with these arguments."""
-    before = random_state() if is_trial or fast_dev_run else None
+    before = random.process_state() if is_trial or fast_dev_run else None
     self._require_compiled("fit")
     self.stop_training = False
     if validation_split and validation_data is None:
@@ -309,6 +344,7 @@ def training(
         max_steps=max_steps,
         max_time=_seconds(max_time),
         before=before,
+        resume=None if resume is None or before is not None else self._checkpoints(resume).last(),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -98,6 +99,10 @@ class Trainer(Compiling):
         """The function that predicts the batches of one execution."""
         return self._programs.get("predict", force)
 
+    def _checkpoints(self, *args: Any) -> Any:
+        """The checkpoints in a directory, by the arguments of `saving.Checkpoints`."""
+        raise NotImplementedError
+
     def _output_names(self) -> list[str] | None:
         return getattr(self, "output_names", None)
 
@@ -128,6 +133,7 @@ class Trainer(Compiling):
         val_check_interval: int | None = None,
         fast_dev_run: bool | int = False,
         drop_remainder: bool = False,
+        resume: str | os.PathLike[str] | None = None,
     ) -> Any:
         """Train the model.
 
@@ -159,6 +165,8 @@ class Trainer(Compiling):
             fast_dev_run: Whether to try everything on one batch, or so many: a step, validation, callbacks
                 (but for those that write files: `Callback.in_trials`). The model comes out as it went in.
             drop_remainder: Whether the samples of arrays that fill no batch at the end of an epoch are left out.
+            resume: The directory of a `callbacks.Checkpoint`: training goes on from the last one there, be it in
+                the middle of an epoch. Where there is none it begins.
 
         Returns:
             A `History`: what the metrics were, epoch by epoch.

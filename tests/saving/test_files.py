@@ -408,14 +408,14 @@ WRITERS: dict[str, Callable[[Any, Path], Any]] = {
     "list": lambda model, folder: model.save_weights(folder / "a.weights.json", max_shard_size=1),
     "safetensors": lambda model, folder: model.save_weights(folder / "a.safetensors"),
     "export": lambda model, folder: model.export(folder / "a.onnx", verbose=False),
-    "backup": lambda model, folder: backup(model, folder).on_epoch_end(0),
+    "checkpoint": lambda model, folder: checkpoint(model, folder),
 }
 
 
-def backup(model: Any, folder: Path) -> Any:
-    callback = cornu.callbacks.BackupAndRestore(folder)
-    callback.set_model(model)
-    return callback
+def checkpoint(model: Any, folder: Path) -> None:
+    kept = cornu.saving.Checkpoints(folder)
+    kept.write(model, {}, 1, None)
+    kept.close()
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -313,92 +313,6 @@ def test_nan_is_never_the_best() -> None:
     assert (len(result["logs"]), callback.best) == (4, 0.8)
 
 
-# ------------------------------------------------------------------------------ backup, restore
-
-
-class Interrupted(Exception):
-    pass
-
-
-def train(callback: Any, stop: tuple[int, int | None] | None = None, epochs: int = 3) -> Any:
-    """Three batches an epoch, each adding 1 to the weights; `stop` is where it is interrupted."""
-    model, run = FakeModel(), SimpleNamespace(epoch=0)
-    run.go_to = lambda epoch: setattr(run, "epoch", epoch)
-    callback.set_model(model)
-    if isinstance(callback, callbacks.Callback):
-        callback.set_run(run)
-    callback.on_train_begin({})
-    ran = []
-    for epoch in range(getattr(model, "_initial_epoch", run.epoch), epochs):
-        ran.append(epoch)
-        callback.on_epoch_begin(epoch, {})
-        for batch in range(3):
-            model.weights[0] += 1
-            callback.on_train_batch_end(batch, {})
-            if stop == (epoch, batch):
-                raise Interrupted
-        callback.on_epoch_end(epoch, {})
-        if stop == (epoch, None):
-            raise Interrupted
-    callback.on_train_end({})
-    return ran, model.weights[0][0]
-
-
-@pytest.mark.parametrize("kwargs", [{}, {"save_freq": 2}, {"double_checkpoint": True}])
-@pytest.mark.parametrize("stop", [(1, None), (1, 1), (0, 1)])
-def test_backup(kwargs: Any, stop: Any, tmp_path: Any) -> None:
-    results = []
-    for module in (callbacks, keras.callbacks):
-        directory = tmp_path / module.__name__
-        with pytest.raises(Interrupted):
-            train(module.BackupAndRestore(str(directory), **kwargs), stop)
-        results.append(train(module.BackupAndRestore(str(directory), **kwargs)))
-        assert not directory.exists()
-    assert results[0] == results[1]
-
-
-def test_backup_stays_and_is_found_again(tmp_path: Any) -> None:
-    kwargs = {"delete_checkpoint": False}
-    (tmp_path / ".killed.1234.tmp").mkdir()
-    assert train(callbacks.BackupAndRestore(tmp_path, **kwargs)) == ([0, 1, 2], 9)
-    assert train(callbacks.BackupAndRestore(tmp_path, **kwargs), epochs=4) == ([3], 12)
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_backup_of_keras_is_restored(tmp_path: Any) -> None:
-    with pytest.raises(Interrupted):
-        train(keras.callbacks.BackupAndRestore(str(tmp_path)), (1, 0))
-    assert train(callbacks.BackupAndRestore(tmp_path)) == ([1, 2], 9)
-
-
-@pytest.mark.parametrize("moment", ["save_weights", "replace"])
-def test_backup_is_never_half_written(moment: str, tmp_path: Any, monkeypatch: Any) -> None:
-    """Whatever fails while a backup is written, the one before it is whole."""
-    with pytest.raises(Interrupted):
-        train(callbacks.BackupAndRestore(tmp_path), (1, None))
-
-    def failing(*args: Any, **kwargs: Any) -> None:
-        open(args[-1], "w").close()
-        raise Interrupted
-
-    with monkeypatch.context() as patch:
-        target = FakeModel if moment == "save_weights" else os
-        patch.setattr(target, moment, failing)
-        with pytest.raises(Interrupted):
-            train(callbacks.BackupAndRestore(tmp_path))
-    if moment == "save_weights":
-        assert train(callbacks.BackupAndRestore(tmp_path)) == ([2], 9)
-
-
-def test_the_backup_before_the_last_is_used(tmp_path: Any) -> None:
-    kwargs = {"double_checkpoint": True}
-    with pytest.raises(Interrupted):
-        train(callbacks.BackupAndRestore(tmp_path, **kwargs), (1, None))
-    (tmp_path / "epoch-2-batch-0.weights.h5").write_text("torn")
-    with pytest.warns(UserWarning, match="one before it"):
-        assert train(callbacks.BackupAndRestore(tmp_path, **kwargs)) == ([1, 2], 9)
-
-
 # -------------------------------------------------------------------------------- callback list
 
 
@@ -888,38 +802,13 @@ def test_logs_of_batches_are_numbers() -> None:
 
 def test_training_that_fails_gives_the_terminal_back(monkeypatch: Any) -> None:
     def fail(batch: int, logs: Any) -> None:
-        raise Interrupted
+        raise KeyboardInterrupt
 
     terminal(monkeypatch)
     logger = callbacks.ProgbarLogger()
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         fitted([logger, callbacks.LambdaCallback(on_train_batch_end=fail)], verbose=1)
     assert progress_module._shown is None
-
-
-def test_training_goes_on_after_a_backup(tmp_path: Any) -> None:
-    """Interrupted and run again, it ends with the bits of a training that was not."""
-
-    def run(*heard: Any) -> Any:
-        cornu.utils.set_random_seed(1)
-        stack = [cornu.layers.GaussianNoise(0.5), cornu.layers.Dense(1)]
-        model = cornu.Sequential([cornu.Input((2,)), *stack])
-        model.compile(cornu.optimizers.Adam(0.1), "mse")
-        with tuning.deterministic(True):
-            model.fit(FIT_X, FIT_Y, callbacks=list(heard), epochs=4, batch_size=2, verbose=0)
-        return model.get_weights()[0]
-
-    def fail(epoch: int, logs: Any) -> None:
-        if epoch == 2:
-            raise Interrupted
-
-    expected = run()
-    with pytest.raises(Interrupted):
-        run(
-            callbacks.BackupAndRestore(tmp_path / "backup"),
-            callbacks.LambdaCallback(on_epoch_end=fail),
-        )
-    np.testing.assert_array_equal(run(callbacks.BackupAndRestore(tmp_path / "backup")), expected)
 
 
 def test_lines_of_fit_evaluate_predict(capsys: Any) -> None:

@@ -1,0 +1,138 @@
+"""Checkpoint: all that a training needs to go on, written as it goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+from .. import tuning
+from ..core.checks import one_of, positive_integer
+from ._callback import Callback, Logs
+from ._monitor import Monitor
+
+
+class Checkpoint(Callback):
+    """Write checkpoints, from which `fit(resume=directory)` goes on, in the middle of an epoch too.
+
+    A checkpoint has the weights, the optimizer, metrics, random generators, the callbacks' state, and the
+    place in the data. What they hold is copied between two steps, and written beside the next ones. A
+    checkpoint appears whole, or not at all; one that was torn later is passed over.
+
+    A SIGTERM, as a machine gets that is about to be taken away, writes one after the running step and ends the
+    process with exit code 143 (128 + 15), or goes on to the handler that the process had.
+
+    Args:
+        directory: The directory, for one training alone.
+        epochs, steps, seconds: After how many of them to write; `None` for never.
+        keep: How many of the last checkpoints stay; `None` for all.
+        best: The metric, such as `val_loss`, of which the best checkpoint stays too.
+        mode: `min` if a smaller metric is better, `max` if a larger one is, `auto` to find it.
+        max_shard_size: The largest size of a file with weights, in GB (2**30 bytes).
+
+    Raises:
+        ValueError: If an argument is none of these.
+        OSError: In `fit`, if a checkpoint can't be written.
+
+    >>> callback = Checkpoint("runs/first", steps=1000, keep=3, best="val_loss")
+    """
+
+    in_trials = False
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        epochs: int | None = 1,
+        steps: int | None = None,
+        seconds: float | None = None,
+        keep: int | None = 2,
+        best: str | None = None,
+        mode: str = "auto",
+        max_shard_size: float | None = None,
+    ) -> None:
+        super().__init__()
+        one_of(("auto", "min", "max"), mode=mode)
+        counts = {"epochs": epochs, "steps": steps, "keep": keep}
+        positive_integer(**{name: value for name, value in counts.items() if value is not None})
+        self.watched = None if best is None else Monitor("Checkpoint", best, mode)
+        #: What writes them, while a training runs.
+        self._written: Any = None
+        self._last = (0, 0, 0.0)
+        self._preempted = False
+        self._former: Any = None
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Count from here, and listen to the system's request to end."""
+        if self.watched is not None:
+            self.watched.resolve(self.model)
+        self._written = self.model._checkpoints(
+            self.directory,
+            self.keep,
+            self.best,
+            "min" if self.watched is None else self.watched.mode,
+            self.max_shard_size,
+        )
+        self._last = (0, 0, time.monotonic())
+        self._preempted = False
+        if self.steps is not None:
+            self.current_run.meet(self.steps)
+        if threading.current_thread() is threading.main_thread():
+            former = signal.getsignal(signal.SIGTERM)
+            if former not in (signal.SIG_IGN, None):
+                self._former = former
+                signal.signal(signal.SIGTERM, self._preempt)
+
+    def state_dict(self) -> dict[str, Any]:
+        """After which epoch and step the last one is written."""
+        return {"epoch": self._last[0], "step": self._last[1]}
+
+    def load_state_dict(self, state: Any) -> None:
+        """Go on counting from there."""
+        self._last = (state["epoch"], state["step"], time.monotonic())
+
+    def _turn(self, run: Any) -> None:
+        """Write, if it is time to."""
+        self._written.check()
+        if run.step == 0 and run.batches.step:
+            return  # of an epoch that was cut short, training goes on from the last step
+        epoch, step, moment = self._last
+        due = self._preempted or (run.step > 0 and run.is_stopped)
+        due |= self.epochs is not None and run.epoch // self.epochs > epoch // self.epochs
+        due |= self.steps is not None and run.total // self.steps > step // self.steps
+        due |= self.seconds is not None and time.monotonic() - moment >= self.seconds
+        if due:
+            self._last = (run.epoch, run.total, time.monotonic())
+            ended = run.epoch if run.step == 0 else None
+            self._written.write(self.model, run.whole_state(), run.total, ended)
+        if self._preempted:
+            self._end()
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Wait until the last one is written."""
+        self._written.wait()
+
+    def _close(self) -> None:
+        if self._former is not None:
+            signal.signal(signal.SIGTERM, self._former)
+            self._former = None
+        written, self._written = self._written, None
+        if written is not None:
+            written.close()
+
+    def _preempt(self, number: int, frame: Any) -> None:
+        if self._preempted:  # asked twice: at once, then
+            signal.signal(number, self._former)
+            os.kill(os.getpid(), number)
+        self._preempted = True
+
+    def _end(self) -> None:
+        """Do what the process does at a SIGTERM, once the checkpoint is there."""
+        self._preempted = False
+        self._written.wait()
+        tuning.say("SIGTERM: a checkpoint is in %s.", self.directory, level="warning")
+        if callable(self._former):
+            self._former(signal.SIGTERM, None)
+        else:
+            raise SystemExit(128 + signal.SIGTERM)

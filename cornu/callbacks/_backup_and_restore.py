@@ -31,8 +31,6 @@ class BackupAndRestore(Checkpoint):
         ValueError: If there is no `backup_dir`, or `save_freq` is not one of those.
     """
 
-    in_trials = False
-
     def __init__(
         self,
         backup_dir: str | os.PathLike[str],

@@ -24,7 +24,7 @@ import rich
 from rich.console import Console
 
 import cornu
-from cornu import callbacks, layers, tuning
+from cornu import callbacks, layers
 from cornu.callbacks import progress as progress_module
 from cornu.callbacks.logs import LazyLogs
 from cornu.callbacks.progress import Progbar, Progress, say

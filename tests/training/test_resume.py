@@ -63,6 +63,16 @@ def test_training_goes_on(engine: str, row: Row, tmp_path: Path) -> None:
             same(trained(row, tmp_path / "cut"), expected)
 
 
+def test_it_goes_on_after_a_limit(tmp_path: Path) -> None:
+    """An epoch that a limit cut short goes on, as if it had not ended."""
+    row = ROWS["early stopping"]
+    with use("numpy"):
+        expected = trained(row, tmp_path / "whole")
+        for limit in (3, 10):
+            trained(row, tmp_path / "cut", max_steps=limit)
+        same(trained(row, tmp_path / "cut"), expected)
+
+
 def test_it_goes_on_on_another_engine(tmp_path: Path) -> None:
     with use("jax"):
         expected = trained(ROWS["early stopping"], tmp_path / "whole", resume=None)

@@ -20,7 +20,7 @@ class ProgbarLogger(Callback):
         super().__init__()
         self.target: int | None = None
         self.verbose = 1
-        self.epochs = 1
+        self.epochs: int | None = 1
         self._progress: Progress | None = None
         self._seen = 0
         self._training = False
@@ -29,7 +29,7 @@ class ProgbarLogger(Callback):
         """Read how much there is to do, and how to show it."""
         super().set_params(params)
         self.verbose = int(params.get("verbose", 1))
-        self.epochs = int(params.get("epochs") or 1)
+        self.epochs = params.get("epochs")
         self.target = params.get("steps")
 
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -38,7 +38,7 @@ class ProgbarLogger(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Start the epoch's line."""
-        self._start(f"Epoch {epoch + 1}/{self.epochs}")
+        self._start(f"Epoch {epoch + 1}" + (f"/{self.epochs}" if self.epochs else ""))
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Show the batch."""
@@ -83,6 +83,7 @@ class ProgbarLogger(Callback):
         self._seen = 0
         self._progress = Progress(self.target, title, self.verbose)
         if (run := self.current_run) is not None:
+            self._progress.batch_size = run.batches.source.batch_size
             self._progress.waiting = lambda: run.waiting
 
     def _update(self, batch: int, logs: Logs) -> None:

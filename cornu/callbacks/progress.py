@@ -1,7 +1,8 @@
-"""Progress on the terminal: one live line while an epoch runs, one finished line once it is done.
+"""Progress: one live line while an epoch runs, one finished line once it is done.
 
-Where the output is no terminal (a file, a pipe) only finished lines are written, without control
-codes. With interactive logging disabled they go to the logger `cornu`.
+On a terminal and in a notebook the line is drawn again in its place. Where the output is neither (a file, a pipe)
+finished lines are written, and one a minute before, without control codes. With interactive logging disabled
+they go to the logger `cornu`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two drawings of a live line: a drawing costs about a millisecond.
 INTERVAL = 0.1
+#: And between two lines of a file.
+LOG_INTERVAL = 60.0
 WIDTH = 20
 #: From which share of the time that goes into waiting for data the line says so: it is the bottleneck.
 SLOW_DATA = 0.2
@@ -37,7 +40,8 @@ class Progress(Keeping):
     Args:
         target: The number of steps; `None` if it is not known.
         title: What stands before the bar, such as `Epoch 1/10`.
-        verbose: 0 shows nothing, 1 a live line where there is a terminal, 2 only the finished line.
+        verbose: 0 shows nothing, 1 a live line where there is a terminal or notebook and a line a minute
+            elsewhere, 2 only the finished line.
         unit: What a step is called.
         interval: Seconds between two drawings.
         width: The bar's width in characters.
@@ -56,12 +60,17 @@ class Progress(Keeping):
     ) -> None:
         #: Tells the share of the time that went into waiting for data.
         self.waiting: Callable[[], float] = lambda: 0.0
-        self._live: Live | None = None
+        #: The samples of a step, where they are known.
+        self.batch_size: int | None = None
+        self._live: Live | NotebookLine | None = None
         self._shows_live = verbose == 1 and _has_terminal()
         self._done = False
         self._started = perf_counter()
         self._first_step: float | None = None
-        self._next_drawing = self._started if self._shows_live else math.inf
+        if not self._shows_live:
+            self.interval = LOG_INTERVAL
+        first = self._started + (0 if self._shows_live else LOG_INTERVAL)
+        self._next_drawing = first if verbose == 1 else math.inf
 
     def update(self, step: int, values: Mapping[str, Any] | None = None) -> None:
         """Say that `step` steps are done. The values are looked at only if the line is drawn."""
@@ -73,11 +82,16 @@ class Progress(Keeping):
 
     def draw(self, step: int, values: Mapping[str, Any] | None = None) -> None:
         """Draw the live line."""
-        line = self.line(step, dict(values or {}), finished=False)
-        if self._live is None:
-            self._live = _open_live(self)
-        self._live.update(line, refresh=True)
+        self._show(self.line(step, dict(values or {}), finished=False))
         self._next_drawing = perf_counter() + self.interval
+
+    def _show(self, line: Text) -> None:
+        if not self._shows_live:
+            say(line.plain)
+            return
+        if self._live is None:
+            self._live = NotebookLine() if _console().is_jupyter else _open_live(self)
+        self._live.update(line, refresh=True)
 
     def finish(self, step: int, values: Mapping[str, Any] | None = None) -> None:
         """Leave the finished line."""
@@ -90,11 +104,11 @@ class Progress(Keeping):
         if self._first_step is None:
             self._first_step = self._started
         line = self.line(step, dict(values or {}), finished=True)
-        if self._shows_live:
+        if self._shows_live and not _console().is_jupyter:
             self.pause()
             _console().print(line, highlight=False)
         else:
-            say(line.plain)
+            self._show(line)
 
     def pause(self) -> None:
         """Take the live line away, after an error, say; the next `update` draws it again."""
@@ -111,10 +125,10 @@ class Progress(Keeping):
         waits = f"{waiting:.0%} waiting for data" if waiting >= SLOW_DATA else ""
         metrics = _metrics(values)
         if not self._shows_live:
-            fields = [self.title, self._count(step), *time.split(" "), waits]
+            fields = [self.title, self._count(step), *time, waits]
             return Text(" - ".join([*filter(None, fields), *(text.plain for text in metrics)]))
         head = Text(self.title, style="bold")
-        tail = Text(self._count(step), style="bold").append(f" {time}", style="not bold")
+        tail = Text(self._count(step), style="bold").append(f" {' '.join(time)}", style="not bold")
         indent = len(head) + 1 if head else 0
         room = _console().width - indent
         if waits:
@@ -127,13 +141,18 @@ class Progress(Keeping):
     def _count(self, step: int) -> str:
         return f"{step}/{'Unknown' if self.target is None else self.target}"
 
-    def _time(self, step: int, finished: bool) -> str:
-        """The time that it took, or that is left, and the time of a step."""
+    def _time(self, step: int, finished: bool) -> list[str]:
+        """The time that it took, or that is left, the time of a step, and how many samples that is in a second."""
         now = perf_counter()
         per_step = self._per_step(step, now)
-        running = not finished and self.target is not None
-        seconds = per_step * max(0, (self.target or 0) - step) if running else now - self._started
-        return f"{format_seconds(seconds)} {format_step_time(per_step, self.unit)}"
+        if finished or self.target is None:
+            spans = format_seconds(now - self._started)
+        else:
+            spans = f"{format_seconds(per_step * max(0, self.target - step))} left"
+        parts = [spans, format_step_time(per_step, self.unit)]
+        if self.batch_size is not None and per_step > 0:
+            parts.append(f"{format_rate(self.batch_size / per_step)} samples/s")
+        return parts
 
     def _per_step(self, step: int, now: float) -> float:
         """Seconds of a step, those of the first left out: it compiles."""
@@ -270,6 +289,16 @@ def format_step_time(seconds: float, unit: str) -> str:
     return f"{seconds * 1e6:.0f}us/{unit}"
 
 
+def format_rate(per_second: float) -> str:
+    """How many there are in a second, to three places.
+
+    >>> format_rate(0.5), format_rate(2666.7), format_rate(1.5e6)
+    ('0.5', '2,670', '1,500,000')
+    """
+    rounded = float(f"{per_second:.3g}")
+    return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:g}"
+
+
 def _metrics(values: Mapping[str, Any]) -> list[Text]:
     from rich.text import Text
 
@@ -301,6 +330,27 @@ def _bar(step: int, target: int | None, width: int) -> Text:
         return Text("")
     filled = min(width, width * step // target)
     return Text("━" * filled, style="green").append("━" * (width - filled), style="bright_black")
+
+
+class NotebookLine:
+    """A line of a notebook's output, drawn again in its place."""
+
+    def __init__(self) -> None:
+        self._shown: Any = None
+
+    def update(self, line: Text, refresh: bool = True) -> None:
+        """Draw it."""
+        from IPython.display import display
+
+        html = line._repr_mimebundle_([], [])["text/html"]  # its plain text has control codes
+        content = {"text/plain": line.plain, "text/html": html}
+        if self._shown is None:
+            self._shown = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._shown.update(content, raw=True)
+
+    def stop(self) -> None:
+        """It stays as it is."""
 
 
 # ------------------------------------------------------------------------ the terminal's one line

@@ -596,6 +596,25 @@ def test_live_line_is_drawn_ten_times_a_second(monkeypatch: Any) -> None:
     assert 9 <= len(drawn) <= 11
 
 
+def test_a_file_gets_a_line_a_minute(monkeypatch: Any, capsys: Any) -> None:
+    """What is read in a log of a long epoch: how far it is, time left, throughput; no control codes."""
+    now = [0.0]
+    monkeypatch.setattr(progress_module, "perf_counter", lambda: now[0])
+    progress = Progress(100, "Epoch 1/2")
+    progress.batch_size = 32
+    for step in range(1, 101):
+        now[0] += 2.0
+        progress.update(step, {"loss": 0.5})
+    progress.finish(100, {"loss": 0.25})
+    assert capsys.readouterr().out.split("\n") == [
+        "Epoch 1/2 - 30/100 - 2:20 left - 2s/step - 16 samples/s - loss: 0.5000",
+        "Epoch 1/2 - 60/100 - 1:20 left - 2s/step - 16 samples/s - loss: 0.5000",
+        "Epoch 1/2 - 90/100 - 20s left - 2s/step - 16 samples/s - loss: 0.5000",
+        "Epoch 1/2 - 100/100 - 3:20 - 2s/step - 16 samples/s - loss: 0.2500",
+        "",
+    ]
+
+
 def test_an_error_gives_the_terminal_back(monkeypatch: Any) -> None:
     out = terminal(monkeypatch)
     events = callbacks.CallbackList(add_progbar=True, verbose=1, epochs=1, steps=3)
@@ -816,7 +835,8 @@ def test_lines_of_fit_evaluate_predict(capsys: Any) -> None:
     model.evaluate(FIT_X, FIT_Y, batch_size=5, verbose=1)
     model.predict(FIT_X, batch_size=5, verbose=1)
     lines = [
-        re.sub(r" - \d+s - \d+[mu]?s/step", "", x) for x in capsys.readouterr().out.split("\n")
+        re.sub(r" - \d+s - \d+[mu]?s/step - [\d.,]+ samples/s", "", x)
+        for x in capsys.readouterr().out.split("\n")
     ]
     number = r"\d\.\d{4}(e-\d\d)?"
     fields = [rf"{name}: {number}" for name in ("loss", "mae", "val_loss", "val_mae")]

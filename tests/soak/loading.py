@@ -56,13 +56,25 @@ def model() -> Any:
     return cornu.Sequential([cornu.Input((6,), dtype="int32"), *stack, layers.Dense(2)], name="m")
 
 
+def compiled() -> Any:
+    """The model of checkpoints."""
+    made = model()
+    made.compile("adam", "mse")
+    return made
+
+
 def load(path: str) -> str:
     """What became of a file: "loaded", "refused", or what is wrong with the way in which it failed."""
     from cornu import saving
+    from cornu.saving._checkpoints import last_checkpoint
 
     try:
         if path.endswith((".keras", "whole.h5")):
             saving.load_model(path)
+        elif os.path.isdir(path):
+            last = last_checkpoint(path)
+            assert last is not None
+            last.restore(compiled())
         else:
             model().load_weights(path)
     except (ValueError, TypeError, OSError) as error:

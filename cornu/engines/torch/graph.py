@@ -8,6 +8,7 @@ is seeded from a key) can't be recorded, nor can one that calls `backward`: it r
 
 from __future__ import annotations
 
+import linecache
 import operator
 import threading
 import time
@@ -21,7 +22,7 @@ from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
 )
-from torch.fx import Graph, Node
+from torch.fx import Graph, Node, graph_module
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.fx.node import map_arg
@@ -148,10 +149,23 @@ class RecordedStep:
                 raise
             self._refused, self._faulty = error, graph is not None
             return []  # an error of the step's own comes again when it runs as it is
+        finally:
+            _forget_source(graph)
         self.recorded[key] = _Recording(call, *made)
         seconds = time.perf_counter() - start
         programs.say_made("recorded", self.step, leaves, seconds, self._kinds)
         return found
+
+
+def _forget_source(module: Any) -> None:
+    """Take the source of a graph out of the process, which keeps it for ever: 38 KB for a small model."""
+    name = (
+        getattr(getattr(type(module).forward, "__code__", None), "co_filename", "")
+        if module
+        else ""
+    )
+    graph_module._loader.eval_cache.pop(name, None)
+    linecache.cache.pop(name, None)
 
 
 def _apart(results: list[Any], inputs: Sequence[Any]) -> list[Any]:

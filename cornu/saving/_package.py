@@ -32,6 +32,9 @@ CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
 ASSETS = "assets"
 
+#: From how many bytes on a file must not unpack to more than so many times what it takes: texts become
+#: objects of 20 times their size.
+_OF_BYTES, _OF_TEXT = (HARMLESS_BYTES, LARGEST_EXPANSION), (LARGEST_TEXT, 10)
 #: Bytes that are copied at once, and of files that are worth a thread.
 _PIECE, _LARGE = 2**18, 2**22
 #: Bytes of a zip file before the name of each file in it; the last four are two lengths.
@@ -83,8 +86,8 @@ class Package(Protocol):
     def names(self) -> list[str]:
         """The names of the files."""
 
-    def open(self, name: str, largest: int = HARMLESS_BYTES) -> Any:
-        """A file, open for reading; one of more bytes than `largest` must not be packed too well."""
+    def open(self, name: str, bounds: tuple[int, int] = _OF_BYTES) -> Any:
+        """A file, open for reading; above the first bound it must not be packed beyond the second."""
 
     def seekable(self, name: str) -> AbstractContextManager[Any]:
         """A file, open for reading from any place."""
@@ -103,14 +106,14 @@ class ZipPackage:
         """The names of the files."""
         return self._archive.namelist()
 
-    def open(self, name: str, largest: int = HARMLESS_BYTES) -> Any:
+    def open(self, name: str, bounds: tuple[int, int] = _OF_BYTES) -> Any:
         """A file, open for reading, with a check of its sum at the end.
 
         Raises:
             BrokenFileError: If it unpacks to far more than it takes, as only an attack does.
         """
         info = self._archive.getinfo(name)
-        if info.file_size > max(largest, info.compress_size * LARGEST_EXPANSION):
+        if info.file_size > max(bounds[0], info.compress_size * bounds[1]):
             raise BrokenFileError(
                 "A saved model must not unpack to far more than its size. Received: "
                 f"{self.called!r} with {name!r}, {info.file_size:,} bytes from "
@@ -172,7 +175,7 @@ class FolderPackage:
             found += [name if inner == "." else f"{inner}/{name}" for name in files]
         return found
 
-    def open(self, name: str, largest: int = HARMLESS_BYTES) -> Any:
+    def open(self, name: str, bounds: tuple[int, int] = _OF_BYTES) -> Any:
         """A file, open for reading."""
         return open(os.path.join(self._folder, *name.split("/")), "rb")
 
@@ -226,7 +229,7 @@ def read_json(package: Package, name: str) -> Any:
             f"without {name!r}; it has {sorted(package.names())[:8]}. Save the model again with "
             "`model.save`."
         )
-    with _checked(package, name), package.open(name, LARGEST_TEXT) as file:
+    with _checked(package, name), package.open(name, _OF_TEXT) as file:
         return json.loads(file.read().decode("utf-8"))
 
 

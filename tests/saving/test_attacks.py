@@ -44,18 +44,18 @@ CODE = base64.b64encode(
 
 #: The config of a layer.
 LAYERS: dict[str, dict[str, Any]] = {
-    "code of a lambda": lambda_layer(
+    "code of a lambda, CVE-2024-3660": lambda_layer(
         {"class_name": "__lambda__", "config": {"value": [CODE, None, None]}}
     ),
-    "code in the old form": lambda_layer([CODE, None, None], function_type="lambda"),
-    "a function of os": lambda_layer(called("os", "system"), command=TOUCH),
+    "code in the old form, CVE-2025-9905": lambda_layer([CODE, None, None], function_type="lambda"),
+    "a function of os, CVE-2025-1550": lambda_layer(called("os", "system"), command=TOUCH),
     "a function by its path": lambda_layer(called("builtins", "os.system"), command=TOUCH),
     "eval": lambda_layer(called("builtins", "eval"), globals={}),
     "a function of ours that is no layer's": lambda_layer(called("keras.saving", "load_model")),
-    "what switches safety off": lambda_layer(
+    "what switches safety off, CVE-2025-9906": lambda_layer(
         called("keras.config", "enable_unsafe_deserialization")
     ),
-    "what fetches files": lambda_layer(
+    "what fetches files, CVE-2025-8747": lambda_layer(
         called("keras.utils", "get_file"), origin="file:///etc/passwd"
     ),
     "what fetches files, by its inner module": lambda_layer(
@@ -68,12 +68,20 @@ LAYERS: dict[str, dict[str, Any]] = {
         "keras.layers", "Dense", units=2, activation=called("os", "system")
     ),
     "eval as an activation": made("keras.layers", "Dense", units=2, activation="eval"),
-    "a pickle": made("keras.layers", "TorchModuleWrapper", module=CODE),
+    "a pickle, CVE-2025-49655": made("keras.layers", "TorchModuleWrapper", module=CODE),
     "a pickle, by its inner module": made(
         "keras.src.utils.torch_utils", "TorchModuleWrapper", module=CODE
     ),
-    "a graph of TensorFlow": made("keras.layers", "TFSMLayer", filepath="/etc"),
-    "a vocabulary from a file": made("keras.layers", "StringLookup", vocabulary="/etc/passwd"),
+    "a graph of TensorFlow, CVE-2026-1462": made("keras.layers", "TFSMLayer", filepath="/etc"),
+    "a vocabulary from a file, CVE-2025-12058": made(
+        "keras.layers", "StringLookup", vocabulary="/etc/passwd"
+    ),
+    "a vocabulary from elsewhere, CVE-2025-12058": made(
+        "keras.layers", "StringLookup", vocabulary="http://localhost:1/x"
+    ),
+    "an archive from elsewhere, CVE-2025-12060": lambda_layer(
+        called("keras.utils", "get_file"), origin="http://localhost:1/x.tar", extract=True
+    ),
     "a class of Python": made("builtins", "type", name="x"),
     "a class of NumPy": made("numpy", "memmap", filename="/etc/passwd"),
     "a path out of a package": made("keras.layers..saving", "KerasFileEditor", filepath="x"),

@@ -60,8 +60,9 @@ def write_files() -> None:
     for name, config in {"other.keras": "[]", "nested.keras": "[" * 10**5}.items():
         with zipfile.ZipFile(name, "w") as archive:
             archive.writestr("config.json", config)
-    with zipfile.ZipFile("bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("config.json", b" " * 2**27)
+    for name, config in {"bomb.keras": b" " * 2**27, "lists.keras": b"[],".ljust(2**25)}.items():
+        with zipfile.ZipFile(name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("config.json", config)
     Path("weights.h5").write_bytes(weights)
     with h5py.File("older.h5", "w") as file:
         file.attrs.update(model_config="{}", keras_version="2.15.0")
@@ -159,6 +160,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         ["must be whole", "damaged 'config.json': maximum recursion depth"],
     ),
     "bomb": (lambda: saving.load_model("bomb.keras"), ValueError, ["unpack", "config.json"]),
+    "bomb of objects": (lambda: saving.load_model("lists.keras"), ValueError, ["config.json"]),
     "weights, missing": (
         lambda: make().load_weights("goood.weights.h5"),
         FileNotFoundError,
@@ -187,7 +189,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         ValueError,
         ["must hold them itself", "a link to another place"],
     ),
-    "weights, huge": (
+    "weights, huge, CVE-2026-0897": (
         lambda: make().load_weights("huge.weights.h5"),
         ValueError,
         ["(1000000, 1000000), which the file does not hold"],
@@ -407,6 +409,9 @@ WRITERS: dict[str, Callable[[Any, Path], Any]] = {
     "weights": lambda model, folder: model.save_weights(folder / "a.weights.h5"),
     "list": lambda model, folder: model.save_weights(folder / "a.weights.json", max_shard_size=1),
     "safetensors": lambda model, folder: model.save_weights(folder / "a.safetensors"),
+    "safetensors' list": lambda model, folder: model.save_weights(
+        folder / "a.safetensors.index.json", max_shard_size=1
+    ),
     "export": lambda model, folder: model.export(folder / "a.onnx", verbose=False),
     "checkpoint": lambda model, folder: checkpoint(model, folder),
 }
@@ -704,7 +709,7 @@ ELSEWHERE: dict[str, tuple[Callable[[Any, str, str], Any], str]] = {
         lambda g, key, file: g.create_virtual_dataset(key, virtual_layout(file)),
         "other arrays, maybe of other files",
     ),
-    "external": (
+    "external, CVE-2026-1669": (
         lambda g, key, file: g.create_dataset(key, (4, 3), "f4", external=[(file, 0, 48)]),
         "in another file",
     ),

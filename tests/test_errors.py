@@ -629,6 +629,16 @@ def _() -> None:
     ops.cast(X, "float31")
 
 
+@case("the multiply-adds of a model that was never built")
+def _() -> None:
+    cornu.Sequential([layers.Dense(3)], name="net").summary(flops=True)
+
+
+@case("curves of a history without epochs")
+def _() -> None:
+    cornu.callbacks.History().plot()
+
+
 @case("a matrix product that can't be")
 def _() -> None:
     ops.matmul(np.zeros((2, 3)), np.zeros((4, 5)))

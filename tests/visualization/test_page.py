@@ -143,6 +143,18 @@ def test_models_open_and_close(tmp_path: Path) -> None:
 
 
 @in_browser
+def test_a_notebook_shows_it_and_scrolls_past(tmp_path: Path) -> None:
+    file = tmp_path / "notebook.html"
+    file.write_text(f"<!DOCTYPE html>{models.small_cnn().visualize()._repr_html_()}")
+    steps = [{"wheel": [0, 60]}, {"click": "Conv2D first"}, {"pinch": -100}]
+    seen = browsing.driven("graph.mjs", file.as_uri(), tmp_path, steps)
+    first, scrolled, chosen, closer = seen["states"]
+    assert seen["errors"] == [] and len(first["nodes"]) == 7
+    assert scrolled["y"] == first["y"] and closer["scale"] > first["scale"]
+    assert "first/kernel" in chosen["details"]
+
+
+@in_browser
 def test_a_deep_model_pans_and_zooms(tmp_path: Path) -> None:
     steps = [
         *({"pinch": -200}, {"wheel": [30, 70]}, {"drag": [40, -60]}, {"key": "-"}),

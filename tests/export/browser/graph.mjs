@@ -15,11 +15,13 @@ tab.on("console", (message) => message.type() === "error" && errors.push(message
 tab.on("request", (request) => /^(https?|file):/.test(request.url()) && requests.push(request.url()));
 
 const middle = [Number(width) / 2, 450];
+/** Where the graph is: the page, or a frame in it, as a notebook has it. */
+let graph = tab;
 const doing = {
-  search: (words) => tab.getByRole("searchbox").fill(words),
+  search: (words) => graph.getByRole("searchbox").fill(words),
   key: (key) => tab.keyboard.press(key),
-  click: (name) => tab.getByRole("button", { name, exact: true }).click(),
-  double: (name) => tab.getByRole("button", { name, exact: true }).dblclick(),
+  click: (name) => graph.getByRole("button", { name, exact: true }).click(),
+  double: (name) => graph.getByRole("button", { name, exact: true }).dblclick(),
   wheel: async ([dx, dy]) => { await tab.mouse.move(...middle); await tab.mouse.wheel(dx, dy); },
   pinch: async (dy) => {
     await tab.mouse.move(...middle);
@@ -36,7 +38,7 @@ const doing = {
 };
 
 /** What the page shows. */
-const seen = () => tab.evaluate(() => {
+const seen = () => graph.evaluate(() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const { a, e, f } = document.getElementById("view").transform.baseVal.consolidate().matrix;
   const canvas = document.getElementById("canvas").getBoundingClientRect();
@@ -60,7 +62,8 @@ const seen = () => tab.evaluate(() => {
 });
 
 await tab.goto(address);
-await tab.waitForFunction(() => document.body.dataset.ready === "yes");
+graph = tab.frames().at(-1);
+await graph.waitForFunction(() => document.body.dataset.ready === "yes");
 const states = [await seen()];
 for (const step of JSON.parse(steps)) {
   for (const [what, with_] of Object.entries(step)) await doing[what](with_);

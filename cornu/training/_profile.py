@@ -17,10 +17,10 @@ from ..core import tree
 from ..core.dtypes import is_float
 from ..core.files import replacing
 from ..core.scopes import StatelessScope, here, within
-from ..core.seeding import random_state
 from ..data import Source, unpack_x_y_sample_weight
 from ..engines import current
 from ..engines.profiles import SCOPE, UNKNOWN, Kernel, Profile, busy, in_lanes, own_times, timed
+from ..random import process_state
 from ._batches import Batches
 from ._programs import Programs, prepare, step_of
 from ._restoring import as_it_was
@@ -158,7 +158,7 @@ def profile(model: Any, source: Source, steps: int) -> StepProfile:
     layers = _Layers()
     with closing(_Reader(source)) as reader:
         prepare(model, reader.first, training=True)
-        with as_it_was(model, random_state()):
+        with as_it_was(model, process_state()):
             found = _profile(model, reader, steps, layers)
     return StepProfile(found, layers, reader.seconds)
 

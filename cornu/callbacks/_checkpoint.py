@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from typing import Any
 
 from .. import tuning
@@ -60,7 +61,7 @@ class Checkpoint(Callback):
         #: What writes them, while a training runs.
         self._written: Any = None
         self._last = (0, 0, 0.0)
-        self._preempted = False
+        self._preempted = self._knows_best = False
         self._former: Any = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -75,7 +76,7 @@ class Checkpoint(Callback):
             self.max_shard_size,
         )
         self._last = (0, 0, time.monotonic())
-        self._preempted = False
+        self._preempted = self._knows_best = False
         if self.steps is not None:
             self.current_run.meet(self.steps)
         if threading.current_thread() is threading.main_thread():
@@ -97,6 +98,7 @@ class Checkpoint(Callback):
         self._written.check()
         if run.step == 0 and run.batches.step:
             return  # of an epoch that was cut short, training goes on from the last step
+        self._knows_best |= self.best in run.logs
         epoch, step, moment = self._last
         due = self._preempted or (run.step > 0 and run.is_stopped)
         due |= self.epochs is not None and run.epoch // self.epochs > epoch // self.epochs
@@ -112,6 +114,12 @@ class Checkpoint(Callback):
     def on_train_end(self, logs: Logs = None) -> None:
         """Wait until the last one is written."""
         self._written.wait()
+        if self.best is not None and not self._knows_best:
+            warnings.warn(
+                "Checkpoint keeps the best one by a metric in the logs. Received: "
+                f"best={self.best!r}; available: {sorted(logs or {})}. It kept the last ones.",
+                stacklevel=2,
+            )
 
     def _close(self) -> None:
         if self._former is not None:
@@ -119,7 +127,10 @@ class Checkpoint(Callback):
             self._former = None
         written, self._written = self._written, None
         if written is not None:
-            written.close()
+            try:
+                written.close()
+            except Exception as error:  # another one ends training, or who took its steps has left
+                tuning.say("A checkpoint could not be written: %s", error, level="warning")
 
     def _preempt(self, number: int, frame: Any) -> None:
         if self._preempted:  # asked twice: at once, then

@@ -18,6 +18,7 @@ import json
 import math
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,13 @@ if TYPE_CHECKING:
 _FORMAT = Safetensors()
 _WEIGHTS, _STATE = f"weights{_FORMAT.listing}", f"state{_FORMAT.ending}"
 _RECORD, _SUMS = "checkpoint.json", "SHA256SUMS"
+#: The parts of a record that are read without asking further.
+_PARTS: dict[str, Any] = {
+    "time": (int, float),
+    "files": dict,
+    "state": dict,
+    "best": (dict, type(None)),
+}
 _NAME = re.compile(r"step-(\d{1,18})(-epoch-\d{1,18})?").fullmatch
 #: Lists of more floats are stored as arrays.
 _LONG = 256
@@ -78,11 +86,12 @@ class Checkpoint:
     @property
     def size(self) -> int:
         """The bytes of its files."""
-        return sum(file.stat().st_size for file in self.path.iterdir())
+        return sum(file.lstat().st_size for file in self.path.iterdir())
 
     def value(self, monitor: str) -> float | None:
         """A metric's value when it was written."""
-        found = self.record.get("state", {}).get("logs", {}).get(monitor)
+        logs = self.record.get("state", {}).get("logs")
+        found = logs.get(monitor) if isinstance(logs, dict) else None
         return found if isinstance(found, (int, float)) and not math.isnan(found) else None
 
     def state(self) -> dict[str, Any]:
@@ -278,11 +287,10 @@ class Checkpoints:
 def best_of(found: list[Checkpoint]) -> Checkpoint | None:
     """The best of checkpoints by the metric that the last of them names; None without one."""
     whole = [checkpoint for checkpoint in found if checkpoint.fault is None]
-    best = whole[-1].record["best"] if whole else None
-    if best is None:
-        return None
-    valued = [(value, one) for one in whole if (value := one.value(best["metric"])) is not None]
-    sign = -1 if best["mode"] == "max" else 1
+    best = (whole[-1].record["best"] if whole else None) or {}
+    metric = str(best.get("metric"))
+    valued = [(value, one) for one in whole if (value := one.value(metric)) is not None]
+    sign = -1 if best.get("mode") == "max" else 1
     return min(valued, key=lambda pair: sign * pair[0], default=(0.0, None))[1]
 
 
@@ -316,18 +324,28 @@ def _record(path: Path, thorough: bool) -> dict[str, Any]:
     if sums.pop(_RECORD, None) != _sum(path / _RECORD):
         raise ValueError(f"{_RECORD} is not as it was written")
     record: dict[str, Any] = json.loads(_text(path / _RECORD))
-    if record["version"] != 1:
-        raise ValueError(f"it is of the version {record['version']!r}, which a later Cornu reads")
+    if not isinstance(record, dict) or record.get("version") != 1:
+        raise ValueError(f"{_RECORD} is of another version, which a later Cornu may read")
+    if not all(isinstance(record.get(part), kind) for part, kind in _PARTS.items()):
+        raise ValueError(f"{_RECORD} has not its parts")
     if sums.keys() != record["files"].keys():
         raise ValueError(f"{_SUMS} has not the files of {_RECORD}")
     for name, size in record["files"].items():
-        if os.path.getsize(path / name) != size or (thorough and _sum(path / name) != sums[name]):
+        if _size(path / name) != size or (thorough and _sum(path / name) != sums[name]):
             raise ValueError(f"{name} is not as it was written")
     return record
 
 
+def _size(path: Path) -> int:
+    """The size of a file, which is none of another place."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{path.name} is no file")
+    return found.st_size
+
+
 def _text(path: Path) -> str:
-    if path.stat().st_size > LARGEST_TEXT:
+    if _size(path) > LARGEST_TEXT:
         raise ValueError(f"{path.name} has more than {LARGEST_TEXT:,} bytes")
     return path.read_text(encoding="utf-8")
 
@@ -341,6 +359,7 @@ def _sums(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _sum(path: Path) -> str:
+    _size(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

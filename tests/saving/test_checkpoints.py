@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +125,38 @@ def test_all_are_torn(tmp_path: Path) -> None:
     (tmp_path / "step-00000003" / "SHA256SUMS").write_text("0  ../step\n")
     with pytest.raises(BrokenFileError, match="no other"):
         kept.last()
+
+
+#: Records with the right sums, whose parts are not what they should be.
+RECORDS: list[Any] = [
+    [],
+    {"version": 2},
+    {"version": 1},
+    7,
+    {"version": 1, "time": 0, "best": None},
+]
+RECORDS += [{"time": "now"}, {"files": []}, {"files": {"../a": 1}}, {"state": None}, {"best": 3}]
+
+
+def test_records_of_somebody_else(tmp_path: Path, capsys: Any) -> None:
+    kept = written(tmp_path, steps=1)
+    kept.write(made(), STATE, 2, None)
+    kept.close()
+    record, sums = (tmp_path / "step-00000002" / name for name in ("checkpoint.json", "SHA256SUMS"))
+    good = json.loads(record.read_text())
+    for bad in RECORDS:
+        wrong = bad if not isinstance(bad, dict) or "version" in bad else {**good, **bad}
+        record.write_text(json.dumps(wrong))
+        lines = [line for line in sums.read_text().splitlines() if "checkpoint" not in line]
+        digest = hashlib.sha256(record.read_bytes()).hexdigest()
+        sums.write_text("\n".join([*lines, f"{digest}  checkpoint.json"]))
+        last = kept.last()
+        assert last is not None and last.step == 1, bad
+        assert main(["checkpoints", str(tmp_path)]) == 1
+    record.unlink()
+    record.symlink_to("/dev/zero")
+    assert main(["checkpoints", str(tmp_path)]) == 1
+    assert "checkpoint.json is no file" in capsys.readouterr().out
 
 
 ROWS: list[tuple[dict[str, Any], list[int]]] = [

@@ -156,6 +156,12 @@ def test_refused(kwargs: Any, word: str) -> None:
         callbacks.Checkpoint("run", **kwargs)
 
 
+def test_a_best_that_is_never_there(tmp_path: Path) -> None:
+    heard = callbacks.Checkpoint(tmp_path / "run", best="val_los", mode="min")
+    with use("numpy"), pytest.warns(UserWarning, match="val_los.*available.*loss"):
+        trained(ADAM, tmp_path, callbacks=[heard], resume=None)
+
+
 def test_what_can_not_be_written_ends_training(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
     heard = callbacks.Checkpoint(tmp_path / "run", steps=1)

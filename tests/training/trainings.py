@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,12 +114,19 @@ def trained(
     folder.mkdir(exist_ok=True)
     heard = [*row.get("heard", lambda folder: [])(folder), Stop(stop, how)]
     data = row["data"]() if "data" in row else (X, Y)
-    fit = {"batch_size": 5, "resume": folder / "run", "callbacks": [], **row.get("fit", {}), **fit}
+    fit = {
+        "batch_size": 5,
+        "epochs": 3,
+        "resume": folder / "run",
+        "callbacks": [],
+        **row.get("fit", {}),
+        **fit,
+    }
     if fit["resume"] is not None:
         heard.append(callbacks.Checkpoint(folder / "run", steps=2))
     fit["callbacks"] = [*fit["callbacks"], *heard]
     with tuning.deterministic(True):
-        history = model.fit(*data, epochs=3, verbose=0, **fit)
+        history = model.fit(*data, verbose=0, **fit)
     found = {"history": history.history, "epoch": history.epoch}
     file = folder / "log.csv"
     return found, model.get_weights(), file.read_text() if file.exists() else ""
@@ -136,3 +145,24 @@ def killed(engine: str, folder: str) -> None:
     _checkpoints.write_sharded = half
     with use(engine):
         trained(ROWS["early stopping"], Path(folder) / "cut")
+
+
+def told(engine: str, folder: str) -> None:
+    """Train for some seconds, with whatever a kill may disturb; a line after the first step, and what it ends with."""
+
+    def begun(*_: Any) -> None:
+        if not told_so:
+            told_so.append(print("a step is done", flush=True))
+        time.sleep(0.005)
+
+    def heard(_: Path) -> list[Any]:
+        stopping = callbacks.EarlyStopping("val_loss", patience=15, restore_best_weights=True)
+        return [stopping, callbacks.LambdaCallback(on_train_batch_end=begun)]
+
+    told_so: list[None] = []
+    decay = optimizers.schedules.CosineDecay(0.05, 1000)
+    row = {"optimizer": lambda: optimizers.Adam(decay), "heard": heard}
+    fit = {"epochs": 120, "validation_split": 0.2, "batch_size": 2}
+    with use(engine):
+        found, weights, _ = trained(row, Path(folder), **fit)
+    print(json.dumps([found, [weight.tolist() for weight in weights]]))

@@ -212,4 +212,7 @@ def test_a_model_made_again_says_why(caplog: pytest.LogCaptureFixture) -> None:
         model.layers[0].trainable = False
         model.train_on_batch(np.ones((2, 3)), np.ones((2, 2)))
     said = [record.getMessage() for record in caplog.records]
-    assert "The step of 'small' is made again, for other trainable parts." in said
+    assert (
+        "The train step of 'small' is made again, for other trainable layers, those of 'small/dense'; "
+        "trainable variables, those of 'small/dense/bias', 'small/dense/kernel'." in said
+    )

@@ -10,6 +10,11 @@ from ._history import History as History
 from ._lambda_callback import LambdaCallback as LambdaCallback
 from ._learning_rate import LearningRateScheduler as LearningRateScheduler
 from ._learning_rate import ReduceLROnPlateau as ReduceLROnPlateau
+from ._loggers import JSONLinesLogger as JSONLinesLogger
+from ._loggers import Logger as Logger
+from ._loggers import MLflowLogger as MLflowLogger
+from ._loggers import WandbLogger as WandbLogger
+from ._loggers import logger as logger
 from ._model_checkpoint import ModelCheckpoint as ModelCheckpoint
 from ._progbar_logger import ProgbarLogger as ProgbarLogger
 from ._remote_monitor import RemoteMonitor as RemoteMonitor

@@ -348,6 +348,19 @@ class Engine(ABC):
     ) -> Callable[..., Any]:
         """`f(*args)` gives `(y, vjp)`; the result is a function whose gradient is `vjp`."""
 
+    @default
+    def watch_gradient(self, x: Tensor, look: Callable[[Tensor], None]) -> Tensor:
+        """x, whose gradient `look` is given when it comes: with a value, where x has one."""
+
+        def watched(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+            def back(gradient: Tensor) -> Tensor:
+                look(gradient)
+                return gradient
+
+            return x, back
+
+        return self.custom_gradient(watched)(x)
+
     @abstractmethod
     def value_and_grad(
         self, f: Callable[[list[Tensor]], tuple[Tensor, Any]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from typing import Any
 
 from .. import tuning
@@ -32,9 +33,16 @@ def _difference(before: Kind, now: Kind) -> str:
     """What changed from one kind of arguments to the next."""
     if before[0] != now[0]:
         return f"arguments of another structure, {now[0]} after {before[0]}"
-    pairs = enumerate(zip(before[1], now[1], strict=True))
-    changed = [f"argument {i}, {new} after {old}" for i, (old, new) in pairs if new != old]
+    pairs = zip(_names(now[0].paths()), before[1], now[1], strict=True)
+    changed = [f"argument {name}, {new} after {old}" for name, old, new in pairs if new != old]
     return "; ".join(changed) or "a setting, or a variable's shape or dtype, that changed"
+
+
+def _names(paths: list[tuple[Any, ...]]) -> list[str]:
+    """Short names of arguments, without what all of their paths begin with: `0`, `1['ids']`."""
+    common = os.path.commonprefix(paths) if len(paths) > 1 else paths[0][:-1] if paths else ()
+    rest = [path[len(common) :] for path in paths]
+    return [f"{first}{''.join(f'[{key!r}]' for key in keys)}" for first, *keys in rest]
 
 
 def _shape(x: Any) -> str:

@@ -3,5 +3,7 @@
 from ..data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from ..data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from ._home import at_home as at_home
+from ._nan import Origin as Origin
+from ._nan import find_nan as find_nan
 from ._run import Run as Run
 from ._trainer import Trainer as Trainer

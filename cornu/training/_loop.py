@@ -87,6 +87,7 @@ def _steps(run: Run) -> Turns:
         run.function.begin()
     for first, last, execution in run.batches:
         begin(first)
+        run.execution = execution
         run.logs = _result(run, execution)
         run.count(len(execution))
         if run.validates:
@@ -112,8 +113,8 @@ def _warn_of_nan(run: Run) -> None:
     if isinstance(loss, float) and math.isnan(loss) and not run.model.stop_training:
         warnings.warn(
             f"The loss is NaN after epoch {run.epoch + 1}. Received: loss=nan of the model "
-            f"{run.model.name!r}. Look for NaN in the data, lower the learning rate, set `clipnorm`, or "
-            "stop early with `cornu.callbacks.TerminateOnNaN()`.",
+            f"{run.model.name!r}. `cornu.callbacks.TerminateOnNaN(locate=True)` says where it is made. Look "
+            "for NaN in the data, lower the learning rate, or set `clipnorm`.",
             stacklevel=3,
         )
 

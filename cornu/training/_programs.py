@@ -14,6 +14,7 @@ from ..core.state import CompiledStep
 from ..core.variable import Variable
 from ..data import unpack_x_y_sample_weight
 from ..engines import current
+from ._nan import Guard
 from ._steps import AccumulatingSteps, Steps
 from ._values import joined, logs_of
 
@@ -25,10 +26,21 @@ class Settings(NamedTuple):
     """What a program was made for: with other ones it is made again."""
 
     run_eagerly: bool
-    trainable_parts: tuple[Any, ...]
-    variables: tuple[int, ...]
+    guarded_against_nan: bool
+    #: These are by the paths of layers and variables.
+    trainable_layers: tuple[tuple[str, Any], ...]
+    trainable_variables: tuple[tuple[str, Any], ...]
+    dtypes: tuple[tuple[str, Any], ...]
+    rematerialization: tuple[tuple[str, Any], ...]
+    variables: tuple[tuple[str, Any], ...]
     #: A step that draws without a seed has found the generator of its time by itself.
     seeds: int
+
+    def difference(self, former: Settings) -> str:
+        """What has changed from former settings, in words."""
+        pairs = zip(self._fields, former, self, strict=True)
+        changed = [(name.replace("_", " "), a, b) for name, a, b in pairs if a != b]
+        return "; ".join(f"{name}, {_difference(a, b)}" for name, a, b in changed)
 
 
 class Programs:
@@ -42,6 +54,9 @@ class Programs:
         self.model = model
         self._made: dict[str, tuple[Settings, Callable[..., Any]]] = {}
         self._predicting: tuple[Any, Callable[..., Any]] | None = None
+        #: Whether steps of training change nothing once one gives what is no number.
+        self.guards = False
+        self.guard = Guard()
 
     def get(self, which: str, force: bool = False) -> Callable[..., Any]:
         """The program of the step `"train"`, `"test"` or `"predict"`, made again where that is due."""
@@ -50,17 +65,20 @@ class Programs:
         made = self._made.get(which)
         if made is not None and not force and made[0] == settings:
             return made[1]
-        if made is not None and made[0] != settings:
-            pairs = zip(Settings._fields, made[0], settings, strict=True)
-            changed = [name.replace("_", " ") for name, before, now in pairs if before != now]
+        if made is not None and made[0] != settings and tuning.says():
+            why = settings.difference(made[0])
             tuning.say(
-                "The step of %r is made again, for other %s.",
-                self.model.name,
-                " and ".join(changed),
+                "The %s step of %r is made again, for other %s.", which, self.model.name, why
             )
         function = self._make(which, changing, constant)
         self._made[which] = settings, function
         return function
+
+    def guard_if(self, asked: bool) -> None:
+        """Guard the steps of a training that begins, or don't."""
+        self.guards = asked
+        if asked:
+            self.guard.begin()
 
     def predicting(self) -> Callable[..., Any]:
         """The program of predictions, looked up again only if some layer's parts have changed."""
@@ -82,15 +100,20 @@ class Programs:
         if which == "test":
             return model.metrics_variables, model.variables
         optimizer = model.optimizer.variables if model.optimizer is not None else []
-        return [*model.variables, *optimizer, *model.metrics_variables], []
+        more = [*_logged(model).values(), *([self.guard.is_good] if self.guards else [])]
+        return [*model.variables, *optimizer, *model.metrics_variables, *more], []
 
     def _settings(self, changing: list[Variable], constant: list[Variable]) -> Settings:
         model = self.model
-        trained = [id(variable) for variable in model.trainable_variables]
+        layers = model._flatten_layers()
         return Settings(
             model.run_eagerly,
-            (*trained, *(layer.trainable for layer in model._flatten_layers())),
-            tuple(id(variable) for variable in [*changing, *constant]),
+            self.guards,
+            tuple((layer.path, layer.trainable) for layer in layers),
+            tuple((variable.path, id(variable)) for variable in model.trainable_variables),
+            tuple((layer.path, layer.dtype_policy.name) for layer in layers),
+            tuple((layer.path, layer._remat) for layer in layers),
+            tuple((variable.path, id(variable)) for variable in [*changing, *constant]),
             seeding.generation(),
         )
 
@@ -100,13 +123,18 @@ class Programs:
         """A program: it takes the batches of one execution. All of them are made here."""
         model, step = self.model, step_of(self.model, which)
         jit = None if model.jit_compile == "auto" else model.jit_compile
+        if which == "train" and self.guards:
+            step = self.guard.guarded(step)
 
         def once(data: Any) -> dict[str, Any]:
-            return logs_of(model, step(data))
+            logs = logs_of(model, step(data))
+            told = _logged(model) if which == "train" else {}
+            return {**logs, **{name: variable.value for name, variable in told.items()}}
 
         def execution(batches: Sequence[Any]) -> Any:
-            results = [step(data) for data in batches]
-            return joined(results) if which == "predict" else logs_of(model, results[-1])
+            if which == "predict":
+                return joined([step(data) for data in batches])
+            return [once(data) for data in batches][-1]
 
         def compiled(run: Callable[..., Any]) -> Callable[..., Any]:
             return run if model.run_eagerly else CompiledStep(run, changing, constant, jit)
@@ -116,6 +144,21 @@ class Programs:
         if model.run_eagerly or which == "predict":
             return compiled(execution)
         return Steps(once, changing, constant, jit)
+
+
+def _logged(model: Any) -> dict[str, Variable]:
+    """What the optimizer tells the logs, by name."""
+    logged: dict[str, Variable] = getattr(model.optimizer, "logged_variables", {})
+    return logged
+
+
+def _difference(before: Any, now: Any) -> str:
+    """What differs between two settings: a few of the paths, where they are by path."""
+    if not isinstance(now, tuple):
+        return f"{now} after {before}"
+    changed = list(dict.fromkeys(path for path, _ in {*before} ^ {*now}))
+    some = ", ".join(repr(path) for path in sorted(changed)[:3])
+    return f"those of {some}{f' and {len(changed) - 3} more' if len(changed) > 3 else ''}"
 
 
 def _accumulates(model: Any) -> bool:

@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from .. import random, tuning
-from ..callbacks import CallbackList
+from ..callbacks import CallbackList, logger
 from ..core import tree
 from ..core.checks import positive_integer
 from ..core.config import max_epochs, max_steps_per_epoch
 from ..data import Source, make_source, train_validation_split
 from ..engines import current
 from ._batches import Batches
+from ._nan import Origin
 from ._programs import prepare
 from ._steps import Steps
 from ._validation import Validation
@@ -55,6 +56,7 @@ class Run:
         validated: What the last validation of the epoch gave.
         batches: Where reading is.
         function: The program of a step, over the batches of one execution.
+        execution: The batches of the last execution.
         events: Who is told.
         intervals: At multiples of which steps something is to happen: none of them is within an execution.
     """
@@ -83,6 +85,7 @@ class Run:
         self.epoch = self.step = self.total = 0
         self.logs: dict[str, Any] = {}
         self.validated: dict[str, Any] = {}
+        self.execution: Any = []
         self._started = time.perf_counter()
         counted = isinstance(model.steps_per_execution, int)
         self.batches = Batches(
@@ -99,6 +102,9 @@ class Run:
         try:
             self.go_to(epoch)
             prepare(model, self.batches.first(), training=kind == "train")
+            if kind == "train":
+                told = self.events.callbacks
+                model._programs.guard_if(any(getattr(c, "locates_nan", False) for c in told))
             self.function: Callable[..., Any] = getattr(model, f"make_{kind}_function")()
             self._set_pace()
             if resume is not None:
@@ -219,6 +225,10 @@ class Run:
             ahead.append(self.max_steps - self.total)
         return max(1, min(ahead))
 
+    def nan_origin(self) -> Origin | None:
+        """Where the first NaN came from, once a step has given one and a callback has `locates_nan`."""
+        return self.model._programs.guard.origin(self.model, self.execution)
+
     def count(self, steps: int) -> None:
         """Say that so many more steps are completed."""
         self.step += steps
@@ -289,6 +299,7 @@ def training(
     max_time: Any,
     val_check_interval: int | None,
     fast_dev_run: bool | int,
+    loggers: Any,
     drop_remainder: bool,
     resume: Any,
     is_trial: bool = False,
@@ -301,6 +312,8 @@ def training(
         (x, y, sample_weight), validation_data = train_validation_split(
             (x, y, sample_weight), validation_split=validation_split
         )
+    if loggers is not None:
+        callbacks = [*tree.flatten(callbacks), *map(logger, tree.flatten(loggers))]
     if val_check_interval is not None and validation_data is None:
         raise ValueError(
             "`val_check_interval` goes with data to validate on. Received: "

@@ -62,8 +62,10 @@ class Trainer(Compiling):
             self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
             return self.optimizer.scale_loss(loss), y_pred
 
-        (_, y_pred), gradients = value_and_grad(loss_for, self.trainable_variables, has_aux=True)()
-        self.optimizer.apply(gradients, self.trainable_variables)
+        trains = getattr(self.optimizer, "trains", lambda _: True)
+        variables = [variable for variable in self.trainable_variables if trains(variable)]
+        (_, y_pred), gradients = value_and_grad(loss_for, variables, has_aux=True)()
+        self.optimizer.apply(gradients, variables)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Any]:
@@ -134,6 +136,7 @@ class Trainer(Compiling):
         fast_dev_run: bool | int = False,
         drop_remainder: bool = False,
         resume: str | os.PathLike[str] | None = None,
+        loggers: Any = None,
     ) -> Any:
         """Train the model.
 
@@ -167,6 +170,8 @@ class Trainer(Compiling):
             drop_remainder: Whether the samples of arrays that fill no batch at the end of an epoch are left out.
             resume: The directory of a `callbacks.Checkpoint`: training goes on from the last one there, be it in
                 the middle of an epoch. Where there is none it begins.
+            loggers: Where settings and metrics are written: a file of JSON lines such as `"run.jsonl"`,
+                `"mlflow"`, `"mlflow:experiment"`, `"wandb"`, `"wandb:project"`, a callback, or a list of them.
 
         Returns:
             A `History`: what the metrics were, epoch by epoch.

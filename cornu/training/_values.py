@@ -89,5 +89,6 @@ def answer(model: Any, results: Any, by_name: bool) -> Any:
     logs = numbers(results)
     if by_name:
         return logs
-    values = in_order(model, logs)
+    told = getattr(model.optimizer, "logged_variables", ())
+    values = in_order(model, {name: x for name, x in logs.items() if name not in told})
     return values[0] if len(values) == 1 else values

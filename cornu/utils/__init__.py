@@ -21,6 +21,7 @@ from ..data import bucket_by_length as bucket_by_length
 from ..data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from ..data import pad_sequences as pad_sequences
 from ..data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from ..training import find_nan as find_nan
 from ._config import Config as Config
 from ._labels import normalize as normalize
 from ._labels import to_categorical as to_categorical

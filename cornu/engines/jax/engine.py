@@ -220,6 +220,17 @@ class JaxEngine(Engine):
     ) -> Callable[..., Any]:
         return jax.custom_gradient(f)  # type: ignore[no-untyped-call]
 
+    def watch_gradient(self, x: Tensor, look: Callable[[Tensor], None]) -> Tensor:
+        def back(_: None, gradient: Tensor) -> tuple[Tensor]:
+            look(gradient)
+            return (gradient,)
+
+        watched = jax.custom_vjp(
+            lambda x: x
+        )  # whose `back` runs on values, unlike `custom_gradient`'s
+        watched.defvjp(lambda x: (x, None), back)
+        return watched(x)
+
     def value_and_grad(
         self, f: Callable[[list[Tensor]], tuple[Tensor, Any]]
     ) -> Callable[[list[Tensor]], Any]:

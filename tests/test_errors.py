@@ -654,6 +654,16 @@ def _() -> None:
     np.asarray(cornu.Input((4,), name="x"))
 
 
+@case("a pattern of learning rates that matches no variable")
+def _() -> None:
+    network(optimizer=cornu.optimizers.SGD(learning_rates={"hiden/*": 1e-5})).fit(X, Y, verbose=0)
+
+
+@case("no such logger")
+def _() -> None:
+    network().fit(X, Y, verbose=0, loggers="tensorboard")
+
+
 @case("a symbolic tensor in a condition")
 def _() -> None:
     if cornu.Input((4,), name="x") > 0:

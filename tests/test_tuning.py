@@ -211,8 +211,20 @@ def test_a_model_made_again_says_why(caplog: pytest.LogCaptureFixture) -> None:
         model.train_on_batch(np.ones((2, 3)), np.ones((2, 2)))
         model.layers[0].trainable = False
         model.train_on_batch(np.ones((2, 3)), np.ones((2, 2)))
+        model.layers[0].dtype_policy = "mixed_bfloat16"
+        model.evaluate(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
+        model.layers[0].dtype_policy = "float32"
+        model.evaluate(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
+        with use("numpy"):
+            model.evaluate(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
+        model.compile("sgd", "mse")
     said = [record.getMessage() for record in caplog.records]
     assert (
         "The train step of 'small' is made again, for other trainable layers, those of 'small/dense'; "
         "trainable variables, those of 'small/dense/bias', 'small/dense/kernel'." in said
     )
+    assert (
+        "The test step of 'small' is made again, for other dtypes, those of 'small/dense'." in said
+    )
+    assert "A step is compiled for another engine, numpy." in said
+    assert said[-1] == "The steps of 'small' are made again, for `compile` was called again."

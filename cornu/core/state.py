@@ -128,6 +128,8 @@ class CompiledStep:
         engine = current()
         call = self.compiled.get(engine)
         if call is None:
+            if self.compiled:
+                tuning.say("A step is compiled for another engine, %s.", engine.name)
             call = self.compiled[engine] = engine.compile(self.step, self.state, self.jit)
         try:
             return call(*args)

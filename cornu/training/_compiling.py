@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import metrics as metrics_module
 from .. import optimizers as optimizers_module
+from .. import tuning
 from ..core.scopes import given_values
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
@@ -99,7 +100,8 @@ class Compiling(_Base):
             _loss_tracker=metrics_module.Mean(name="loss"),
             _compile_config=given,
         )
-        vars(self).pop("_programs", None)  # those of what was said before
+        if vars(self).pop("_programs", None):  # those of what was said before
+            tuning.say("The steps of %r are made again, for `compile` was called again.", self.name)
 
     def get_compile_config(self) -> dict[str, Any]:
         """What `compile` was given, as what a file can hold; empty without it."""

@@ -291,6 +291,31 @@ def _() -> None:
     network().fit(X, Y, callbacks=["early_stopping"], verbose=0)
 
 
+@case("training without an end")
+def _() -> None:
+    network().fit(X, Y, epochs=None, verbose=0)
+
+
+@case("a time that is no time")
+def _() -> None:
+    network().fit(X, Y, max_time="1h", verbose=0)
+
+
+@case("validation between steps, of nothing")
+def _() -> None:
+    network().fit(X, Y, val_check_interval=3, verbose=0)
+
+
+@case("learning rates that fall")
+def _() -> None:
+    network().find_learning_rate(X, Y, lowest=1.0, highest=0.1)
+
+
+@case("batch sizes of a generator")
+def _() -> None:
+    network().find_batch_size(iter([(X, Y)]))
+
+
 @case("clipping in two ways")
 def _() -> None:
     cornu.optimizers.SGD(clipnorm=1.0, clipvalue=1.0)

@@ -16,6 +16,8 @@ class History(Callback):
     Attributes:
         epoch: The numbers of the epochs.
         history: A list of values by metric.
+        validations: The metrics of each validation, with the `step` after which it was: with
+            `val_check_interval` an epoch may have several.
         ended_by: What ended training before its last epoch: `"max_steps"`, `"max_time"`,
             `"stop_training"`, or None.
 
@@ -26,12 +28,13 @@ class History(Callback):
     ([0], {'loss': [0.5]})
     """
 
-    _state = ("epoch", "history", "_epochs_of")
+    _state = ("epoch", "history", "validations", "_epochs_of")
 
     def __init__(self) -> None:
         super().__init__()
         self.epoch: list[int] = []
         self.history: dict[str, list[Any]] = {}
+        self.validations: list[dict[str, Any]] = []
         self.ended_by: str | None = None
         #: The epochs of each metric's values: validation may come now and then.
         self._epochs_of: dict[str, list[int]] = {}
@@ -48,6 +51,11 @@ class History(Callback):
             self._epochs_of.setdefault(name, []).append(epoch)
         if self.model is not None:
             self.model.history = self
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """Keep what a validation gave."""
+        if self.current_run is not None:
+            self.validations.append({"step": self.current_run.total, **(logs or {})})
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Keep what ended it."""

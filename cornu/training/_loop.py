@@ -85,18 +85,20 @@ def _steps(run: Run) -> Turns:
     end = getattr(run.events, f"on_{run.kind}_batch_end")
     if isinstance(run.function, AccumulatingSteps):
         run.function.begin()
+    training = run.kind == "train"
     for first, last, execution in run.batches:
         begin(first)
         run.execution = execution
         run.logs = _result(run, execution)
         run.count(len(execution))
-        if run.validates:
+        if run.intervals and run.validates:
             run.validated = run.validation.between_steps(run.events)  # type: ignore[union-attr]
             run.logs = {**run.logs, **run.validated}
         end(last, run.logs)
-        run.events.turn(run)
+        if training:  # an evaluation within it is no place to go on from
+            run.events.turn(run)
         yield "steps"
-        if run.is_stopped:
+        if training and run.is_stopped:
             break
 
 

@@ -195,8 +195,8 @@ class Run:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether no more steps come, be the epoch at its end or not."""
-        return self.kind == "train" and (self.model.stop_training or self.ended_by is not None)
+        """Whether no more steps of training come, be the epoch at its end or not."""
+        return self.model.stop_training or self.ended_by is not None
 
     @property
     def ended_by(self) -> str | None:

@@ -110,6 +110,8 @@ def test_validation_between_steps_leaves_training_alone() -> None:
     (plain, weights), (validated, others) = found
     assert {key: validated[key] for key in plain} == plain
     assert len(validated["val_mae"]) == 2
+    assert [found["step"] for found in history.validations] == [2, 4, 6, 8, 10]
+    assert history.validations[1]["mae"] == validated["val_mae"][0]
     for one, other in zip(weights, others, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -166,6 +168,18 @@ def test_a_trial_leaves_no_trace(name: str, tmp_path: Path) -> None:
         unchanged(model, before)
     assert list(tmp_path.iterdir()) == []
     assert len(history.history["loss"]) == 1
+
+
+def test_nothing_is_saved_within_a_validation() -> None:
+    class Saving(cornu.callbacks.Callback):
+        kinds: list[str] = []
+
+        def _turn(self, run: Any) -> None:
+            self.kinds.append(run.kind)
+
+    with use("numpy"):
+        compiled().fit(X, Y, verbose=0, callbacks=[Saving()], validation_data=(X, Y))
+    assert Saving.kinds == ["train", "train"]
 
 
 def test_the_caller_holds_the_loop() -> None:

@@ -73,6 +73,9 @@ class StepProfile:
         self.compiling = max(0.0, found.first - self.step / 1e3)
         self.remark = found.remark
 
+    def __repr__(self) -> str:
+        return f"<StepProfile of {len(self.rows)} layers, {self.step:.3f} ms a step>"
+
     def save(self, path: Any) -> None:
         """Write the kernels as a trace, which https://ui.perfetto.dev and `chrome://tracing` open."""
         with replacing(Path(path)) as draft:

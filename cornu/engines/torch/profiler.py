@@ -19,6 +19,7 @@ from torch.profiler import ProfilerActivity, record_function
 from ..profiles import Kernel, Profile, innermost, timed
 
 _REMARK = "The step's time is that of training; kernels were timed by PyTorch's profiler as the step runs unrecorded."
+_ON_GPU = "What runs on a GPU counts with the time in which it was launched."
 _OPS = ("aten::", "mkldnn::", "cudnn::", "prims::")
 _profiling: ContextVar[bool] = ContextVar("profiling", default=False)
 
@@ -31,17 +32,16 @@ def scope(name: str) -> Any:
 def profile(step: Callable[[], Any], unrecorded: Callable[[], Any], times: int) -> Profile:
     """Profile a step that was never called."""
     first, seconds = timed(step, times)
-    activities = [ProfilerActivity.CPU]
-    activities += [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
     before = _profiling.set(True)
     try:
         unrecorded()
-        with torch.profiler.profile(activities=activities) as profiler:
+        with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as profiler:
             for _ in range(times):
                 unrecorded()
     finally:
         _profiling.reset(before)
-    return Profile(first, seconds, list(_kernels(profiler.events())), times, _REMARK)
+    remark = f"{_REMARK} {_ON_GPU}" if torch.cuda.is_available() else _REMARK
+    return Profile(first, seconds, list(_kernels(profiler.events())), times, remark)
 
 
 def _kernels(events: Any) -> Iterator[Kernel]:

@@ -75,7 +75,7 @@ class Checkpoint(Callback):
             "min" if self.watched is None else self.watched.mode,
             self.max_shard_size,
         )
-        self._last = (0, 0, time.monotonic())
+        self._last = (self.current_run.epoch, self.current_run.total, time.monotonic())
         self._preempted = self._knows_best = False
         if self.steps is not None:
             self.current_run.meet(self.steps)

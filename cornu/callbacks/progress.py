@@ -66,7 +66,8 @@ class Progress(Keeping):
         self._shows_live = verbose == 1 and _has_terminal()
         self._done = False
         self._started = perf_counter()
-        self._first_step: float | None = None
+        #: How many steps were done at the first update, and when that was: training may go on in the middle.
+        self._first: tuple[int, float] | None = None
         if not self._shows_live:
             self.interval = LOG_INTERVAL
         first = self._started + (0 if self._shows_live else LOG_INTERVAL)
@@ -75,8 +76,8 @@ class Progress(Keeping):
     def update(self, step: int, values: Mapping[str, Any] | None = None) -> None:
         """Say that `step` steps are done. The values are looked at only if the line is drawn."""
         now = perf_counter()
-        if self._first_step is None:
-            self._first_step = now
+        if self._first is None:
+            self._first = (step, now)
         if now >= self._next_drawing:
             self.draw(step, values)
 
@@ -101,8 +102,6 @@ class Progress(Keeping):
         self._next_drawing = math.inf
         if self.verbose == 0:
             return
-        if self._first_step is None:
-            self._first_step = self._started
         line = self.line(step, dict(values or {}), finished=True)
         if self._shows_live and not _console().is_jupyter:
             self.pause()
@@ -156,8 +155,9 @@ class Progress(Keeping):
 
     def _per_step(self, step: int, now: float) -> float:
         """Seconds of a step, those of the first left out: it compiles."""
-        if step > 1 and self._first_step is not None and self._first_step > self._started:
-            return (now - self._first_step) / (step - 1)
+        first, since = self._first or (0, self._started)
+        if step > first:
+            return (now - since) / (step - first)
         return (now - self._started) / max(step, 1)
 
 

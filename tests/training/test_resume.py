@@ -130,15 +130,18 @@ def test_a_preempted_process(tmp_path: Path) -> None:
     [
         ({}, [5, 10, 15]),
         ({"epochs": 2}, [10]),
+        ({"epochs": 2, "initial_epoch": 1}, [5]),
         ({"epochs": None, "steps": 4}, [4, 8, 12]),
         ({"epochs": None, "seconds": 0.0}, [*range(1, 6), *range(5, 11), *range(10, 16), 15]),
         ({"best": "loss", "keep": 1}, [15]),
     ],
 )
 def test_when_they_are_written(kwargs: Any, steps: list[int], tmp_path: Path) -> None:
-    heard = callbacks.Checkpoint(tmp_path / "run", **{"keep": None, **kwargs})
+    kwargs = {"keep": None, "initial_epoch": 0, **kwargs}
+    epoch = kwargs.pop("initial_epoch")
+    heard = callbacks.Checkpoint(tmp_path / "run", **kwargs)
     with use("numpy"):
-        trained(ADAM, tmp_path, callbacks=[heard], resume=None)
+        trained(ADAM, tmp_path, callbacks=[heard], resume=None, initial_epoch=epoch)
     assert [one.step for one in checkpoints(tmp_path / "run")] == steps
 
 

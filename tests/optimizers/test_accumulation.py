@@ -25,7 +25,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "ema overwrites": {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2},
     "groups": {"learning_rates": {"one": 0.01, "two": None}},
 }
-ALL = {"clipnorm": 0.1, "weight_decay": 0.1, "use_ema": True, "ema_momentum": 0.5}
+GROUPS = {"one/*": 0.05, "two/bias": None}
+ALL = {**OPTIONS["clipnorm"], **OPTIONS["weight_decay"], **OPTIONS["ema"], "learning_rates": GROUPS}
 
 
 def optimizer(micro: int, cls: Any = cornu.optimizers.Adam, **options: Any) -> Any:
@@ -97,7 +98,8 @@ def test_micro_steps_of_a_model(engine: str, way: Any) -> None:
         for micro in (MICRO, 1):
             cornu.utils.set_random_seed(0)
             x = cornu.Input((6,))
-            model = kind(x, cornu.layers.Dense(3)(cornu.layers.Dense(4, "tanh")(x)))
+            y = cornu.layers.Dense(4, "tanh", name="one")(x)
+            model = kind(x, cornu.layers.Dense(3, name="two")(y))
             model.compile(optimizer(micro, **ALL), "mse")
             train(model, SIZE * (MICRO // micro))
             assert int(model.optimizer.iterations) == UPDATES

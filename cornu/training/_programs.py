@@ -27,20 +27,20 @@ class Settings(NamedTuple):
 
     run_eagerly: bool
     guarded_against_nan: bool
-    #: These are by the paths of layers and variables.
-    trainable_layers: tuple[tuple[str, Any], ...]
-    trainable_variables: tuple[tuple[str, Any], ...]
-    dtypes: tuple[tuple[str, Any], ...]
-    rematerialization: tuple[tuple[str, Any], ...]
-    variables: tuple[tuple[str, Any], ...]
+    #: These are by the ids of layers and variables.
+    trainable_layers: tuple[tuple[int, Any], ...]
+    trainable_variables: tuple[tuple[int, Any], ...]
+    dtypes: tuple[tuple[int, Any], ...]
+    rematerialization: tuple[tuple[int, Any], ...]
+    variables: tuple[tuple[int, Any], ...]
     #: A step that draws without a seed has found the generator of its time by itself.
     seeds: int
 
-    def difference(self, former: Settings) -> str:
+    def difference(self, former: Settings, paths: dict[int, str]) -> str:
         """What has changed from former settings, in words."""
         pairs = zip(self._fields, former, self, strict=True)
         changed = [(name.replace("_", " "), a, b) for name, a, b in pairs if a != b]
-        return "; ".join(f"{name}, {_difference(a, b)}" for name, a, b in changed)
+        return "; ".join(f"{name}, {_difference(a, b, paths)}" for name, a, b in changed)
 
 
 class Programs:
@@ -66,7 +66,8 @@ class Programs:
         if made is not None and not force and made[0] == settings:
             return made[1]
         if made is not None and made[0] != settings and tuning.says():
-            why = settings.difference(made[0])
+            parts = [*self.model._flatten_layers(), *changing, *constant]
+            why = settings.difference(made[0], {id(part): part.path for part in parts})
             tuning.say(
                 "The %s step of %r is made again, for other %s.", which, self.model.name, why
             )
@@ -109,11 +110,11 @@ class Programs:
         return Settings(
             model.run_eagerly,
             self.guards,
-            tuple((layer.path, layer.trainable) for layer in layers),
-            tuple((variable.path, id(variable)) for variable in model.trainable_variables),
-            tuple((layer.path, layer.dtype_policy.name) for layer in layers),
-            tuple((layer.path, layer._remat) for layer in layers),
-            tuple((variable.path, id(variable)) for variable in [*changing, *constant]),
+            tuple((id(layer), layer._trainable) for layer in layers),
+            tuple((id(variable), True) for variable in model.trainable_variables),
+            tuple((id(layer), layer._cast_dtype) for layer in layers),
+            tuple((id(layer), layer._remat) for layer in layers),
+            tuple((id(variable), True) for variable in [*changing, *constant]),
             seeding.generation(),
         )
 
@@ -152,12 +153,12 @@ def _logged(model: Any) -> dict[str, Variable]:
     return logged
 
 
-def _difference(before: Any, now: Any) -> str:
-    """What differs between two settings: a few of the paths, where they are by path."""
+def _difference(before: Any, now: Any, paths: dict[int, str]) -> str:
+    """What differs between two settings: a few of the paths, where they are of layers or variables."""
     if not isinstance(now, tuple):
         return f"{now} after {before}"
-    changed = list(dict.fromkeys(path for path, _ in {*before} ^ {*now}))
-    some = ", ".join(repr(path) for path in sorted(changed)[:3])
+    changed = sorted({paths.get(key, "what is gone") for key, _ in {*before} ^ {*now}})
+    some = ", ".join(map(repr, changed[:3]))
     return f"those of {some}{f' and {len(changed) - 3} more' if len(changed) > 3 else ''}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any, Self
 
 from .. import tuning
@@ -169,9 +170,11 @@ class CallbackList:
             method(run)
 
     def close(self) -> None:
-        """Let go of files and the terminal, whether a method ended well or by an error."""
-        for callback in self.callbacks:
-            getattr(callback, "_close", _nothing)()
+        """Let go of files and the terminal, whether a method ended well or by an error: each does, whatever others
+        raise."""
+        with ExitStack() as stack:
+            for callback in reversed(self.callbacks):
+                stack.callback(getattr(callback, "_close", _nothing))
 
     def _listeners(self, event: str) -> list[Callable[..., None]]:
         methods = self._methods.get(event)

@@ -96,20 +96,25 @@ class Checkpoint(Callback):
     def _turn(self, run: Any) -> None:
         """Write, if it is time to."""
         self._written.check()
-        if run.step == 0 and run.batches.step:
-            return  # of an epoch that was cut short, training goes on from the last step
         self._knows_best |= self.best in run.logs
+        if self._is_due(run):
+            self._last = (run.epoch, run.total, time.monotonic())
+            ended = run.epoch if run.step == 0 else None
+            self._written.write(self.model, run.whole_state(), run.total, ended)
+        if self._preempted:
+            self._written.wait()
+            tuning.say("SIGTERM: a checkpoint is in %s.", self.directory, level="warning")
+            self._end()
+
+    def _is_due(self, run: Any) -> bool:
+        if run.step == 0 and run.batches.step:
+            return False  # of an epoch that was cut short, training goes on from the last step
         epoch, step, moment = self._last
         due = self._preempted or (run.step > 0 and run.is_stopped)
         due |= self.epochs is not None and run.epoch // self.epochs > epoch // self.epochs
         due |= self.steps is not None and run.total // self.steps > step // self.steps
         due |= self.seconds is not None and time.monotonic() - moment >= self.seconds
-        if due:
-            self._last = (run.epoch, run.total, time.monotonic())
-            ended = run.epoch if run.step == 0 else None
-            self._written.write(self.model, run.whole_state(), run.total, ended)
-        if self._preempted:
-            self._end()
+        return bool(due)
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Wait until the last one is written."""
@@ -124,13 +129,15 @@ class Checkpoint(Callback):
     def _close(self) -> None:
         if self._former is not None:
             signal.signal(signal.SIGTERM, self._former)
-            self._former = None
         written, self._written = self._written, None
         if written is not None:
             try:
                 written.close()
             except Exception as error:  # another one ends training, or who took its steps has left
                 tuning.say("A checkpoint could not be written: %s", error, level="warning")
+        if self._preempted:  # after the last turn
+            self._end()
+        self._former = None
 
     def _preempt(self, number: int, frame: Any) -> None:
         if self._preempted:  # asked twice: at once, then
@@ -139,10 +146,8 @@ class Checkpoint(Callback):
         self._preempted = True
 
     def _end(self) -> None:
-        """Do what the process does at a SIGTERM, once the checkpoint is there."""
+        """Do what the process does at a SIGTERM."""
         self._preempted = False
-        self._written.wait()
-        tuning.say("SIGTERM: a checkpoint is in %s.", self.directory, level="warning")
         if callable(self._former):
             self._former(signal.SIGTERM, None)
         else:

@@ -52,9 +52,9 @@ def replacing_together(path: str | os.PathLike[str]) -> Iterator[str]:
             _put(os.path.join(draft, name), os.path.join(folder, name))
 
 
-def remove_drafts(folder: str | os.PathLike[str]) -> None:
-    """Remove what processes that were killed while they wrote left in a folder."""
-    for path in Path(folder).glob(f".*{_ENDING}"):
+def remove_drafts(folder: str | os.PathLike[str], names: str) -> None:
+    """Remove what processes that were killed while they wrote files of such names, a pattern, left in a folder."""
+    for path in Path(folder).glob(f".{names}.{'[0-9a-f]' * 8}{_ENDING}"):
         _remove(str(path))
 
 

@@ -263,7 +263,7 @@ class Checkpoints:
         self, path: Path, items: list[Item], arrays: list[Item], record: dict[str, Any]
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove_drafts(path.parent)
+        remove_drafts(path.parent, "step-*")
         with replacing(path) as draft:
             os.mkdir(draft)
             write_sharded(items, os.path.join(draft, _WEIGHTS), self.largest, _FORMAT)

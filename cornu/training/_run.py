@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -235,13 +236,15 @@ class Run:
         self.total += steps
 
     def close(self) -> None:
-        """Let go of what the run holds: processes of the data, files and the terminal of callbacks."""
-        self.batches.close()
-        if self.validation is not None:
-            self.validation.close()
-        if self._owns_events:
-            self.events.close()
-            self.events.set_run(None)
+        """Let go of what the run holds, of each whatever others raise: processes of the data, files and the terminal
+        of callbacks."""
+        with ExitStack() as stack:
+            if self._owns_events:
+                stack.callback(self.events.set_run, None)
+                stack.callback(self.events.close)
+            if self.validation is not None:
+                stack.callback(self.validation.close)
+            stack.callback(self.batches.close)
 
     def _set_pace(self) -> None:
         """Let several steps run in one call where that was asked for, or where it is faster and the single

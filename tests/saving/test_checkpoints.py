@@ -171,7 +171,7 @@ ROWS: list[tuple[dict[str, Any], list[int]]] = [
 
 @pytest.mark.parametrize("options, steps", ROWS)
 def test_which_stay(options: Any, steps: list[int], tmp_path: Path, capsys: Any) -> None:
-    (tmp_path / ".step-00000001.1234.tmp").mkdir()  # of a process that was killed
+    (tmp_path / ".step-00000001.1234abcd.tmp").mkdir()  # of a process that was killed
     written(tmp_path, steps=4, **options)
     assert [one.step for one in checkpoints(tmp_path)] == steps
     assert len(list(tmp_path.iterdir())) == len(steps)

@@ -122,6 +122,22 @@ def test_a_preempted_process(tmp_path: Path) -> None:
             signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.parametrize("moment", ["on_epoch_end", "on_train_end"])
+def test_a_request_to_end_after_the_last_step(moment: str, tmp_path: Path) -> None:
+    """It is no less heard where nothing is left to write; all callbacks let go."""
+    before, closed = signal.getsignal(signal.SIGTERM), callbacks.ProgbarLogger()
+    closed._training = True
+    ending = callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: setattr(ending.model, "stop_training", True),
+        **{moment: lambda *args: terminate()},
+    )
+    with use("numpy"), pytest.raises(SystemExit) as left:
+        written = callbacks.Checkpoint(tmp_path / "run")
+        trained(ADAM, tmp_path, callbacks=[written, ending, closed], resume=None)
+    assert left.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
+    assert not closed._training
+
+
 # ---------------------------------------------------------------------------------- the callback
 
 

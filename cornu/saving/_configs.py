@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..core import naming
@@ -98,27 +99,42 @@ def described(
         ValueError: If it asks for what there is not.
         TypeError: If a class or function that it names is not known.
     """
-    try:
-        with ObjectSharingScope(), custom_object_scope(custom_objects):
-            known = config if version is None else translated(config, version)
-            model = deserialize_keras_object(known)
-    except (TypeError, ValueError) as error:
-        error.add_note(f"Raised while loading {called!r}.")
-        raise
-    except (KeyError, IndexError, AttributeError, RecursionError) as error:
-        if not naming.raised_in(error):
-            raise
-        raise BrokenFileError(
-            f"The config of a saved model must describe it. Received: {called!r}, in which something "
-            f"is missing or in the place of something else ({error!r}). Save the model again with "
-            "`model.save`."
-        ) from error
+    with describing(called), ObjectSharingScope(), custom_object_scope(custom_objects):
+        known = config if version is None else translated(config, version)
+        model = deserialize_keras_object(known)
     if not isinstance(model, Operation):
         raise BrokenFileError(
             f"The config of a saved model must describe it. Received: {called!r} with a "
             f"{type(model).__name__}. Save the model again with `model.save`."
         )
     return model
+
+
+@contextmanager
+def describing(called: str) -> Iterator[None]:
+    """Within it, what Python says of a config that is none becomes an error that tells the file.
+
+    Raises:
+        BrokenFileError: If something is missing, or in the place of something else.
+    """
+    try:
+        yield
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        if "Received" in str(error) or not naming.raised_in(error):
+            error.add_note(f"Raised while loading {called!r}.")
+            raise
+        raise BrokenFileError(
+            f"The config of a saved model must describe it. Received: {called!r}, in which something "
+            f"is missing or in the place of something else ({error!r:.300}). Save the model again with "
+            "`model.save`."
+        ) from error
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -16,7 +16,7 @@ from ..core.serialization import custom_object_scope
 from ..core.variable import Variable, host_array
 from ..engines import current
 from ..training import Trainer
-from ._configs import described, plain_text, version_of
+from ._configs import described, describing, plain_text, version_of
 from ._files import FORMAT_VERSION, BrokenFileError, warn
 from ._hdf5 import new_file, opened_file, own_item, put_array, stored_array
 from ._keras2 import optimizer_state, parts_in_files, safe_name, todays_weights, translated
@@ -164,7 +164,7 @@ def load_legacy_model(path: str, custom_objects: Any, compile: bool) -> Any:
         load_legacy_weights(model, weights, by_name=names == weights.layers().keys())
         training = _json(file, "training_config", path) if compile else None
         if training is not None:
-            with custom_object_scope(custom_objects):
+            with describing(path), custom_object_scope(custom_objects):
                 _compile(model, training, own_item(file, "optimizer_weights"), version)
     return model
 

@@ -118,7 +118,7 @@ class Checkpoint:
         path = str(self.path / _WEIGHTS)
         with opened_weights(path, path, _FORMAT) as arrays:
             report = load_state(model, arrays, path, leave_out=_nested(model))
-        values, variables = self.state().get("metrics"), model.metrics_variables
+        values, variables = self.state().get("metrics", ()), model.metrics_variables
         shapes = [variable.shape for variable in variables]
         fits = isinstance(values, list) and [getattr(v, "shape", None) for v in values] == shapes
         if report.missing or report.unexpected or not fits:

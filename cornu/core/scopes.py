@@ -34,6 +34,8 @@ class here:
     #: The engine that computes, while shapes are being inferred.
     computing: ContextVar[Engine | None] = ContextVar("computing", default=None)
     training: ContextVar[bool | None] = ContextVar("training", default=None)
+    #: How many samples of a batch count, where it was filled up; None for all.
+    counted: ContextVar[Any] = ContextVar("counted", default=None)
     #: The layer that is being called.
     calling: ContextVar[Any] = ContextVar("calling", default=None)
     watch: ContextVar[Watch | None] = ContextVar("watch", default=None)

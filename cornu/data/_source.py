@@ -39,8 +39,8 @@ class Source:
 
     #: Samples in a batch, where it is known.
     batch_size: int | None = None
-    #: Whether the last batch of a pass is smaller than the others.
-    has_partial_batch: bool = False
+    #: Whether the last batch of a pass is smaller than the others, where it is known.
+    has_partial_batch: bool | None = None
     #: Whether more runs read it, so that who made it closes it.
     is_shared: bool = False
     #: What shuffles it, if anything does.

@@ -113,6 +113,8 @@ class Engine(ABC):
     whole_models: ClassVar[bool] = False
     #: Whether it does so from some call on (`tuning.whole_calls`) where that makes no difference.
     whole_calls: ClassVar[bool] = False
+    #: Whether a step is compiled, or recorded, anew for arguments of other shapes.
+    compiles: ClassVar[bool] = True
     #: Whether one call of several short steps, in a loop (`scan`), is faster than as many calls.
     repeats_steps: ClassVar[bool] = False
     #: Whether attention uses a fused kernel where a call doesn't say; None for where there is one. Of the process.

@@ -44,6 +44,7 @@ class NumpyEngine(Differentiable):
     """The primitives on `numpy.ndarray` and NumPy's scalars."""
 
     name = "numpy"
+    compiles = False
 
     vars().update(
         **_named("negative abs sign ceil floor round trunc sqrt exp expm1 log log1p log2 log10"),

@@ -59,7 +59,7 @@ def reduce_weighted_values(
             of values; `"mean_with_sample_weight"`, which divides it by the sum of the weights;
             None or `"none"`.
         sample_weight: A tensor that broadcasts with the values, or lacks their last axis of size 1.
-        mask: A tensor like `sample_weight`; false values count as if they were not there.
+        mask: Booleans of the first axes, the samples or all; what is false counts as if it were not there.
         dtype: The dtype of the result.
 
     Returns:
@@ -72,6 +72,7 @@ def reduce_weighted_values(
         None if sample_weight is None else ops.cast(ops.convert_to_tensor(sample_weight), dtype)
     )
     if mask is not None:
+        mask = _with_axes(mask, values, each=weight is None)
         weight = _masked_weight(weight, ops.cast(mask, dtype), reduction)
     if weight is not None:
         values, weight = squeeze_or_expand_to_same_rank(values, weight)
@@ -85,6 +86,15 @@ def reduce_weighted_values(
     if reduction == "mean_with_sample_weight" and weight is not None:
         return ops.divide_no_nan(ops.sum(values), ops.sum(weight))
     return ops.sum(values) if 0 in values.shape else ops.mean(values)
+
+
+def _with_axes(mask: Any, values: Any, each: bool) -> Any:
+    """A mask of the first axes with axes after them: of size 1, or with an entry for each value."""
+    missing = len(values.shape) - len(mask.shape)
+    if missing < 1 or (missing == 1 and values.shape[-1] == 1):
+        return mask
+    mask = ops.reshape(mask, (*ops.shape(mask), *(1,) * missing))
+    return ops.broadcast_to(mask, ops.shape(values)) if each else mask
 
 
 def _masked_weight(weight: Any, mask: Any, reduction: str | None) -> Any:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import tuning
-from ..core import naming, seeding, tree
+from ..core import seeding, tree
 from ..core.masks import get_keras_mask
 from ..core.operation import any_symbolic
 from ..core.scopes import here
 from ..core.state import CompiledStep
 from ..engines import Engine
-from ..layers import Lambda, Layer
+from ..layers import Layer
+from ..layers.plain import is_plain
 
 if TYPE_CHECKING:
     from ._model import Model
@@ -56,7 +57,7 @@ class WholeCalls:
         if version != self._version:
             self._version, self._counts = version, {}
             self._step = CompiledStep(lambda x: Layer.__call__(model, x), [], model.variables)
-            self._is_plain = all(map(_is_plain, family.members))
+            self._is_plain = all(map(is_plain, family.members))
         is_array = engine.is_tensor(x) or type(x) is np.ndarray
         if not self._is_plain or here.training.get() or not is_array:
             return Layer.__call__(model, x)
@@ -68,13 +69,3 @@ class WholeCalls:
         masked = any(get_keras_mask(y) is not None for y in tree.flatten(outputs))
         self._counts[key] = 0 if masked else count
         return outputs
-
-
-def _is_plain(layer: Layer) -> bool:
-    """Whether a layer's code is this library's, and gives nothing beside its outputs."""
-    kept = tree.flatten([x for name, x in vars(layer).items() if name not in layer._beside])
-    return (
-        all(map(naming.is_ours, [*type(layer).__mro__[:-1], *filter(callable, kept)]))
-        and not isinstance(layer, Lambda)
-        and layer.activity_regularizer is None
-    )

@@ -19,6 +19,7 @@ from ..core.keras_tensor import KerasTensor
 from ..core.scopes import SymbolicScope
 from ..losses import Loss, LossFunctionWrapper
 from ..metrics import Mean, MeanMetricWrapper, Metric
+from ._padding import samples
 
 _ACCURACY = ("accuracy", "acc")
 _CROSSENTROPY = ("crossentropy", "ce")
@@ -256,7 +257,7 @@ class CompiledLoss:
             value = self._loss_of(index, loss, target, prediction, weights[index])
             tracker = self._trackers[index]
             if tracker is not None:
-                tracker.update_state(value, sample_weight=ops.shape(prediction)[0])
+                tracker.update_state(value, sample_weight=samples(prediction))
             if self._weights[index] is not None:
                 value = value * self._weights[index]
             total = value if total is None else total + value

@@ -15,9 +15,9 @@ from typing import Any, Literal
 from .. import tuning
 from ..callbacks.logs import LazyLogs
 from ..callbacks.progress import SLOW_DATA
-from ..data import unpack_x_y_sample_weight
 from ..engines.memory import while_fitting
 from ._home import at_home
+from ._padding import counted, predicted
 from ._restoring import as_it_was
 from ._run import Run
 from ._steps import AccumulatingSteps
@@ -104,10 +104,12 @@ def _steps(run: Run) -> Turns:
 
 def _result(run: Run, execution: Any) -> dict[str, Any]:
     """What the steps of an execution give. Batches are made ready for their program here."""
-    if run.kind != "predict":
-        results: dict[str, Any] = run.function(execution)
-        return results
-    return {"outputs": run.function([(unpack_x_y_sample_weight(data)[0],) for data in execution])}
+    if run.kind == "predict":
+        return {"outputs": predicted(run.function, run.padding, execution)}
+    if run.counts:
+        execution = counted(run.padding, execution)
+    results: dict[str, Any] = run.function(execution)
+    return results
 
 
 def _warn_of_nan(run: Run) -> None:

@@ -15,6 +15,7 @@ from ..core.variable import Variable
 from ..data import unpack_x_y_sample_weight
 from ..engines import current
 from ._nan import Guard
+from ._padding import Counted
 from ._steps import AccumulatingSteps, Steps
 from ._values import joined, logs_of
 
@@ -57,9 +58,13 @@ class Programs:
         #: Whether steps of training change nothing once one gives what is no number.
         self.guards = False
         self.guard = Guard()
+        self._fillable: tuple[Any, dict[Any, bool]] | None = None
 
     def get(self, which: str, force: bool = False) -> Callable[..., Any]:
-        """The program of the step `"train"`, `"test"` or `"predict"`, made again where that is due."""
+        """The program of the step `"train"`, `"test"` or `"predict"`, made again where that is due.
+
+        That of the step `"counted"` evaluates batches of which so many samples count (`_padding`).
+        """
         changing, constant = self._variables(which)
         settings = self._settings(changing, constant)
         made = self._made.get(which)
@@ -89,6 +94,13 @@ class Programs:
             self._predicting = version, model.make_predict_function()
         return self._predicting[1]
 
+    def fillable(self) -> dict[Any, bool]:
+        """Which batches may be filled up (`_padding`), as found since some layer's parts have changed."""
+        family = self.model._family()
+        if self._fillable is None or self._fillable[0] is not family:
+            self._fillable = family, {}
+        return self._fillable[1]
+
     def _variables(self, which: str) -> tuple[list[Variable], list[Variable]]:
         """What a step changes, and what it only reads.
 
@@ -98,7 +110,7 @@ class Programs:
         model = self.model
         if which == "predict":
             return [], model.variables
-        if which == "test":
+        if which in ("test", "counted"):
             return model.metrics_variables, model.variables
         optimizer = model.optimizer.variables if model.optimizer is not None else []
         more = [*_logged(model).values(), *([self.guard.is_good] if self.guards else [])]
@@ -122,7 +134,8 @@ class Programs:
         self, which: str, changing: list[Variable], constant: list[Variable]
     ) -> Callable[..., Any]:
         """A program: it takes the batches of one execution. All of them are made here."""
-        model, step = self.model, step_of(self.model, which)
+        model = self.model
+        step = Counted(step_of(model, "test")) if which == "counted" else step_of(model, which)
         jit = None if model.jit_compile == "auto" else model.jit_compile
         if which == "train" and self.guards:
             step = self.guard.guarded(step)

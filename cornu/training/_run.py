@@ -18,6 +18,7 @@ from ..data import Source, make_source, train_validation_split
 from ..engines import current
 from ._batches import Batches
 from ._nan import Origin
+from ._padding import Padding
 from ._programs import prepare
 from ._steps import Steps
 from ._validation import Validation
@@ -106,7 +107,12 @@ class Run:
             if kind == "train":
                 told = self.events.callbacks
                 model._programs.guard_if(any(getattr(c, "locates_nan", False) for c in told))
-            self.function: Callable[..., Any] = getattr(model, f"make_{kind}_function")()
+            self.padding = Padding(model, kind)
+            self.function: Callable[..., Any] = (
+                model._programs.get("counted")
+                if self._counts_samples()
+                else getattr(model, f"make_{kind}_function")()
+            )
             self._set_pace()
             if resume is not None:
                 self.resume(resume)
@@ -115,6 +121,15 @@ class Run:
             if validation is not None:
                 validation.close()
             raise
+
+    def _counts_samples(self) -> bool:
+        """Whether the last batch of an evaluation may be short, and then is filled up."""
+        source, steps = self.batches.source, self.batches.steps
+        may_be_short = source.has_partial_batch is not False and (steps is None or steps > 1)
+        self.counts = (
+            self.kind == "test" and may_be_short and self.padding.allows(self.batches.first())
+        )
+        return self.counts
 
     def _told(self, callbacks: Any, verbose: Any) -> CallbackList:
         shown = 1 if verbose == "auto" else int(verbose)

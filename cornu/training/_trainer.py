@@ -24,6 +24,7 @@ from ._compiling import Compiling
 from ._finders import BatchSizes, LearningRates, find_batch_size, find_learning_rate
 from ._home import at_home
 from ._loop import Step, StepByStep, loop
+from ._padding import samples, with_mask
 from ._programs import Programs, prepare
 from ._run import Run, training
 from ._steps import AccumulatingSteps
@@ -59,7 +60,10 @@ class Trainer(Compiling):
         def loss_for() -> tuple[Any, Any]:
             y_pred = self._predicted(x, training=True)
             loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
-            self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+            self._loss_tracker.update_state(
+                loss,
+                sample_weight=samples(x),
+            )
             return self.optimizer.scale_loss(loss), y_pred
 
         trains = getattr(self.optimizer, "trains", lambda _: True)
@@ -73,7 +77,7 @@ class Trainer(Compiling):
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self._predicted(x, training=False)
         loss = self._loss_of(x, y, y_pred, sample_weight, training=False)
-        self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+        self._loss_tracker.update_state(loss, sample_weight=samples(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def predict_step(self, data: Any) -> Any:
@@ -83,9 +87,9 @@ class Trainer(Compiling):
 
     def _predicted(self, x: Any, training: bool) -> Any:
         if self._call_signature.has_training:
-            return self(x, training=training)
+            return with_mask(self(x, training=training))
         with within(here.training, training):
-            return self(x)
+            return with_mask(self(x))
 
     # ------------------------------------------------------- compiled functions
 
@@ -414,9 +418,3 @@ def _one_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> list[An
     size = int(tree.flatten(x)[0].shape[0])
     source = make_source(x, y, sample_weight, batch_size=size, class_weight=class_weight)
     return list(source)
-
-
-def _batch_size(x: Any) -> Any:
-    from .. import ops
-
-    return ops.shape(next(leaf for leaf in tree.flatten(x) if leaf is not None))[0]

@@ -79,9 +79,8 @@ def test_buckets(name: str, drop: bool) -> None:
     assert source.num_batches == (len(batches) if known else None)
     *whole, last = batches
     assert all(len(x) == 16 and x.shape[1] in BOUNDARIES for x, _ in whole)
-    assert len(last[0]) == (16 if drop else 200 % 16) and source.has_partial_batch == (
-        known and not drop
-    )
+    assert len(last[0]) == (16 if drop else 200 % 16)
+    assert bool(source.has_partial_batch) == (known and not drop)
     seen = []
     for x, y in batches:
         for row, n in zip(x.tolist(), y.astype(int).tolist(), strict=True):

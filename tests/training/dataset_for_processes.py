@@ -40,6 +40,22 @@ class Large(PyDataset):
         self.epoch += 1
 
 
+class Slow(PyDataset):
+    """Batches that take their time."""
+
+    def __init__(self, seconds: float, steps: int = 30, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seconds, self.steps = seconds, steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, index: int) -> Any:
+        if self.seconds:
+            time.sleep(self.seconds)
+        return np.ones((2, 2), "float32"), np.ones((2, 1), "float32")
+
+
 def fail(index: int) -> None:
     raise KeyError(f"no sample at {index}")
 

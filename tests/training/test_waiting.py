@@ -8,7 +8,7 @@ from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
-from dataset_for_processes import Squares
+from dataset_for_processes import Slow, Squares
 
 from cornu import layers
 from cornu.callbacks import LambdaCallback
@@ -16,26 +16,9 @@ from cornu.data import _datasets, make_source
 from cornu.engines import get, use
 from cornu.models import Sequential
 from cornu.training._batches import Batches
-from cornu.utils import PyDataset
 from tests.engines_tested import ENGINES
 
 X, Y = np.ones((60, 2), "float32"), np.ones((60, 1), "float32")
-
-
-class Slow(PyDataset):
-    """Batches that take their time."""
-
-    def __init__(self, seconds: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.seconds = seconds
-
-    def __len__(self) -> int:
-        return 30
-
-    def __getitem__(self, index: int) -> Any:
-        if self.seconds:
-            time.sleep(self.seconds)
-        return X[index : index + 2], Y[index : index + 2]
 
 
 def model() -> Any:
@@ -58,13 +41,27 @@ def test_slow_data_is_named(engine: str, seconds: float, capsys: Any, caplog: An
     assert shown == logged == (shares[1] > 0.2) == (seconds > 0)
 
 
-def test_workers_read_ahead_of_a_slow_step() -> None:
-    """Eight threads, of which each takes four steps' time for a batch."""
-    shares: list[float] = []
+def shares(data: Any, epochs: int) -> list[float]:
+    """The share of each epoch that a step of 20 ms waits for data."""
+    found: list[float] = []
     step = LambdaCallback(on_train_batch_end=lambda batch, logs: time.sleep(0.02))
-    step.on_epoch_end = lambda epoch, logs: shares.append(step.current_run.waiting)  # type: ignore[method-assign]
-    model().fit(Slow(0.08, workers=8), epochs=2, verbose=0, callbacks=[step])
-    assert shares[0] < 0.3  # the first batch of a pass is waited for
+    step.on_epoch_end = lambda epoch, logs: found.append(step.current_run.waiting)  # type: ignore[method-assign]
+    model().fit(data, epochs=epochs, verbose=0, callbacks=[step])
+    return found
+
+
+def test_workers_read_ahead_of_a_slow_step() -> None:
+    """Eight threads, of which each takes four steps' time for a batch; the first one is waited for."""
+    assert shares(Slow(0.08, workers=8), 2)[1] < 0.3
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("processes", [False, True])
+def test_eight_workers_feed_a_step(processes: bool) -> None:
+    data = Slow(0.08, steps=300, workers=8, use_multiprocessing=processes)
+    found = sorted(shares(data, 3))
+    print(found)
+    assert found[1] < 0.05
 
 
 def test_processes_wait_for_the_next_validation(monkeypatch: Any) -> None:

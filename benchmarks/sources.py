@@ -45,8 +45,8 @@ def _loader(package: Any, pairs: list[Pair]) -> dict[str, Any]:
 def _tf_data(package: Any, pairs: list[Pair]) -> dict[str, Any]:
     import tensorflow as tf
 
-    x, y = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
-    return {"x": tf.data.Dataset.from_tensor_slices((x, y)).batch(len(pairs[0][0])).prefetch(4)}
+    batches = tuple(np.stack(arrays) for arrays in zip(*pairs, strict=True))
+    return {"x": tf.data.Dataset.from_tensor_slices(batches).prefetch(4)}
 
 
 SOURCES: dict[str, Callable[[Any, list[Pair]], dict[str, Any]]] = {

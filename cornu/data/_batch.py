@@ -170,7 +170,8 @@ def ragged(lengths: Sequence[int]) -> ValueError:
     listed = ", ".join(map(str, lengths[:5])) + (", ..." if len(lengths) > 5 else "")
     return ValueError(
         f"All samples of an array must have one shape. Received: samples of the lengths {listed}. Pad "
-        "them: `cornu.utils.pad_sequences(x)`."
+        "them: `cornu.utils.pad_sequences(x)`, or each to the length of its bucket: "
+        "`cornu.utils.bucket_by_length(x, y)`."
     )
 
 

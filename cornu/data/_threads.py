@@ -33,6 +33,7 @@ class _Asked:
             while not self.done.wait(waiting.next_look):
                 waiting.look(self.index, "thread")
         if self.error is not None:
+            self.error.add_note(f"Raised by a worker thread, for index {self.index}.")
             raise self.error
         return self.batch
 

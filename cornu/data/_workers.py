@@ -286,6 +286,9 @@ def _work(pipe: Any) -> None:
                 batch = dataset[index]  # type: ignore[index]
                 pickled = pickle.dumps(batch, protocol=5, buffer_callback=buffers.append)
             except Exception as error:
+                error.__traceback__ = (
+                    error.__traceback__ and error.__traceback__.tb_next
+                )  # the user's
                 failed, pickled = True, _pickled_error(error)
                 buffers.clear()
             raw = [buffer.raw() for buffer in buffers]

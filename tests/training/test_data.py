@@ -37,6 +37,7 @@ from cornu.data import (
     train_validation_split,
     unpack_x_y_sample_weight,
 )
+from cornu.engines import use
 from cornu.models import Sequential
 from cornu.training._batches import Batches
 from cornu.utils import _labels
@@ -496,7 +497,27 @@ def test_an_error_in_a_dataset_shows_its_line() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         list(make_source(Failing(workers=2)))
     assert "(1 - index)" in "".join(traceback.format_tb(caught.value.__traceback__))
+    assert caught.value.__notes__ == ["Raised by a worker thread, for index 1."]
     assert no_data_threads()
+
+
+def mistaken() -> Iterator[Any]:
+    for index in range(3):
+        yield X, X[:, index]  # a mistake
+
+
+class Mistaken(Ours):
+    def __getitem__(self, index: int) -> Any:
+        return X, X[:, index]  # a mistake
+
+
+@pytest.mark.parametrize("make", [mistaken, Mistaken, lambda: Mistaken(workers=2)])
+def test_a_mistake_in_data_is_the_last_line_of_a_traceback(make: Any) -> None:
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with use("numpy"), pytest.raises(IndexError) as caught:
+        model.fit(make(), steps_per_epoch=3, verbose=0)
+    assert "# a mistake" in str(traceback.extract_tb(caught.value.__traceback__)[-1].line)
 
 
 @pytest.fixture

@@ -107,9 +107,11 @@ class Checkpoint(Callback):
             self._end()
 
     def _is_due(self, run: Any) -> bool:
-        if run.step == 0 and run.batches.step:
-            return False  # of an epoch that was cut short, training goes on from the last step
         epoch, step, moment = self._last
+        if (
+            run.step == 0 and run.batches.step
+        ):  # of an epoch that was cut short, the last step counts
+            return bool(run.total != step)
         due = self._preempted or (run.step > 0 and run.is_stopped)
         due |= self.epochs is not None and run.epoch // self.epochs > epoch // self.epochs
         due |= self.steps is not None and run.total // self.steps > step // self.steps

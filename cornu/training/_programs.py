@@ -113,7 +113,7 @@ class Programs:
         if which in ("test", "counted"):
             return model.metrics_variables, model.variables
         optimizer = model.optimizer.variables if model.optimizer is not None else []
-        more = [*_logged(model).values(), *([self.guard.is_good] if self.guards else [])]
+        more = [*logged(model).values(), *([self.guard.is_good] if self.guards else [])]
         return [*model.variables, *optimizer, *model.metrics_variables, *more], []
 
     def _settings(self, changing: list[Variable], constant: list[Variable]) -> Settings:
@@ -142,7 +142,7 @@ class Programs:
 
         def once(data: Any) -> dict[str, Any]:
             logs = logs_of(model, step(data))
-            told = _logged(model) if which == "train" else {}
+            told = logged(model) if which == "train" else {}
             return {**logs, **{name: variable.value for name, variable in told.items()}}
 
         def execution(batches: Sequence[Any]) -> Any:
@@ -160,7 +160,7 @@ class Programs:
         return Steps(once, changing, constant, jit)
 
 
-def _logged(model: Any) -> dict[str, Variable]:
+def logged(model: Any) -> dict[str, Variable]:
     """What the optimizer tells the logs, by name."""
     logged: dict[str, Variable] = getattr(model.optimizer, "logged_variables", {})
     return logged

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..random import set_process_state
+from ._programs import logged
 
 #: What training sets beside variables.
 _ATTRIBUTES = ("history", "stop_training")
@@ -21,6 +22,7 @@ def as_it_was(model: Any, before: Any) -> Iterator[None]:
     Those of the process go on from `before`.
     """
     variables = [variable for group in model._state_groups().values() for variable in group]
+    variables += logged(model).values()
     values = [np.array(variable.numpy()) for variable in variables]
     attributes = {name: vars(model)[name] for name in _ATTRIBUTES}
     try:

@@ -19,7 +19,7 @@ from ..engines import current
 from ._batches import Batches
 from ._nan import Origin
 from ._padding import Padding
-from ._programs import prepare
+from ._programs import logged, prepare
 from ._steps import Steps
 from ._validation import Validation
 from ._values import numbers
@@ -172,6 +172,7 @@ class Run:
             "total": self.total,
             "logs": _plain(self.logs),
             "validated": _plain(self.validated),
+            "told": _plain({name: told.value for name, told in logged(self.model).items()}),
             "batches": self.batches.state(),
         }
 
@@ -179,6 +180,8 @@ class Run:
         """Go on where `state` was taken."""
         self.epoch, self.step, self.total = state["epoch"], state["step"], state["total"]
         self.logs, self.validated = dict(state["logs"]), dict(state["validated"])
+        for name, told in logged(self.model).items():
+            told.assign(state["told"].get(name, 0))
         self.batches.restore(state["batches"])
 
     def whole_state(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,3 +153,19 @@ def test_mixed_precision(engine: str, policy: str) -> None:
         if policy == "mixed_float16":
             assert logs["overflows"][-1] > 0
             assert logs["loss_scale"][-1] == 2.0 ** (127 - logs["overflows"][-1])
+
+
+def test_what_optimizers_tell_goes_on_with_a_training(tmp_path: Path) -> None:
+    def fit(epochs: int, **more: Any) -> dict[str, Any]:
+        cornu.utils.set_random_seed(0)
+        model = m.sequential(cornu)
+        scaled = cornu.optimizers.LossScaleOptimizer(cornu.optimizers.SGD(), 2.0**127, 2)
+        model.compile(scaled, "sparse_categorical_crossentropy")
+        x, y = m.draw(8, 6) * 9, m.labels(8)
+        model.fit(x, y, batch_size=2, epochs=epochs, shuffle=False, verbose=0, **more)
+        history: dict[str, Any] = model.history.history
+        return history
+
+    whole = fit(3)
+    fit(2, callbacks=[cornu.callbacks.Checkpoint(tmp_path)])
+    assert fit(3, resume=tmp_path) == whole and whole["overflows"][-1] > whole["overflows"][0] > 0

@@ -24,6 +24,7 @@ from ..core.variable import Variable
 from ..layers import Layer
 from ..models import Sequential
 from ..optimizers import SGD
+from ._files import BrokenFileError
 from ._stores import Arrays, StoredArray
 
 Config = dict[str, Any]
@@ -59,6 +60,7 @@ CLASSES: dict[str, tuple[str, Config]] = {
     "BatchNormalizationV2": ("BatchNormalization", {}),
     "Container": ("Functional", {}),
     "Deconvolution2D": ("Conv2DTranspose", {}),
+    "GroupedQueryAttention": ("GroupQueryAttention", {}),  # its name within Keras 3
     "L1L2Regularizer": ("L1L2", {}),
     "LossScaleOptimizerV3": ("LossScaleOptimizer", {}),
     "Model": ("Functional", {}),
@@ -220,9 +222,16 @@ def translated(config: Any, version: int) -> Any:
         version: The Keras that wrote it: 1, 2 or 3.
 
     Raises:
+        BrokenFileError: If it is no such config.
         ValueError: If it asks for what there is no more.
     """
-    return _Reader(version < 3).value(config)
+    try:
+        return _Reader(version < 3).value(config)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise BrokenFileError(
+            "A config of an earlier Keras must be in its form. Received: one in which something is "
+            f"missing or in the place of something else ({error!r}). Copy or save the file again."
+        ) from error
 
 
 class _Reader:
@@ -255,8 +264,7 @@ class _Reader:
         name, config = entry["class_name"], entry["config"]
         if name.startswith("__") or str(entry.get("module")).startswith("keras.src.ops."):
             return entry
-        if self.is_old:
-            name, config = _renamed(name, config)
+        name, config = _renamed(name, config)
         module = _home(name, key) if _is_ours(entry, self.is_old) else None
         if module is not None and self.is_old:
             config = _adjusted(name, _arguments(public_class(module, name), name, config))
@@ -302,7 +310,7 @@ def _renamed(name: str, config: Any) -> tuple[str, Config]:
     name = name.removeprefix("Custom>")
     if isinstance(config, list):
         config = {"layers": config}
-    if name == "Merge" and config.get("mode") in MERGES:
+    if name == "Merge" and str(config.get("mode")) in MERGES:
         name, renamed, more = MERGES[config["mode"]]
         kept = {new: config[old] for old, new in renamed.items()}
         return name, {"name": config["name"], **kept, **more}
@@ -666,28 +674,25 @@ def optimizer_state(
         if isinstance(optimizer, SGD) and not optimizer.momentum and len(left) > trained:
             left = left[:-trained]  # zeros
     else:
-        slots = [[v for v in kept if v is not None] for kept in optimizer._slots.values()]
-        kept = [variable for slot in slots for variable in slot]
-        left = [array for array in left if array.shape != (1,)]  # which stand for `amsgrad`
+        kinds = [kept for kept in optimizer._slots.values() if kept and kept[0] is not None]
+        kept = [variable for kind in kinds for variable in kind]
+        values = left[len(found) :]
         if version == 1:
-            first, left = left[: len(found)], left[len(found) :]
-            parts = (
-                [
-                    left[start : start + len(left) // len(slots)]
-                    for start in range(0, len(left), len(left) // len(slots))
-                ]
-                if slots and left
-                else []
-            )
-            left = [
-                *first,
-                *(array for part in parts for array in _of_keras_1(model, part, trained)),
-            ]
+            values = _slots_of_keras_1(model, values, len(kinds))
+        if all(array.shape == (1,) for array in values[len(kept) :]):
+            values = values[: len(kept)]  # what more there is stands for `amsgrad`
+        left[len(found) :] = values
     if product is not None and left:
         steps = np.arange(1, int(left[0]) + 1)
         found.insert(0, product)
         left.insert(0, np.prod(optimizer._momentum_at(steps)))
     return [*found, *kept], left
+
+
+def _slots_of_keras_1(model: Any, arrays: list[Array], kinds: int) -> list[Array]:
+    each, trained = len(arrays) // max(1, kinds), len(model.trainable_variables)
+    parts = [arrays[start : start + each] for start in range(0, each * kinds, max(1, each))]
+    return [array for part in parts for array in _of_keras_1(model, part, trained)]
 
 
 def today(arrays: Arrays) -> Arrays:

@@ -34,7 +34,9 @@ _LARGEST_ATTRIBUTE = 64512
 def save_legacy_model(
     model: Any, config: dict[str, Any], path: str, include_optimizer: bool = True
 ) -> None:
-    """Write a model in the old format, as Keras 3 does.
+    """Write a model in the old format, as Keras 3 does, but that layers say of which module they are.
+
+    Keras looks for a bare name's value among its layers, and reads none that has `"dot"` somewhere.
 
     Args:
         model: The model.
@@ -47,11 +49,12 @@ def save_legacy_model(
         "Received: a path that ends in `.h5`. Save it as `.keras` where it need not be read by "
         "something older."
     )
-    config = dict(config)
-    training, backend = config.pop("compile_config", None), current().name
+    training, backend = config.get("compile_config"), current().name
+    name = config.get("registered_name") or config["class_name"]
+    described = {"class_name": name, "config": config["config"]}
     with new_file(path) as file:
         written = {"backend": backend, "keras_version": FORMAT_VERSION}
-        file.attrs.update(written, model_config=json.dumps(_without_modules(config)))
+        file.attrs.update(written, model_config=json.dumps(described))
         group = file.create_group("model_weights")
         group.attrs.update(written)
         _put_names(group, "layer_names", [layer.name for layer in model.layers])
@@ -60,22 +63,10 @@ def save_legacy_model(
             _put_variables(group.create_group(layer.name), variables)
         _put_variables(group.create_group(_TOP), model._own_weights())
         if training and include_optimizer:
-            optimizer = training.pop("optimizer")
-            training["optimizer_config"] = {k: optimizer[k] for k in ("class_name", "config")}
-            file.attrs["training_config"] = json.dumps(training)
+            rest = {key: value for key, value in training.items() if key != "optimizer"}
+            rest["optimizer_config"] = training["optimizer"]
+            file.attrs["training_config"] = json.dumps(rest)
             _put_variables(file.create_group("optimizer_weights"), model.optimizer.variables)
-
-
-def _without_modules(entry: dict[str, Any]) -> dict[str, Any]:
-    """A model's or layer's entry as the old format has it: a class goes by its registered name."""
-    config = entry["config"]
-    if isinstance(config, dict) and isinstance(config.get("layers"), list):
-        config = {**config, "layers": [_without_modules(layer) for layer in config["layers"]]}
-    if str(entry.get("module")).startswith("keras.src.ops."):
-        return entry  # by its name alone an operation would be taken for a layer
-    kept: dict[str, Any] = {key: entry[key] for key in ("name", "inbound_nodes") if key in entry}
-    name = entry.get("registered_name") or entry["class_name"]
-    return {"class_name": name, "config": config, **kept}
 
 
 def _put_variables(group: Any, variables: list[Variable]) -> None:

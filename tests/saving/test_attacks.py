@@ -82,6 +82,9 @@ LAYERS: dict[str, dict[str, Any]] = {
     "an archive from elsewhere, CVE-2025-12060": lambda_layer(
         called("keras.utils", "get_file"), origin="http://localhost:1/x.tar", extract=True
     ),
+    "words from a file": made("keras.layers", "TextVectorization", vocabulary="file:///etc/passwd"),
+    "code that merges": made(None, "Merge", mode=[CODE, None, None], mode_type="lambda"),
+    "a function of TensorFlow": made("keras.layers", "TFOpLambda", function="io.read_file"),
     "a class of Python": made("builtins", "type", name="x"),
     "a class of NumPy": made("numpy", "memmap", filename="/etc/passwd"),
     "a path out of a package": made("keras.layers..saving", "KerasFileEditor", filepath="x"),
@@ -112,18 +115,24 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], byt
 
 
 def write(path: Path, config: Any, weights: bytes) -> None:
+    version = f"{path.stem[-1]}.15.0"
     if path.suffix == ".h5":
         with h5py.File(path, "w") as file:
-            file.attrs.update(model_config=json.dumps(config), keras_version="3.15.1")
+            file.attrs.update(model_config=json.dumps(config), keras_version=version)
             file.create_group("model_weights").attrs["layer_names"] = []
+            if training := config.pop("compile_config", None):
+                training = {**training, "optimizer_config": training["optimizer"]}
+                file.attrs.update(
+                    training_config=json.dumps(training), model_config=json.dumps(config)
+                )
         return
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("metadata.json", "{}")
+        archive.writestr("metadata.json", json.dumps({"keras_version": version}))
         archive.writestr("config.json", json.dumps(config))
         archive.writestr("model.weights.h5", weights)
 
 
-@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize("ending", ["3.keras", "3.h5", "2.keras", "2.h5", "1.h5"])
 @pytest.mark.parametrize("name", [*LAYERS, *TRAINING])
 def test_nothing_in_a_file_runs(
     name: str, ending: str, parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -142,3 +151,46 @@ def test_nothing_in_a_file_runs(
         saving.load_model(path, safe_mode=False)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert not {"this", "antigravity"} & set(sys.modules)
+
+
+@pytest.mark.parametrize("place", ["model_weights", "model_weights/one", "optimizer_weights"])
+@pytest.mark.parametrize("link", [h5py.SoftLink("/other"), h5py.ExternalLink("b.h5", "/other")])
+def test_groups_of_the_old_format_are_where_they_say(
+    link: Any, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    archive = zipfile.ZipFile(Path(__file__).parent / "keras2.zip")
+    archive.extract("trained_adam.h5")
+    with h5py.File("trained_adam.h5", "r+") as file:
+        file.copy(place, file, "other")
+        file.copy(place, h5py.File("b.h5", "w"), "other")
+        del file[place]
+        file[place] = link
+    with pytest.raises(ValueError, match="must hold them itself. Received: .*another place"):
+        saving.load_model("trained_adam.h5")
+
+
+GRAPH = {
+    "reads a file": ("io.read_file", {}),
+    "writes a file": ("io.write_file", {"contents": "x"}),
+    "runs Python": ("py_function", {"func": "os.system"}),
+    "runs Python by its name": ("numpy_function", {"func": "os.system"}),
+    "is no function of TensorFlow": ("os.system", {}),
+    "has other arguments": ("math.add", {"y": 1.0, "out": "/etc/passwd"}),
+}
+
+
+@pytest.mark.parametrize("case", GRAPH)
+def test_a_graph_of_keras_2_has_ops_alone(case: str, tmp_path: Path) -> None:
+    function, arguments = GRAPH[case]
+    entries = [
+        {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 2], "name": "x"}},
+        {"class_name": "TFOpLambda", "config": {"name": "bad", "function": function}},
+    ]
+    for entry, calls in zip(entries, ([], [["x", 0, 0, arguments]]), strict=True):
+        entry |= {"name": entry["config"]["name"], "inbound_nodes": calls}
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [["bad", 0, 0]]}
+    config = {"class_name": "Functional", "config": {"name": "m", "layers": entries, **ends}}
+    write(tmp_path / "2.h5", config, b"")
+    with pytest.raises(ValueError, match=f"must have an op for it. Received: tf.{function}"):
+        saving.load_model(tmp_path / "2.h5")

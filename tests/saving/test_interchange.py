@@ -108,3 +108,37 @@ def test_cornu_file_loads_in_keras_and_cornu(built: Any, tmp_path: Path) -> None
         report = again.load_weights(tmp_path / f"cornu{ending}")
         assert (report.missing, report.unexpected, report.mismatched) == ([], [], {})
         check(model, x, again)
+
+
+OLD_FORMAT = [
+    "two_inputs_two_outputs",
+    "ops_in_the_graph",
+    "custom_layers",
+    "nested",
+    "trained_adam",
+]
+
+
+@pytest.mark.parametrize("built", OLD_FORMAT, indirect=True)
+def test_the_old_format_and_json_go_both_ways(built: Any, tmp_path: Path) -> None:
+    """What Cornu writes as `.h5`, with a warning, or as JSON, Keras and Cornu read."""
+    model, x = built(cornu)
+    with pytest.warns(UserWarning, match="A whole model as HDF5 is Keras's old format"):
+        model.save(tmp_path / "ours.h5")
+    theirs = quietly(keras.saving.load_model, tmp_path / "ours.h5")
+    check(model, x, cornu.saving.load_model(tmp_path / "ours.h5"))  # of optimizers Keras takes none
+    with h5py.File(tmp_path / "ours.h5") as file:
+        names = {name: sorted(item.attrs) for name, item in [("", file), *file.items()]}
+        assert list(file["model_weights"].attrs["layer_names"]) == [
+            layer.name.encode() for layer in model.layers
+        ]
+    quietly(theirs.save, tmp_path / "theirs.h5")
+    with h5py.File(tmp_path / "theirs.h5") as file:
+        assert names == {name: sorted(item.attrs) for name, item in [("", file), *file.items()]}
+    again = [cornu.models.model_from_json(quietly(theirs.to_json))]
+    again.append(quietly(keras.models.model_from_json, model.to_json()))
+    for other in again:
+        quietly(other.load_weights, tmp_path / "ours.h5")
+    for read in (theirs, *again):
+        for one, other in zip(outputs(model, x), quietly(outputs, read, x), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

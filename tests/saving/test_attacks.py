@@ -166,7 +166,7 @@ def test_groups_of_the_old_format_are_where_they_say(
         file.copy(place, h5py.File("b.h5", "w"), "other")
         del file[place]
         file[place] = link
-    with pytest.raises(ValueError, match="must hold them itself. Received: .*another place"):
+    with pytest.raises(ValueError, match="must hold them itself.* a link to another place"):
         saving.load_model("trained_adam.h5")
 
 

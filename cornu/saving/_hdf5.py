@@ -31,7 +31,7 @@ class HDF5:
         """Write objects' arrays into a new file."""
         with new_file(target) as file:
             for item in items:
-                group = file.require_group(_group(item))
+                group = group_in(file, _group(item))
                 group.attrs["name"] = getattr(item.part, "name", "")
                 for key, value in item.values().items():
                     put_array(group, key, array_of(value))
@@ -123,20 +123,26 @@ def new_file(target: Any) -> Iterator[Any]:
         raw = target if is_open else stack.enter_context(open(target, "w+b", buffering=0))
         guarded = _Guarded(raw)
         try:
-            with h5py.File(guarded, "w") as file:
+            with h5py.File(guarded, "w", libver="earliest", track_order=False) as file:
                 yield file
         finally:
             if guarded.error is not None:
                 raise guarded.error
 
 
+def group_in(group: Any, path: str) -> Any:
+    """The group at a path, made where it is missing: in the form that is read, whatever h5py's configuration is."""
+    return group[path] if path in group else group.create_group(path, track_order=False)
+
+
 def put_array(group: Any, key: str, array: np.ndarray[Any, Any]) -> None:
     """Write an array into a group."""
-    if array.dtype.isbuiltin == 1:
-        group[key] = array
-    else:
-        group[key] = array.view(np.dtype(f"V{array.dtype.itemsize}"))
-        group[key].attrs["dtype"] = array.dtype.name
+    path, _, key = key.rpartition("/")
+    group = group_in(group, path) if path else group
+    raw = array if array.dtype.isbuiltin == 1 else array.view(f"V{array.dtype.itemsize}")
+    written = group.create_dataset(key, data=raw, track_order=False)
+    if raw is not array:
+        written.attrs["dtype"] = array.dtype.name
 
 
 # -------------------------------------------------------------------- reading

@@ -18,7 +18,7 @@ from ..engines import current
 from ..training import Trainer
 from ._configs import described, describing, plain_text, version_of
 from ._files import FORMAT_VERSION, BrokenFileError, warn
-from ._hdf5 import new_file, opened_file, own_item, put_array, stored_array
+from ._hdf5 import group_in, new_file, opened_file, own_item, put_array, stored_array
 from ._keras2 import optimizer_state, parts_in_files, safe_name, todays_weights, translated
 from ._reports import WeightsReport
 from ._stores import Arrays, StoredArray
@@ -55,18 +55,18 @@ def save_legacy_model(
     with new_file(path) as file:
         written = {"backend": backend, "keras_version": FORMAT_VERSION}
         file.attrs.update(written, model_config=json.dumps(described))
-        group = file.create_group("model_weights")
+        group = group_in(file, "model_weights")
         group.attrs.update(written)
         _put_names(group, "layer_names", [layer.name for layer in model.layers])
         for layer in model.layers:
             variables = [*layer.trainable_weights, *layer.non_trainable_weights]
-            _put_variables(group.create_group(layer.name), variables)
-        _put_variables(group.create_group(_TOP), model._own_weights())
+            _put_variables(group_in(group, layer.name), variables)
+        _put_variables(group_in(group, _TOP), model._own_weights())
         if training and include_optimizer:
             rest = {key: value for key, value in training.items() if key != "optimizer"}
             rest["optimizer_config"] = training["optimizer"]
             file.attrs["training_config"] = json.dumps(rest)
-            _put_variables(file.create_group("optimizer_weights"), model.optimizer.variables)
+            _put_variables(group_in(file, "optimizer_weights"), model.optimizer.variables)
 
 
 def _put_variables(group: Any, variables: list[Variable]) -> None:

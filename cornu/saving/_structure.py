@@ -2,8 +2,9 @@
 
 That trusts the numbers in a file: a few wrong ones end the process, or keep it in a loop that nothing
 interrupts. So a file must have what Keras and Cornu write, which is h5py's default: superblock 0, groups
-as symbol tables, headers of version 1, arrays in one piece. Every place lies within the file, every walk
-ends. https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html has the format.
+as symbol tables, headers of version 1. Arrays lie in one piece, or in several that gzip or LZF has packed. Every
+place lies within the file, every walk ends. The format:
+https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
 """
 
 from __future__ import annotations
@@ -11,23 +12,27 @@ from __future__ import annotations
 import math
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from ._files import BrokenFileError
+from ._files import HARMLESS_BYTES, LARGEST_EXPANSION, BrokenFileError
 
 _NOWHERE = 2**64 - 1
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _NIL, _SPACE, _LINKS, _TYPE, _OLD_FILL, _FILL, _LINK, _LAYOUT = 0, 1, 2, 3, 4, 5, 6, 8
-_GROUP, _ATTRIBUTE, _CONTINUATION, _TABLE, _TIME = 10, 12, 16, 17, 18
+_GROUP, _FILTERS, _ATTRIBUTE, _CONTINUATION, _TABLE, _TIME = 10, 11, 12, 16, 17, 18
 _KNOWN = {_NIL, _SPACE, _LINKS, _TYPE, _OLD_FILL, _FILL, _LINK, _LAYOUT}
-_KNOWN |= {_GROUP, _ATTRIBUTE, _CONTINUATION, _TABLE, _TIME}
+_KNOWN |= {_GROUP, _FILTERS, _ATTRIBUTE, _CONTINUATION, _TABLE, _TIME}
 #: Messages of headers that no file of weights has, and what they say.
 _REFUSED = {
     7: "values in another file",
-    11: "a filter of values",
     21: "many attributes",
 }
+#: What packs values, in the order of writing.
+_SHUFFLE, _GZIP, _LZF, _SUM = 2, 1, 32000, 3
+#: The most pieces that a node of a tree has in files of superblock 0, and what is unpacked at once.
+_PIECES, _UNPACKED = 64, 2**20
 #: The classes of datatypes: how many bytes describe one, after the first eight.
 _INTEGER, _FLOAT, _STRING, _OPAQUE, _COMPOUND, _ENUM, _LENGTHY = 0, 1, 3, 5, 6, 8, 9
 
@@ -41,7 +46,7 @@ def check_structure(file: Any, called: str) -> None:
     file.seek(0, os.SEEK_END)
     try:
         _Structure(file, file.tell()).check()
-    except (_Wrong, struct.error, IndexError) as error:
+    except (_Wrong, struct.error, zlib.error, IndexError) as error:
         raise BrokenFileError(
             "A file with weights must hold them itself: a complete HDF5 file, as h5py writes it by "
             f"default. Received: {called!r}, with {error}. It was cut off or is of another kind: copy "
@@ -70,6 +75,8 @@ class _Structure:
         self.leaf = self.inner = 0
         #: Bytes that may still be read: what many names refer to would take for ever.
         self.left = 8 * size + 2**20
+        #: Bytes that they may still unpack to.
+        self.unpacked = max(HARMLESS_BYTES, LARGEST_EXPANSION * size)
 
     def read(self, place: int, size: int) -> bytes:
         """Bytes of a place."""
@@ -85,7 +92,10 @@ class _Structure:
     def check(self) -> None:
         start = self.read(0, 96)
         _require(start[:8] == _SIGNATURE, "the start of another kind of file")
-        _require(start[8:15] == b"\0\0\0\0\0\x08\x08", "a superblock of another version")
+        _require(
+            start[8:15] == b"\0\0\0\0\0\x08\x08",
+            "a superblock of another version, as of `libver='latest'`",
+        )
         self.leaf, self.inner = struct.unpack("<HH", start[16:20])
         base, free, end, driver = struct.unpack("<4Q", start[24:56])
         told = base == 0 and free == driver == _NOWHERE and self.leaf and self.inner
@@ -136,6 +146,7 @@ class _Structure:
         """The parts of a header, each with its kind."""
         start = self.read(place, 16)
         version, _, count, _, size = struct.unpack("<BBHII", start[:12])
+        _require(start[:4] != b"OHDR", "an order of names, as of `track_order=True`")
         _require(version == 1, "bad object header version number")
         chunks, met, seen = [(place + 16, size)], 0, {place + 16}
         while chunks:
@@ -171,20 +182,73 @@ class _Structure:
         """See that the values of an array are in the file, where any are."""
         layout = kept[_LAYOUT]
         count, _ = self.space(kept[_SPACE])
+        rank = kept[_SPACE][1]
         size, _ = self.datatype(kept[_TYPE])[1:]
         _require(layout[0] == 3, "values that are made of other arrays, maybe of other files")
-        _require(layout[1] in (0, 1), "an array in several pieces")
-        if layout[1] == 1:
+        _require(layout[1] == 2 or _FILTERS not in kept, "a filter of one piece")
+        if layout[1] == 2:
+            sides = struct.unpack_from(f"<{rank + 1}I", layout, 11)
+            _require(layout[2] == rank + 1 and rank > 0, "pieces of another shape")
+            _require(min(sides) > 0 and sides[-1] == size, "pieces of another size")
+            (place,) = struct.unpack_from("<Q", layout, 3)
+            self.pieces(place, sides, kept.get(_FILTERS))
+        elif layout[1] == 1:
             place, length = struct.unpack_from("<QQ", layout, 2)
             nothing = place == _NOWHERE
             _require(nothing or length == count * size, "an array of another size")
             _require(nothing or place + length <= self.size, "values cut off: a truncated file")
         else:
+            _require(layout[1] == 0, "an array of another kind")
             (length,) = struct.unpack_from("<H", layout, 2)
             _require(length == count * size <= len(layout) - 4, "an array of another size")
         for kind, at in ((_OLD_FILL, 0), (_FILL, 4)):
             if kind in kept:
                 self.fill(kept[kind], at, size)
+
+    def pieces(self, root: int, sides: tuple[int, ...], told: bytes | None) -> None:
+        """See that the pieces of an array are in the file, and unpack to their size."""
+        size = math.prod(sides)
+        filters = [] if told is None else list(self.filters(told, sides[-1], size))
+        known = [x for x in (_SHUFFLE, _GZIP, _LZF, _SUM) if x in filters]
+        _require(filters == known and not {_GZIP, _LZF} <= {*filters}, "a filter of another kind")
+        if root == _NOWHERE:
+            return
+        for key, place in self.tree(root, 1, 8 + 8 * len(sides), _PIECES):
+            if place is None:
+                continue
+            length, skipped = struct.unpack_from("<II", key)
+            used = [x for n, x in enumerate(filters) if not skipped >> n & 1]
+            own = length - 4 * (_SUM in used)
+            largest = max(HARMLESS_BYTES, own * LARGEST_EXPANSION)
+            _require(own > 0 and size <= largest, "pieces that unpack to far more than their size")
+            _require(place + length <= self.size, "values cut off: a truncated file")
+            if _GZIP in used:
+                self.unpack(self.read(place, own), size)
+            _require(own == size or bool({_GZIP, _LZF} & {*used}), "a piece of another size")
+
+    def unpack(self, data: bytes, size: int) -> None:
+        """See that packed values have a size."""
+        self.unpacked -= size
+        _require(self.unpacked > 0, "pieces that are pieces of many others")
+        packed, found = zlib.decompressobj(), 0
+        while data and not packed.eof and found <= size:
+            found += len(packed.decompress(data, _UNPACKED))
+            data = packed.unconsumed_tail
+        _require(packed.eof and found == size, "a piece of another size")
+
+    def filters(self, data: bytes, element: int, piece: int) -> Iterator[int]:
+        """What packs values whose elements and pieces have so many bytes."""
+        _require(data[0] == 1 and data[1] <= 3, "a filter of another version")
+        at = 8
+        for _ in range(data[1]):
+            kind, name, _, count = struct.unpack_from("<4H", data, at)
+            text = data[at + 8 : at + 8 + name]
+            _require(not name or b"\0" in text, "a filter without a name")
+            numbers = struct.unpack_from(f"<{count}I", data, at + 8 + name)
+            at += 8 + name + 4 * (count + count % 2)
+            fits = {_SHUFFLE: numbers == (element,), _LZF: numbers[2:3] == (piece,)}
+            _require(fits.get(kind, True) and at <= len(data), "a filter of other sizes")
+            yield kind
 
     def fill(self, data: bytes, at: int, size: int) -> None:
         if at:
@@ -326,30 +390,36 @@ class _Structure:
             free, length = struct.unpack_from("<QQ", names, free)
             _require(16 <= length <= size, "a heap of another kind")
         _require(free in (1, _NOWHERE), "a heap without end")
-        nodes: set[int] = set()
-        beside: set[int] = set()
-        yield from self.nodes(tree, None, names, nodes, beside)
-        _require(beside <= nodes | {_NOWHERE}, "nodes that no node has")
+        for key, leaf in self.tree(tree, 0, 8, 2 * self.inner):
+            self.name(names, int.from_bytes(key, "little"))
+            if leaf is not None:
+                yield from self.symbols(leaf, names)
 
-    def nodes(
-        self, place: int, level: int | None, names: bytes, met: set[int], beside: set[int]
-    ) -> Iterator[tuple[int, Any]]:
-        """The objects below a node of a group's tree."""
-        _require(place not in met, "a tree without end")
-        met.add(place)
-        node = self.read(place, 24 + 32 * self.inner + 8)
-        kind, own, count = struct.unpack("<BBH", node[4:8])
-        beside.update(struct.unpack("<QQ", node[8:24]))
-        _require(node[:4] == b"TREE" and kind == 0 and count <= 2 * self.inner, "a tree cut off")
-        _require(level in (None, own) and own < 32, "a tree of another height")
-        words = struct.unpack_from(f"<{2 * count + 1}Q", node, 24)
-        for offset in words[::2]:
-            self.name(names, offset)
-        for child in words[1::2]:
-            if own:
-                yield from self.nodes(child, own - 1, names, met, beside)
-            else:
-                yield from self.symbols(child, names)
+    def tree(
+        self, root: int, kind: int, width: int, most: int
+    ) -> Iterator[tuple[bytes, int | None]]:
+        """The keys of a tree, of so many bytes, each with the leaf that follows it, if one does."""
+        met: set[int] = set()
+        beside = {_NOWHERE}
+        waiting: list[tuple[int, int | None]] = [(root, None)]
+        while waiting:
+            place, level = waiting.pop()
+            _require(place not in met, "a tree without end")
+            met.add(place)
+            node = self.read(place, 24 + most * (width + 8) + width)
+            found, own, count = struct.unpack("<BBH", node[4:8])
+            beside.update(struct.unpack("<QQ", node[8:24]))
+            _require(node[:4] == b"TREE" and found == kind and count <= most, "a tree cut off")
+            _require(level in (None, own) and own < 32, "a tree of another height")
+            at = 24
+            for _ in range(count):
+                (child,) = struct.unpack_from("<Q", node, at + width)
+                yield node[at : at + width], None if own else child
+                if own:
+                    waiting.append((child, own - 1))
+                at += width + 8
+            yield node[at : at + width], None
+        _require(beside <= met | {_NOWHERE}, "nodes that no node has")
 
     def symbols(self, place: int, names: bytes) -> Iterator[tuple[int, Any]]:
         """The objects in a leaf."""

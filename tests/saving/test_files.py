@@ -9,6 +9,7 @@ import os
 import resource
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -771,6 +772,16 @@ def test_a_file_holds_its_weights_itself(
             saving.load_model(name)
 
 
+NOISE = np.random.default_rng(0).normal(size=(64, 64))
+PACKED: dict[str, Any] = {"chunks": (16, 64), "shuffle": True, "fletcher32": True}
+
+
+def piece(file: h5py.File, data: bytes) -> None:
+    """An array whose only piece is of such packed bytes."""
+    array = file.create_dataset("a", (4,), compression="gzip", chunks=(4,))
+    array.id.write_direct_chunk((0,), data)
+
+
 #: What h5py may write into a file by default, or where it is asked to, and whether it is read.
 STRUCTURES: dict[str, tuple[Callable[[Any], Any], bool]] = {
     "dtypes": (
@@ -792,8 +803,24 @@ STRUCTURES: dict[str, tuple[Callable[[Any], Any], bool]] = {
         True,
     ),
     "what was deleted": (lambda f: [f.__setitem__("a", np.ones(99)), f.__delitem__("a")], True),
-    "pieces": (lambda f: f.create_dataset("a", data=np.ones(9), chunks=(3,)), False),
-    "packed": (lambda f: f.create_dataset("a", data=np.ones(9), compression="gzip"), False),
+    "pieces": (lambda f: f.create_dataset("a", data=np.ones((99, 5)), chunks=(2, 3)), True),
+    "pieces to come": (lambda f: f.create_dataset("a", (0, 2), maxshape=(None, 2)), True),
+    "gzip": (
+        lambda f: f.create_dataset("a", data=np.arange(9.0), compression="gzip", chunks=(2,)),
+        True,
+    ),
+    "gzip, shuffled, with sums": (
+        lambda f: f.create_dataset("a", data=NOISE, **PACKED, compression="gzip"),
+        True,
+    ),
+    "LZF, shuffled, with sums": (
+        lambda f: f.create_dataset("a", data=NOISE, **PACKED, compression="lzf"),
+        True,
+    ),
+    "gzip of a piece that has more": (lambda f: piece(f, zlib.compress(bytes(2**20))), False),
+    "gzip of a piece that has less": (lambda f: piece(f, zlib.compress(bytes(8))), False),
+    "gzip that is none": (lambda f: piece(f, b"values"), False),
+    "scaled and rounded": (lambda f: f.create_dataset("a", data=NOISE, scaleoffset=2), False),
     "an order of names": (lambda f: f.create_group("a", track_order=True), False),
 }
 
@@ -810,6 +837,18 @@ def test_what_hdf5_may_be_in_a_file(name: str, tmp_path: Path) -> None:
         else pytest.raises(ValueError, match="must hold them itself")
     ):
         assert len(make().load_weights(path).loaded) == 4
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "a.keras", "a.h5"])
+def test_a_configuration_of_h5py_is_not_that_of_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(h5py.get_config(), "track_order", True)
+    model = make()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (model.save_weights if "weights" in name else model.save)(tmp_path / name)
+    assert len(make().load_weights(tmp_path / name).loaded) == 4
 
 
 def test_what_a_users_loader_raises_is_the_cause(tmp_path: Path) -> None:

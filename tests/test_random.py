@@ -316,3 +316,15 @@ ERRORS = [
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_where_the_random_numbers_of_the_process_are() -> None:
+    """They go on from there; also where `set_random_seed` had come, and nothing was drawn since."""
+    random.normal((1,))
+    seeding.set_random_seed(1)
+    for drawn in range(2):
+        before = random.process_state()
+        expected = [np.asarray(random.normal((2,))) for _ in range(2)]
+        random.set_process_state(before)
+        np.testing.assert_array_equal([np.asarray(random.normal((2,))) for _ in range(2)], expected)
+        assert (before["drawn"] is None) == (drawn == 0)

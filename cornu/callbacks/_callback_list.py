@@ -171,9 +171,9 @@ class CallbackList:
 
     def close(self) -> None:
         """Let go of files and the terminal, whether a method ended well or by an error: each does, whatever others
-        raise."""
+        raise, and the last first, since that may have what it took from the one before."""
         with ExitStack() as stack:
-            for callback in reversed(self.callbacks):
+            for callback in self.callbacks:
                 stack.callback(getattr(callback, "_close", _nothing))
 
     def _listeners(self, event: str) -> list[Callable[..., None]]:

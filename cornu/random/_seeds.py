@@ -117,16 +117,22 @@ class _Global:
     lock = threading.RLock()
 
 
+def _present() -> SeedGenerator | None:
+    """The generator of draws that name no seed, if one was made since `set_random_seed`."""
+    return _Global.generator if _Global.generation == seeding.generation() else None
+
+
 def global_seed_generator() -> SeedGenerator:
     """The generator of draws that name no seed."""
     with _Global.lock:
-        if _Global.generator is None or _Global.generation != seeding.generation():
+        generator = _present()
+        if generator is None:
             with naming.at_path(""):
-                _Global.generator = SeedGenerator(
+                generator = SeedGenerator(
                     seed=seeding.get_random_seed(), name="global_seed_generator"
                 )
-            _Global.generation = seeding.generation()
-        return _Global.generator
+            _Global.generator, _Global.generation = generator, seeding.generation()
+        return generator
 
 
 def forget_global_seed_generator() -> None:
@@ -136,15 +142,17 @@ def forget_global_seed_generator() -> None:
 
 def process_state() -> dict[str, Any]:
     """Where the random numbers of the process are: Python's, NumPy's and draws that name no seed."""
-    generator = _Global.generator
+    generator = _present()
     drawn = None if generator is None else generator.state.numpy()
     return {"drawn": drawn, **seeding.random_state()}
 
 
 def set_process_state(state: Mapping[str, Any]) -> None:
-    """Let them go on from there."""
+    """Let them go on from there: from their beginning, where nothing had been drawn."""
     if state["drawn"] is not None:
         global_seed_generator().load_own_variables({SeedGenerator.KEY: state["drawn"]})
+    elif (generator := _present()) is not None:
+        generator.state.assign(generator.state.numpy() * np.array([1, 0], np.uint32))
     seeding.set_random_state(state)
 
 

@@ -132,8 +132,8 @@ def test_a_request_to_end_after_the_last_step(moment: str, tmp_path: Path) -> No
         **{moment: lambda *args: terminate()},
     )
     with use("numpy"), pytest.raises(SystemExit) as left:
-        written = callbacks.Checkpoint(tmp_path / "run")
-        trained(ADAM, tmp_path, callbacks=[written, ending, closed], resume=None)
+        written = [callbacks.Checkpoint(tmp_path / name) for name in "ab"]
+        trained(ADAM, tmp_path, callbacks=[*written, ending, closed], resume=None)
     assert left.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
     assert not closed._training
 

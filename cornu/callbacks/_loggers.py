@@ -48,6 +48,8 @@ class Logger(Callback):
         """Write the settings."""
         self._is_open, self._is_done = True, False
         self._epoch = self._seen = 0
+        if self.every and self.current_run is not None:
+            self.current_run.meet(self.every)
         self.begin(self._settings())
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
@@ -56,7 +58,8 @@ class Logger(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Write the metrics of a step whose turn it is."""
-        self._seen += 1
+        run = self.current_run
+        self._seen = self._seen + 1 if run is None else run.total
         if self.every and self._seen % self.every == 0:
             self._write(logs, self._epoch)
 

@@ -19,9 +19,9 @@ from tests.training import models_for_fit as m
 X, Y = m.draw(8, 6), m.labels(8)
 
 
-def fitted(loggers: Any, **fit: Any) -> Any:
+def fitted(loggers: Any, together: int = 1, **fit: Any) -> Any:
     model = m.sequential(cornu)
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model.compile("adam", "sparse_categorical_crossentropy", steps_per_execution=together)
     model.fit(X, Y, batch_size=2, verbose=0, loggers=loggers, **{"epochs": 2, **fit})
     return model
 
@@ -39,8 +39,9 @@ def test_json_lines(tmp_path: Path) -> None:
     assert first["settings"]["parameters"] == model.count_params()
     assert [(one["epoch"], one["step"]) for one in rest] == [(0, 4), (1, 8)]
     assert [one["val_loss"] for one in rest] == model.history.history["val_loss"]
-    fitted(callbacks.JSONLinesLogger(file, every=3), epochs=1)
-    assert [one.get("step") for one in lines(file)[3:]] == [None, 3, 4]
+    for together in (1, 2):  # an execution ends at a step whose turn it is
+        fitted(callbacks.JSONLinesLogger(file, every=3), together, epochs=1)
+    assert [one.get("step") for one in lines(file)[3:]] == [None, 3, 4] * 2
 
 
 @pytest.mark.filterwarnings("ignore:The loss is NaN")

@@ -291,6 +291,31 @@ def _() -> None:
     network().fit(X, Y, callbacks=["early_stopping"], verbose=0)
 
 
+@case("a class as a callback")
+def _() -> None:
+    network().fit(X, Y, callbacks=[cornu.callbacks.History], verbose=0)
+
+
+@case("fewer than no epochs done")
+def _() -> None:
+    network().fit(X, Y, initial_epoch=-1, verbose=0)
+
+
+@case("validation after no epochs")
+def _() -> None:
+    network().fit(X, Y, validation_data=(X, Y), validation_freq=0, verbose=0)
+
+
+@case("a batch of lists")
+def _() -> None:
+    network().predict_on_batch([[1.0, 2.0], [3.0, 4.0]])
+
+
+@case("a batch without samples")
+def _() -> None:
+    network().train_on_batch(X[:0], Y[:0])
+
+
 @case("training without an end")
 def _() -> None:
     network().fit(X, Y, epochs=None, verbose=0)

@@ -220,7 +220,8 @@ def _name(method: Any, error: Exception) -> None:
 
 
 def _checked(callback: Any) -> Any:
-    if isinstance(callback, Callback) or hasattr(callback, "on_train_begin"):
+    is_one = isinstance(callback, Callback) or hasattr(callback, "on_train_begin")
+    if is_one and not isinstance(callback, type):
         return callback
     raise TypeError(
         "Callbacks must be instances of `Callback`. "

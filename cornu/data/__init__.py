@@ -1,7 +1,9 @@
 """Data as batches: what is trained on, adapted to and predicted from, read in one way."""
 
+from ._arrays import DEFAULT_BATCH_SIZE as DEFAULT_BATCH_SIZE
 from ._arrays import ArrayPass as ArrayPass
 from ._arrays import train_validation_split as train_validation_split
+from ._batch import outline as outline
 from ._batch import pack_x_y_sample_weight as pack_x_y_sample_weight
 from ._batch import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from ._buckets import bucket_by_length as bucket_by_length

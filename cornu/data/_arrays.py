@@ -45,10 +45,11 @@ class ArraySource(Source):
         shuffle: bool | str = False,
         class_weight: Mapping[Any, float] | None = None,
         drop_remainder: bool = False,
+        steps: int | None = None,
     ) -> None:
         x, y, sample_weight = tree.map_structure(_held, (x, y, sample_weight))
         self.size = _cardinality(x, y, sample_weight)
-        self.batch_size = _checked_batch_size(batch_size)
+        self.batch_size = _batch_size(batch_size, self.size, steps)
         #: The samples of a pass.
         self.given = self.size - (self.size % self.batch_size if drop_remainder else 0)
         self.shuffle = shuffle
@@ -261,6 +262,7 @@ def _cardinality(x: Any, y: Any, sample_weight: Any) -> int:
     return counts.pop()
 
 
-def _checked_batch_size(batch_size: Any) -> int:
+def _batch_size(batch_size: Any, samples: int, steps: int | None) -> int:
+    """The samples in a batch; where that is left out, as many as let the steps take all samples once."""
     check_count("batch_size", batch_size)
-    return int(batch_size or DEFAULT_BATCH_SIZE)
+    return int(batch_size or (math.ceil(samples / steps) if steps else DEFAULT_BATCH_SIZE))

@@ -77,7 +77,8 @@ class DatasetSource(Source):
         workers = int(getattr(self.dataset, "workers", 1) or 0)
         processes = workers > 0 and getattr(self.dataset, "use_multiprocessing", False)
         if workers <= 1 and not processes:  # the caller's thread may hold a connection, say
-            return map(self.dataset.__getitem__, indices)
+            # A generator lets no StopIteration of `__getitem__` end the data early.
+            return (self.dataset[index] for index in indices)
         ahead = max(workers, int(getattr(self.dataset, "max_queue_size", 10)))
         if processes:
             return self._from_processes(workers, ahead, indices)

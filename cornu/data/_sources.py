@@ -49,7 +49,7 @@ def make_source(
             iterator of tuples, or an iterable of batches such as a torch `DataLoader`, a
             `tf.data.Dataset`, or grain's.
         y, sample_weight: Targets and weights, where `x` is arrays.
-        batch_size: Samples in a batch of arrays, 32 where it is left out.
+        batch_size: Samples in a batch of arrays. Where it is left out they are 32, or all divided by `steps`.
         steps: The batches of an epoch, where the caller counts them.
         shuffle: Whether arrays come in a new order each pass, and the batches of a `PyDataset`;
             `"batch"` shuffles arrays within each batch only.
@@ -70,7 +70,9 @@ def make_source(
     check_count("steps", steps)
     x, y, sample_weight = by_column((x, y, sample_weight))
     if is_arrays((x, y, sample_weight)):
-        return ArraySource(x, y, sample_weight, batch_size, shuffle, class_weight, drop_remainder)
+        return ArraySource(
+            x, y, sample_weight, batch_size, shuffle, class_weight, drop_remainder, steps
+        )
     if drop_remainder:
         raise ValueError(
             "`drop_remainder` goes with arrays. Received: drop_remainder=True for "

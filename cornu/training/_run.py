@@ -12,9 +12,9 @@ from typing import Any, Literal
 from .. import random, tuning
 from ..callbacks import CallbackList, logger
 from ..core import tree
-from ..core.checks import positive_integer
+from ..core.checks import is_size, positive_integer
 from ..core.config import max_epochs, max_steps_per_epoch
-from ..data import Source, make_source, train_validation_split
+from ..data import DEFAULT_BATCH_SIZE, Source, make_source, train_validation_split
 from ..engines import current
 from ._batches import Batches
 from ._nan import Origin
@@ -335,6 +335,11 @@ def training(
         )
     if loggers is not None:
         callbacks = [*tree.flatten(callbacks), *map(logger, tree.flatten(loggers))]
+    if not is_size(initial_epoch, 0):
+        raise ValueError(
+            "`initial_epoch` must be the number of epochs that are done. Received: "
+            f"initial_epoch={initial_epoch!r}. Pass 0 to begin."
+        )
     if val_check_interval is not None and validation_data is None:
         raise ValueError(
             "`val_check_interval` goes with data to validate on. Received: "
@@ -343,6 +348,7 @@ def training(
     if fast_dev_run:
         positive_integer(fast_dev_run=int(fast_dev_run))
         steps_per_epoch = validation_steps = int(fast_dev_run)
+        batch_size = batch_size or DEFAULT_BATCH_SIZE  # not the data divided by these steps
         epochs, validation_freq, val_check_interval = initial_epoch + 1, 1, None
         callbacks = [c for c in tree.flatten(callbacks) if getattr(c, "in_trials", True)]
     source = make_source(

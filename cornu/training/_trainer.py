@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -19,7 +20,7 @@ import numpy as np
 from ..core import tree
 from ..core.scopes import here, within
 from ..core.state import value_and_grad
-from ..data import make_source, unpack_x_y_sample_weight
+from ..data import make_source, outline, unpack_x_y_sample_weight
 from ._compiling import Compiling
 from ._finders import BatchSizes, LearningRates, find_batch_size, find_learning_rate
 from ._home import at_home
@@ -151,7 +152,8 @@ class Trainer(Compiling):
             x: The inputs: arrays, structures of arrays, or a source of batches (a generator, a
                 `PyDataset`, a data loader) that gives `(x, y)` or `(x, y, sample_weight)`.
             y: The targets, where x is arrays.
-            batch_size: The number of samples in a step, 32 where it is left out.
+            batch_size: The number of samples in a step. Where it is left out they are 32, or with arrays and
+                `steps_per_epoch` as many as let the steps take all of them.
             epochs: The number of the last epoch; None leaves the end to `max_steps` or `max_time`.
             verbose: 0 is silent, 1 draws progress, 2 prints a line an epoch.
             callbacks: Callbacks, which see the course of training.
@@ -415,6 +417,10 @@ class Trainer(Compiling):
 
 
 def _one_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> list[Any]:
-    size = int(tree.flatten(x)[0].shape[0])
-    source = make_source(x, y, sample_weight, batch_size=size, class_weight=class_weight)
-    return list(source)
+    source = make_source(x, y, sample_weight, batch_size=sys.maxsize, class_weight=class_weight)
+    batches = list(source)
+    if len(batches) != 1:
+        raise ValueError(
+            f"A batch must be arrays with samples. Received: {outline(x)}. `fit` and its like take all data."
+        )
+    return batches

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..callbacks import CallbackList
-from ..core.checks import positive_integer
+from ..core.checks import listed, positive_integer
 from ..data import KeptSource, is_dataset, make_source, unpack_x_y_sample_weight
 
 
@@ -32,9 +32,11 @@ class Validation:
     ) -> None:
         if interval is not None:
             positive_integer(val_check_interval=interval)
+        if listed(frequency) is None:
+            positive_integer(validation_freq=frequency)
         self.model, self.frequency, self.interval = model, frequency, interval
-        listed = isinstance(data, (tuple, list))
-        x, y, sample_weight = unpack_x_y_sample_weight(data) if listed else (data, None, None)
+        packed = isinstance(data, (tuple, list))
+        x, y, sample_weight = unpack_x_y_sample_weight(data) if packed else (data, None, None)
         #: A dataset's processes wait from one validation to the next.
         self._source = make_source(x, y, sample_weight, steps=steps) if is_dataset(x) else None
         if self._source is not None:
@@ -72,6 +74,5 @@ class Validation:
         """Whether it comes after an epoch, counted from 0."""
         if self.interval is not None:
             return False
-        if isinstance(self.frequency, int):
-            return (epoch + 1) % self.frequency == 0
-        return epoch + 1 in self.frequency
+        epochs = listed(self.frequency)
+        return (epoch + 1) % self.frequency == 0 if epochs is None else epoch + 1 in epochs

@@ -621,6 +621,16 @@ def test_a_mishap_in_a_process_ends_all(what: str, memories: list[str], caplog: 
         assert caught.value.__notes__ == ["Raised by a worker process, for index 5."]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_dataset_does_not_end_by_its_item(workers: int) -> None:
+    class Ending(Ours):
+        def __getitem__(self, index: int) -> Any:
+            return (X, next(iter([])))
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(make_source(Ending(workers=workers)))
+
+
 @pytest.mark.parametrize("in_build", [False, True])
 def test_an_error_in_the_loop_ends_processes(memories: list[str], in_build: bool) -> None:
     def stop(*_: Any) -> None:

@@ -137,6 +137,8 @@ CASES = [
          fit=lambda k: {"validation_data": (X, Y), "validation_steps": 2, "validation_batch_size": 8}),
     Case("later epochs", fit=lambda k: {"initial_epoch": 1}),
     Case("fewer steps", fit=lambda k: {"steps_per_epoch": 2, "batch_size": 20}),
+    Case("steps without a batch size", fit=lambda k: {"steps_per_epoch": 3, "batch_size": None,
+                                                       "validation_data": (X, Y), "validation_steps": 7}),
     Case("a part of the data each epoch", fit=lambda k: {"steps_per_epoch": 3, "batch_size": 7}),
     Case("dataset", fit=lambda k: {"x": Batches(k), "y": None, "batch_size": None,
                                    "validation_data": Batches(k, 20)}),

@@ -26,9 +26,13 @@ class ReadPass(Pass):
     """
 
     def __init__(
-        self, source: Source, iterable: Iterable[Any], checked: Callable[[Any], Any]
+        self,
+        source: GeneratorSource | IterableSource,
+        iterable: Iterable[Any],
+        checked: Callable[[Any], Any],
     ) -> None:
         super().__init__(source)
+        self.source: GeneratorSource | IterableSource = source
         self.iterable = iterable
         self.checked = checked
         #: What says its position: the iterator, or the iterable.
@@ -40,7 +44,8 @@ class ReadPass(Pass):
 
     def _open(self) -> Iterator[Any]:
         self._random = _random_state(self.iterable)
-        iterator = iter(self.iterable)
+        iterator = self.source.iterator()
+        self.number = self.source.begun
         self._says = next((x for x in (iterator, self.iterable) if has_position(x)), None)
         return iterator
 
@@ -56,13 +61,17 @@ class ReadPass(Pass):
     def state(self) -> dict[str, Any]:
         """How many batches were given, where the iterable says that it is, and how it began."""
         own = self._before if self._peeked else position(self._says)
-        return {"batch": self.given, "own": own, "random": self._random}
+        number = self.number or self.source.begun + 1
+        return {"batch": self.given, "own": own, "random": self._random, "number": number}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from where another pass was; what has no position of its own is read up to there."""
+        number = int(state.get("number", 1))
         self.close()
-        if self._batches is None:
+        if self._batches is None or self.number != number:
             _set_random_state(self.iterable, state["random"])
+            self._peeked.clear()
+            self.source.due = number - 1
             self._batches = self._open()
         if not self._goes_on(state["own"]):
             left = int(state["batch"]) - self.given
@@ -90,8 +99,9 @@ class ReadPass(Pass):
         return True
 
     def close(self) -> None:
-        """Let the iterator go; a stream stays where it is."""
-        if self._batches is not self.iterable:
+        """Let the iterator go; a stream stays where it is, and what can't be begun a second time."""
+        stays = self.source.counts and not self.given
+        if self._batches is not self.iterable and not stays:
             self._batches, self.given = None, 0
             self._peeked.clear()
 
@@ -103,7 +113,10 @@ class GeneratorSource(Source):
     it, and steps are dispatched without waiting, so reading overlaps with them already.
     """
 
+    counts, begun, due = False, 1, 0
+
     def __init__(self, generator: Iterator[Any]) -> None:
+        self.iterator = lambda: iter(generator)
         self._pass = ReadPass(self, generator, self._checked)
         try:
             self._pass.peek()
@@ -162,6 +175,19 @@ class IterableSource(Source):
         self.class_weight = class_weight
         size = getattr(iterable, "batch_size", None)
         self.batch_size = size if isinstance(size, int) else None
+        #: Whether each pass has an order by its number, as those of tf.data have.
+        self.counts = hasattr(iterable, "element_spec")
+        #: How many passes were begun, and are to be before the next one.
+        self.begun = self.due = 0
+
+    def iterator(self) -> Iterator[Any]:
+        """What gives the batches of the next pass."""
+        iterator = iter(self.iterable)
+        self.begun += 1
+        while self.counts and self.begun <= self.due:
+            iterator = iter(self.iterable)
+            self.begun += 1
+        return iterator
 
     @property
     def num_batches(self) -> int | None:
@@ -176,12 +202,13 @@ class IterableSource(Source):
         return ReadPass(self, self.iterable, self._checked)
 
     def state(self) -> dict[str, Any]:
-        """Where the generator is that a loader of PyTorch draws from."""
-        return {"loader": _loader_state(self.iterable)}
+        """Where the generator is that a loader of PyTorch draws from, and how many passes were begun."""
+        return {"loader": _loader_state(self.iterable), "begun": self.begun}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Let the passes to come be those of another source of this data."""
         _set_loader_state(self.iterable, state.get("loader"))
+        self.due = int(state.get("begun", 0))
 
     def _checked(self, batch: Any) -> Any:
         whole = tuple(batch) if isinstance(batch, list) else batch

@@ -78,9 +78,11 @@ class Batches:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken: the next batch is the one that came next then."""
+        opened = self._pass
         self.close()
         self.source.restore(state["source"])
         if state["pass"] is not None:
+            self._pass = opened
             self._opened().restore(state["pass"])
         self.step, self.read = state["step"], state["read"]
 
@@ -111,6 +113,15 @@ class Batches:
                 "Data must have at least one batch. Received: a source that gave none. Check "
                 "its length, or whether a generator was used up before."
             ) from None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a stream has given its last batch: epochs to come are empty."""
+        try:
+            self._opened().peek()
+        except StopIteration:
+            return True
+        return False
 
     def __iter__(self) -> Iterator[tuple[int, int, list[Any] | Stack]]:
         """The batches of each execution of an epoch, a list or a `Stack`, and the numbers of its first and

@@ -46,6 +46,8 @@ class LearningRates:
     @property
     def smoothed(self) -> list[float]:
         """The losses, each as the mean of those around it: what one batch does differs from another."""
+        if not self.losses:
+            return []
         half = max(3, len(self.losses) // 10)
         around = np.pad(self.losses, half, mode="edge")
         found: list[float] = np.convolve(around, np.full(2 * half + 1, 1.0), "valid").tolist()
@@ -55,7 +57,7 @@ class LearningRates:
     def suggestion(self) -> float | None:
         """A tenth of the rate at which the smoothed loss is least, which is about to diverge; None where it
         never falls."""
-        least = int(np.argmin(self.smoothed))
+        least = int(np.argmin(self.smoothed or [0.0]))
         return self.rates[least] / 10 if least else None
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
@@ -249,6 +251,7 @@ def _tried(model: Any, callback: Callback, steps: int, given: dict[str, Any]) ->
     history = model.history
     try:
         run = training(**{**given, "callbacks": [callback], "max_steps": steps}, is_trial=True)
+        run.meet(1)  # each step is looked at
         with closing(loop(run)) as turns:
             for _ in turns:
                 pass

@@ -51,12 +51,20 @@ def _epochs(run: Run) -> Turns:
     if not (run.step and run.has_epochs):
         run.settle()
     while run.has_epochs:
+        if run.epochs is None and run.batches.has_ended:
+            warnings.warn(
+                f"The data ended after {run.total} steps, before `max_steps` or `max_time`. Make the source "
+                "repeat.",
+                stacklevel=2,
+            )
+            break
         if not run.step:
             model.reset_metrics()
             run.logs, run.validated = {}, {}
         events.on_epoch_begin(run.epoch)
         run.settle()
-        yield from _steps(run)
+        if not (run.step and run.ended_by):
+            yield from _steps(run)
         logs = numbers(run.logs)
         if validation is not None and validation.is_due_after(run.epoch):
             run.validated = validation(events)

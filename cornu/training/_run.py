@@ -209,8 +209,10 @@ class Run:
 
     @property
     def has_epochs(self) -> bool:
-        """Whether another epoch comes, or goes on."""
-        return (self.epochs is None or self.epoch < self.epochs) and not self.is_stopped
+        """Whether another epoch comes, or goes on: one that a limit cut short, to its end."""
+        is_left = self.epochs is None or self.epoch < self.epochs
+        ended_by = None if self.step else self.ended_by
+        return is_left and not self.model.stop_training and ended_by is None
 
     @property
     def is_stopped(self) -> bool:

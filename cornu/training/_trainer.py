@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import tree
 from ..core.scopes import here, within
 from ..core.state import value_and_grad
 from ..data import make_source, outline, unpack_x_y_sample_weight

@@ -135,3 +135,16 @@ def test_engines_know_when_memory_was_not_enough(name: str) -> None:
         engine.full((2**58,), 0.0, "float32")
     assert engine.is_out_of_memory(caught.value)
     assert not engine.is_out_of_memory(ValueError("memory"))
+
+
+def test_each_step_is_looked_at_as_far_as_there_are_some() -> None:
+    model = linear()
+    model.compile("sgd", "mse", steps_per_execution=4)
+    with use("numpy"):
+        assert len(model.find_learning_rate(X, Y, batch_size=8, steps=6, highest=0.1).rates) == 6
+        assert model.find_batch_size(X, Y, smallest=32, steps=2).sizes == [32, 64]
+        found = model.find_learning_rate(X * np.nan, Y, steps=3)
+        assert (found.rates, found.suggestion) == ([], None)
+        with pytest.warns(UserWarning, match="The data ended after 2 steps, before `max_steps`"):
+            found = model.find_learning_rate(((X, Y) for _ in range(2)), steps=6)
+        assert len(found.rates) == 2

@@ -71,6 +71,12 @@ def loader(**kwargs: Any) -> Any:
     return (torch.utils.data.DataLoader(TENSORS, batch_size=3, **kwargs),)
 
 
+def tf_shuffled() -> Any:
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(10, seed=1).batch(3)
+
+
 Made = Callable[[Any], tuple[Any, ...]]
 POSITIONS: dict[str, tuple[Made, dict[str, Any]]] = {
     **{f"{name}, in order": (make, {"batch_size": 4}) for name, make in SOURCES.items()},
@@ -85,6 +91,7 @@ POSITIONS: dict[str, tuple[Made, dict[str, Any]]] = {
         lambda path: loader(shuffle=True, generator=torch.Generator().manual_seed(3)),
         {},
     ),
+    "tf.data, shuffled": (lambda path: (tf_shuffled(),), {}),
     "DataLoader, PyTorch's generator": (lambda path: loader(shuffle=True), {}),
     "a list's iterator": (lambda path: (iter(list(batches())),), {}),
 }
@@ -116,9 +123,10 @@ def test_data_goes_on(name: str, given: int, ahead: bool, tmp_path: Any) -> None
     assert is_plain(list(said))
     expected = rest(source, opened)
     other = made()
-    iter(other).peek()  # a model is built by it
-    other.restore(said[0])
     again = iter(other)
+    again.peek()  # a model is built by it
+    again.close()
+    other.restore(said[0])
     again.restore(said[1])
     found = rest(other, again)
     assert len(found) == len(expected)

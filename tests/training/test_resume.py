@@ -19,7 +19,7 @@ import cornu
 from cornu import callbacks, layers
 from cornu.engines import use
 from cornu.saving import checkpoints
-from tests.training.test_positions import Dataset, Stream, loader
+from tests.training.test_positions import Dataset, Stream, loader, tf_shuffled
 from tests.training.trainings import ADAM, DECAY, ROWS, Interrupted, Row, X, Y, terminate, trained
 
 
@@ -39,6 +39,7 @@ DATA: dict[str, Row] = {
     "stream": {"data": lambda: (Stream(),), "fit": {"steps_per_epoch": 2}, "width": 2},
     "generator": {"data": lambda: (shuffling(),), "fit": {"steps_per_epoch": 5}},
     "loader": {"data": shuffled_loader, "width": 2},
+    "tf.data": {"data": lambda: (tf_shuffled(),), "width": 2},
 }
 CASES = [("numpy", row) for row in [*ROWS.values(), *({**ADAM, **row} for row in DATA.values())]]
 CASES += [(engine, ROWS["early stopping"]) for engine in ("jax", "torch")]
@@ -69,7 +70,8 @@ def test_it_goes_on_after_a_limit(tmp_path: Path) -> None:
     with use("numpy"):
         expected = trained(row, tmp_path / "whole")
         for limit in (3, 10):
-            trained(row, tmp_path / "cut", max_steps=limit)
+            cut = trained(row, tmp_path / "cut", max_steps=limit)
+            same(trained(row, tmp_path / "cut", max_steps=limit), cut)
         same(trained(row, tmp_path / "cut"), expected)
 
 

@@ -26,15 +26,13 @@ class ReadPass(Pass):
     """
 
     def __init__(
-        self,
-        source: GeneratorSource | IterableSource,
-        iterable: Iterable[Any],
-        checked: Callable[[Any], Any],
+        self, source: Source, iterable: Iterable[Any], checked: Callable[[Any], Any]
     ) -> None:
         super().__init__(source)
-        self.source: GeneratorSource | IterableSource = source
         self.iterable = iterable
         self.checked = checked
+        #: Whether each pass has an order by its number, as those of tf.data have.
+        self.counts = hasattr(iterable, "element_spec")
         #: What says its position: the iterator, or the iterable.
         self._says: Any = None
         #: Random states when it was opened, on which an order may depend.
@@ -44,8 +42,12 @@ class ReadPass(Pass):
 
     def _open(self) -> Iterator[Any]:
         self._random = _random_state(self.iterable)
-        iterator = self.source.iterator()
-        self.number = self.source.begun
+        source, iterator = self.source, iter(self.iterable)
+        source.begun += 1
+        while self.counts and source.begun <= source.due:
+            iterator = iter(self.iterable)
+            source.begun += 1
+        self.number = source.begun
         self._says = next((x for x in (iterator, self.iterable) if has_position(x)), None)
         return iterator
 
@@ -100,7 +102,7 @@ class ReadPass(Pass):
 
     def close(self) -> None:
         """Let the iterator go; a stream stays where it is, and what can't be begun a second time."""
-        stays = self.source.counts and not self.given
+        stays = self.counts and not self.given
         if self._batches is not self.iterable and not stays:
             self._batches, self.given = None, 0
             self._peeked.clear()
@@ -113,10 +115,7 @@ class GeneratorSource(Source):
     it, and steps are dispatched without waiting, so reading overlaps with them already.
     """
 
-    counts, begun, due = False, 1, 0
-
     def __init__(self, generator: Iterator[Any]) -> None:
-        self.iterator = lambda: iter(generator)
         self._pass = ReadPass(self, generator, self._checked)
         try:
             self._pass.peek()
@@ -175,19 +174,6 @@ class IterableSource(Source):
         self.class_weight = class_weight
         size = getattr(iterable, "batch_size", None)
         self.batch_size = size if isinstance(size, int) else None
-        #: Whether each pass has an order by its number, as those of tf.data have.
-        self.counts = hasattr(iterable, "element_spec")
-        #: How many passes were begun, and are to be before the next one.
-        self.begun = self.due = 0
-
-    def iterator(self) -> Iterator[Any]:
-        """What gives the batches of the next pass."""
-        iterator = iter(self.iterable)
-        self.begun += 1
-        while self.counts and self.begun <= self.due:
-            iterator = iter(self.iterable)
-            self.begun += 1
-        return iterator
 
     @property
     def num_batches(self) -> int | None:

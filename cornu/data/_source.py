@@ -45,6 +45,8 @@ class Source:
     is_shared: bool = False
     #: What shuffles it, if anything does.
     orders: Orders | None = None
+    #: How many passes were begun, and are to be before the next one, where another library numbers them.
+    begun = due = 0
 
     @property
     def num_batches(self) -> int | None:

@@ -195,17 +195,19 @@ def _checked(name: str, member: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def keeps_apart(f: Callable[..., Any], *specs: Any) -> Any:
-    """What `f` gives for specs, if it is samples along the first axis, kept apart; else None."""
+    """What `f` gives for specs, if it is one for each sample along the first axis, kept apart; else None."""
     from . import use
 
     engine = SampleEngine()  # type: ignore[abstract]  # its primitives are put in below
     try:
         with use(engine):
             result = f(*specs)
-        places = [(place(engine, x), len(engine.shape_of(x))) for x in flatten(result)[0]]
+        shapes = [engine.shape_of(x) for x in flatten(result)[0]]
+        places = [place(engine, x) for x in flatten(result)[0]]
     except Exception:  # whatever can't be told counts as mixing
         return None
-    return result if places and all(at == -rank for at, rank in places) else None
+    first = [at == -len(shape) for at, shape in zip(places, shapes, strict=True)]
+    return result if first and all(first) and all(s[0] == SAMPLES for s in shapes) else None
 
 
 for _name, _member in vars(SpecEngine).items():

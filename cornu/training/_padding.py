@@ -27,6 +27,8 @@ from ..layers.plain import is_plain, runs_alone
 from ..losses import LossFunctionWrapper
 from ._batches import Stack
 
+#: How many samples count of a batch that is not looked at: on its device already, or of arrays of many lengths.
+ALL = int(np.iinfo("int32").max)
 #: The shape of a sample and the dtype, of each array of a batch.
 Kind = tuple[Any, ...]
 
@@ -45,7 +47,8 @@ def samples(x: Any) -> Any:
     """How many samples of a batch count."""
     counted = here.counted.get()
     first = next(leaf for leaf in tree.flatten(x) if leaf is not None)
-    return ops.shape(first)[0] if counted is None else counted
+    size = ops.shape(first)[0]
+    return size if counted is None else ops.minimum(counted, size)
 
 
 def with_mask(outputs: Any) -> Any:
@@ -89,8 +92,10 @@ class Padding:
 
     def __call__(self, data: Any) -> tuple[Any, int]:
         """A batch, filled up where it is short and that may be, and how many of its samples count."""
-        if not all(x is None or isinstance(x, np.ndarray) for x in tree.flatten(data)):
-            return data, -1
+        leaves = [x for x in tree.flatten(data) if x is not None]
+        on_host = all(isinstance(x, np.ndarray) for x in leaves)
+        if not on_host or len({x.shape[:1] for x in leaves}) > 1:
+            return data, ALL
         count, found = rows(data), kind(data)
         size = self._sizes.get(found, 0)
         if count >= size or not self.allows(data):
@@ -110,7 +115,7 @@ class Padding:
 def predicted(function: Callable[..., Any], padding: Padding, execution: Any) -> Any:
     """The outputs for the batches of one execution."""
     batches = [(unpack_x_y_sample_weight(data)[0],) for data in execution]
-    (*others, last), count = batches, -1
+    *others, last = batches
     for data in others:
         padding(data)
     filled, count = padding(last)

@@ -116,6 +116,25 @@ def test_predictions(name: str, padded: list[bool], monkeypatch: Any) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    "f", [lambda x: ops.reshape(x, (-1, 2)), lambda x: [x, ops.repeat(x, 2, 0)]]
+)
+def test_several_rows_for_a_sample(f: Any, padded: list[bool]) -> None:
+    model = functional((6,), f)
+    found = [len(y) for y in tree.flatten(model.predict(X, batch_size=4, verbose=0))]
+    assert (padded, found) in (([False], [30]), ([False], [10, 20]))
+
+
+def test_what_is_on_its_device_counts_as_a_whole(monkeypatch: Any) -> None:
+    with use("jax"):
+        model = functional((6,), layers.Dense(1))
+        model.compile("sgd", "mse")
+        expected = model.evaluate(X, X[:, :1], batch_size=4, verbose=0)
+        monkeypatch.setattr(type(get("jax")), "is_far", True)
+        found = model.evaluate(X, X[:, :1], batch_size=4, verbose=0)
+    assert found == pytest.approx(expected) != 0
+
+
 class Own(layers.Layer):
     def call(self, x: Any) -> Any:
         return x

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
-from ._waiting import Waiting
+from ._waiting import PATIENCE, Waiting
 
 
 class _Asked:
@@ -68,7 +69,7 @@ def read_ahead(
     for thread in threads:
         thread.start()
     pending: deque[_Asked] = deque()
-    patience = timeout
+    patience = PATIENCE if timeout is None else timeout
     try:
         for index in indices:
             pending.append(_Asked(index))
@@ -84,5 +85,6 @@ def read_ahead(
         ended.set()
         for _ in threads:
             queue.put(None)
+        end = time.monotonic() + patience
         for thread in threads:
-            thread.join(patience)
+            thread.join(max(0.0, end - time.monotonic()))

@@ -530,8 +530,10 @@ def interruptible() -> Iterator[None]:
 
 @pytest.mark.parametrize("timeout", [0.4, None])
 @pytest.mark.usefixtures("interruptible")
-def test_a_stuck_thread_holds_nothing_up(timeout: float | None, caplog: Any) -> None:
-    """It is named after its time limit; Ctrl-C ends the waiting without one."""
+def test_a_stuck_thread_holds_nothing_up(
+    timeout: float | None, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named after its time limit; Ctrl-C ends the waiting without one. Nor does it hold up who has left."""
     free = threading.Event()
 
     class Stuck(Ours):
@@ -548,6 +550,11 @@ def test_a_stuck_thread_holds_nothing_up(timeout: float | None, caplog: Any) -> 
     assert time.monotonic() - start < 5
     assert ("waiting for index 1 of a dataset" in caplog.text) == (timeout is not None)
     assert ("thread that has index 1" in str(caught.value)) == (timeout is not None)
+    monkeypatch.setattr("cornu.data._threads.PATIENCE", 0.3)
+    left = iter(make_source(dataset))
+    next(left)
+    left.close()
+    assert time.monotonic() - start < 5
     free.set()
 
 

@@ -190,6 +190,8 @@ class Checkpoints:
         self.directory = Path(directory)
         self.keep, self.best, self.mode = keep, best, mode
         self.largest = math.inf if max_shard_size is None else max_shard_size * 2**30
+        #: The time of the last one, where it is known: a later one has a later time, whatever the clock says.
+        self._latest: float | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._pending: Future[None] | None = None
 
@@ -211,6 +213,9 @@ class Checkpoints:
             OSError: If the one before could not be written.
         """
         self.wait()
+        if self._latest is None:
+            self._latest = max((one.time for one in checkpoints(self.directory)), default=0.0)
+        self._latest = max(time.time(), math.nextafter(self._latest, math.inf))
         kept: dict[str, np.ndarray[Any, Any]] = {}
         metrics = [variable.numpy() for variable in model.metrics_variables]
         encoded = _encoded({**state, "metrics": metrics}, kept, "state")
@@ -219,7 +224,7 @@ class Checkpoints:
             "version": 1,
             "cornu": __version__,
             "engine": current_name(),
-            "time": time.time(),
+            "time": self._latest,
             "step": step,
             "best": None if self.best is None else {"metric": self.best, "mode": self.mode},
             "state": encoded,

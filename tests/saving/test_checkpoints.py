@@ -181,6 +181,16 @@ def test_which_stay(options: Any, steps: list[int], tmp_path: Path, capsys: Any)
     assert ("best" in shown) == (options.get("best") == "score")
 
 
+def test_the_last_one_is_the_last_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine goes on, whose clock is behind."""
+    written(tmp_path, steps=4)
+    monkeypatch.setattr("cornu.saving._checkpoints.time.time", lambda: 1.0)
+    written(tmp_path, steps=6)
+    assert [one.step for one in checkpoints(tmp_path)] == [5, 6]
+
+
 def test_the_command_names_torn_ones(tmp_path: Path, capsys: Any) -> None:
     assert main(["checkpoints", str(tmp_path)]) == 1
     assert "no checkpoints" in capsys.readouterr().err

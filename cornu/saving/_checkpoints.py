@@ -143,6 +143,7 @@ def checkpoints(directory: str | os.PathLike[str], thorough: bool = False) -> li
     folder = Path(directory)
     paths = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     found = [_opened(path, thorough) for path in paths if _NAME(path.name)]
+    found = [one for one in found if one.path.is_dir()]  # a training may have removed it meanwhile
     return sorted(found, key=lambda one: (one.time, one.step))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,21 @@ def test_the_last_one_is_the_last_whatever_the_clock_says(
     monkeypatch.setattr("cornu.saving._checkpoints.time.time", lambda: 1.0)
     written(tmp_path, steps=6)
     assert [one.step for one in checkpoints(tmp_path)] == [5, 6]
+
+
+def test_a_training_removes_one_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path)
+
+    def removed(path: Path) -> str:
+        if path.parent.name == "step-00000002-epoch-0001":
+            shutil.rmtree(path.parent)
+        return digest(path)
+
+    digest = _checkpoints._sum
+    monkeypatch.setattr(_checkpoints, "_sum", removed)
+    assert [(one.step, one.fault) for one in checkpoints(tmp_path)] == [(3, None)]
 
 
 def test_the_command_names_torn_ones(tmp_path: Path, capsys: Any) -> None:

@@ -306,6 +306,17 @@ def _() -> None:
     network().fit(X, Y, validation_data=(X, Y), validation_freq=0, verbose=0)
 
 
+@case("predictions that aren't by sample")
+def _() -> None:
+    inputs = cornu.Input((6,))
+    cornu.Model(inputs, ops.sum(inputs)).predict(X, batch_size=1, verbose=0)
+
+
+@case("a profile of no steps")
+def _() -> None:
+    network().profile(X, Y, steps=0)
+
+
 @case("a batch of lists")
 def _() -> None:
     network().predict_on_batch([[1.0, 2.0], [3.0, 4.0]])

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 from .. import tuning
@@ -68,6 +69,16 @@ class Checkpoint(Callback):
         """Count from here, and listen to the system's request to end."""
         if self.watched is not None:
             self.watched.resolve(self.model)
+        others = [c for c in self.current_run.events.callbacks if isinstance(c, Checkpoint)]
+        if any(
+            Path(c.directory).resolve() == Path(self.directory).resolve()
+            for c in others
+            if c is not self
+        ):
+            raise ValueError(
+                "A directory is for one callback that writes checkpoints. Received: two for "
+                f"{os.fspath(self.directory)!r}. Give one of them both `epochs` and `steps`, or another directory."
+            )
         self._written = self.model._checkpoints(
             self.directory,
             self.keep,

@@ -141,6 +141,11 @@ def checkpoints(directory: str | os.PathLike[str], thorough: bool = False) -> li
             the sizes of files.
     """
     folder = Path(directory)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(
+            f"Checkpoints are in a directory. Received: {os.fspath(folder)!r}, a file. Name the directory "
+            "that holds them."
+        )
     paths = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     found = [_opened(path, thorough) for path in paths if _NAME(path.name)]
     found = [one for one in found if one.path.is_dir()]  # a training may have removed it meanwhile

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core import tree
+from ..core.checks import positive_integer
 from ..core.dtypes import is_float
 from ..core.files import replacing
 from ..core.scopes import StatelessScope, here, within
@@ -158,6 +159,7 @@ class StepProfile:
 
 def profile(model: Any, source: Source, steps: int) -> StepProfile:
     """Run some steps of training and see where their time goes; the model is afterwards as it was."""
+    positive_integer(steps=steps)
     layers = _Layers()
     with closing(_Reader(source)) as reader:
         prepare(model, reader.first, training=True)

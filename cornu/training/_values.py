@@ -51,17 +51,28 @@ def to_numpy(structure: Any) -> Any:
 
     if current().is_tensor(structure):
         return ops.convert_to_numpy(structure)
-    return tree.map_structure(ops.convert_to_numpy, structure)
+    return tree.map_structure(lambda x: None if x is None else ops.convert_to_numpy(x), structure)
 
 
 def concatenated(parts: list[Any]) -> Any:
     """The outputs of several executions as arrays."""
     if len(parts) == 1:
         return to_numpy(parts[0])
-    engine = current()
-    return tree.map_structure(
-        lambda *arrays: np.concatenate([engine.convert_to_numpy(x) for x in arrays]), *parts
-    )
+    arrays = map(to_numpy, parts)
+    return tree.map_structure(_concatenated, *arrays)
+
+
+def _concatenated(*arrays: Any) -> Any:
+    if arrays[0] is None:
+        return None
+    try:
+        return np.concatenate(arrays)
+    except ValueError as error:
+        raise ValueError(
+            "`predict` joins the outputs for batches along their first axis, that of the samples. Received: "
+            f"outputs of the shapes {sorted({x.shape for x in arrays})}. Let the model put the samples "
+            "first, or call it on all of them."
+        ) from error
 
 
 def numbers(results: Any) -> dict[str, Any]:

@@ -75,6 +75,16 @@ def test_it_goes_on_after_a_limit(tmp_path: Path) -> None:
         same(trained(row, tmp_path / "cut"), expected)
 
 
+def test_a_directory_is_for_one(tmp_path: Path) -> None:
+    two = [callbacks.Checkpoint(tmp_path / "run"), callbacks.Checkpoint(f"{tmp_path}/./run")]
+    with use("numpy"):
+        with pytest.raises(ValueError, match="A directory is for one callback"):
+            trained(ADAM, tmp_path, resume=None, callbacks=two)
+        (file := tmp_path / "file").touch()
+        with pytest.raises(NotADirectoryError, match=r"Received: .*file', a file"):
+            trained(ADAM, tmp_path, resume=file)
+
+
 def test_it_goes_on_on_another_engine(tmp_path: Path) -> None:
     with use("jax"):
         expected = trained(ROWS["early stopping"], tmp_path / "whole", resume=None)

@@ -12,14 +12,13 @@ One that is not as it was written is torn: it is told, and the one before it is 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 import os
 import re
 import stat
 import time
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -371,6 +370,8 @@ def _sums(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _sum(path: Path) -> str:
+    import hashlib  # takes 4 ms, which an import of this library need not
+
     _size(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -423,7 +424,9 @@ def _encoded(value: Any, arrays: dict[str, np.ndarray[Any, Any]], called: str) -
         return {"$array": _kept(value.copy(), arrays)}
     if isinstance(value, np.generic):
         return value.item()
-    return {"$bytes": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+    return (
+        {"$bytes": b2a_base64(value, newline=False).decode()} if isinstance(value, bytes) else value
+    )
 
 
 def _kept(array: np.ndarray[Any, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> str:
@@ -438,7 +441,7 @@ def _decoded(value: Any, arrays: Arrays) -> Any:
     if not isinstance(value, dict):
         return value
     if "$bytes" in value:
-        return base64.b64decode(value["$bytes"], validate=True)
+        return a2b_base64(value["$bytes"], strict_mode=True)
     if "$array" in value or "$list" in value:
         ((kind, name),) = value.items()
         array = arrays[name].read()

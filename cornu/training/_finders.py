@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import statistics
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -236,7 +235,7 @@ def find_batch_size(
             error = raised
             break
         sizes.append(size)
-        seconds.append(statistics.median(clock.seconds))
+        seconds.append(float(np.median(clock.seconds)))
         size *= 2
     if not sizes:
         raise ValueError(

@@ -226,9 +226,9 @@ def find_batch_size(
     size = smallest
     while size <= min(samples, largest or samples):
         clock = _Clock()
-        each = min(samples // size, steps + 1)
+        whole = {**given, "batch_size": size, "drop_remainder": True}
         try:
-            _tried(model, clock, steps + 1, {**given, "batch_size": size, "steps_per_epoch": each})
+            _tried(model, clock, steps + 1, whole)
         except Exception as raised:
             if not current().is_out_of_memory(raised):
                 raise

@@ -62,9 +62,9 @@ def test_batch_sizes(tmp_path: Path) -> None:
     model = linear()
     with use("numpy"):
         before = state(model)
-        found = model.find_batch_size(X, Y, smallest=4, steps=3)
+        found = model.find_batch_size(X[:41], Y[:41], smallest=4, steps=3)  # no step is a short one
         unchanged(model, before)
-    assert (found.sizes, found.largest, found.error) == ([4, 8, 16, 32, 64], 64, None)
+    assert (found.sizes, found.largest, found.error) == ([4, 8, 16, 32], 32, None)
     assert found.suggestion in found.sizes and min(found.throughput) > 0
     found.plot(tmp_path / "sizes.png")
     assert (tmp_path / "sizes.png").exists()

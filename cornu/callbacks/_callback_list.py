@@ -142,7 +142,7 @@ class CallbackList:
             getattr(callback, "set_run", _nothing)(run)
 
     def state(self) -> dict[str, Any]:
-        """What each callback knows of the training, by its class."""
+        """What each callback knows of the training, by its class and what it watches."""
         said = {name: said_by(callback) for name, callback in self._named()}
         return {name: state for name, state in said.items() if state}
 
@@ -158,7 +158,10 @@ class CallbackList:
     def _named(self) -> Iterator[tuple[str, Any]]:
         counts: Counter[str] = Counter()
         for callback in self.callbacks:
-            name = type(callback).__name__
+            watched = getattr(
+                callback, "monitor", None
+            )  # of two of a class, either may be left out later
+            name = type(callback).__name__ + (f" of {watched}" if isinstance(watched, str) else "")
             counts[name] += 1
             yield (name if counts[name] == 1 else f"{name}_{counts[name]}"), callback
 

@@ -75,6 +75,16 @@ def test_it_goes_on_after_a_limit(tmp_path: Path) -> None:
         same(trained(row, tmp_path / "cut"), expected)
 
 
+def test_a_callback_goes_on_as_what_it_was(tmp_path: Path) -> None:
+    """Of two of a class, where one is left out."""
+    with use("numpy"):
+        two = [callbacks.EarlyStopping(name, patience=9) for name in ("loss", "mae")]
+        trained(ADAM, tmp_path, callbacks=two)
+        one = callbacks.EarlyStopping("mae", patience=9)
+        trained(ADAM, tmp_path, callbacks=[one])
+    assert one.best == two[1].best != two[0].best
+
+
 def test_a_directory_is_for_one(tmp_path: Path) -> None:
     two = [callbacks.Checkpoint(tmp_path / "run"), callbacks.Checkpoint(f"{tmp_path}/./run")]
     with use("numpy"):

@@ -307,8 +307,12 @@ class Columns:
         self.lengths = np.max([column.lengths() for column in sequences], axis=0)
 
     def check_like(self, first: Columns) -> None:
-        """Check that the same parts are padded as in a first batch."""
-        if self.padded != first.padded:
+        """Check that the parts which a first batch had as sequences are some here too.
+
+        Others may happen to have the time of x: a batch of sequences of one step beside labels `(samples, 1)`.
+        """
+        pairs = list(zip(first.padded, self.padded, strict=False))
+        if len(self.padded) != len(first.padded) or any(was and not now for was, now in pairs):
             raise ValueError(
                 "The same parts of all batches must be sequences. Received: arrays of which the time was "
                 "that of x before, and is not now. Give sequences as lists, so that they are known from arrays."

@@ -170,3 +170,11 @@ def test_a_pass_over_buckets_goes_on(name: str) -> None:
     rest.restore(state[1])
     for found, expected in zip(rest, whole, strict=True):
         np.testing.assert_array_equal(found[0], expected[0])
+
+
+def test_labels_beside_sequences_of_one_step() -> None:
+    """A batch in which labels `(samples, 1)` look like sequences is as those before."""
+    lengths = [3, 1, 2]
+    batches = ((np.ones((1, n)), np.full((1, 1), n)) for n in lengths)
+    found = list(bucket_by_length(batches, boundaries=[4], batch_size=3))
+    assert [(x.shape, y.tolist()) for x, y in found] == [((3, 4), [[3], [1], [2]])]

@@ -275,7 +275,7 @@ def test_rule_of_a_factorization(name: str) -> None:
 
 def test_every_rule_has_a_row() -> None:
     telling = set(
-        "is_tensor dtype_of shape_of convert_to_numpy synchronize container write".split()
+        "is_tensor dtype_of shape_of convert_to_numpy synchronize is_ready send container write".split()
     )
     assert (set(RULES) | set(BODIES)) - telling - {"random_gamma"} == set(ROWS) - {
         "top_k",

@@ -294,7 +294,7 @@ ROWS = [
 OTHERS = (
     "convert_to_tensor convert_to_numpy is_tensor dtype_of shape_of weak_type canonical_dtype device "
     "synchronize container read write stand_in cond while_loop scan vectorized_map custom_gradient "
-    "watch_gradient "
+    "watch_gradient send is_ready is_out_of_memory scope profile "
     "value_and_grad vjp jvp compile compose remat eval_shape slice_axis patches spread "
     "from_dlpack received each module shape_alone dtype_name sparse_parts "
     "container_of dataset place constrain untraced is_traced set_trainable"

@@ -74,7 +74,7 @@ class Choice(Generic[T]):
         self._value = default
         self._is_made = False
         if text := os.environ.get(f"CORNU_{name.upper()}"):
-            self._value, self._is_made = self._checked(_read(text)), True
+            self._value, self._is_made = self._checked(_read(text, type(default))), True
 
     @overload
     def __call__(self) -> T: ...
@@ -118,9 +118,9 @@ class Choice(Generic[T]):
         return chosen
 
 
-def _read(text: str) -> Any:
-    """A value as the environment has it."""
-    if text.isdigit() and text not in ("0", "1"):
+def _read(text: str, kind: type) -> Any:
+    """A value of a kind as the environment has it: `0` is a number where numbers are chosen."""
+    if kind is int and text.isdigit():
         return int(text)
     return {"0": False, "false": False, "1": True, "true": True, "none": None}.get(text, text)
 

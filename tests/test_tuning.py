@@ -68,12 +68,13 @@ def test_a_run_again_or_in_halves_gives_the_same_bits(engine: str, tmp_path: Pat
 
 def test_nothing_is_chosen_by_clock_or_call_in_deterministic_mode() -> None:
     timed = (tuning.several_steps, tuning.whole_calls, tuning.xla_from, tuning.interpreted_calls)
-    assert [choice() for choice in timed] == [True, 8, 32, 3]
-    with tuning.deterministic(True):
-        assert [choice() for choice in timed] == [False, 0, 0, 0]
-        with tuning.whole_calls(2):
-            assert tuning.whole_calls() == 0
-    assert [choice() for choice in timed] == [True, 8, 32, 3]
+    with tuning.xla_from(32):
+        assert [choice() for choice in timed] == [True, 8, 32, 3]
+        with tuning.deterministic(True):
+            assert [choice() for choice in timed] == [False, 0, 0, 0]
+            with tuning.whole_calls(2):
+                assert tuning.whole_calls() == 0
+        assert [choice() for choice in timed] == [True, 8, 32, 3]
 
 
 def test_a_choice_is_made_followed_and_undone() -> None:
@@ -99,10 +100,16 @@ def test_other_values_are_refused(choice: Any, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("1", True), ("0", False), ("40", 40), ("keep", "keep"), ("none", None)]
+    ("default", "text", "value"),
+    [(False, "1", True), (True, "0", False), (32, "0", 0), (32, "1", 1), (8, "40", 40)]
+    + [("fit", "keep", "keep"), (None, "none", None), (None, "1", True)],
 )
-def test_what_the_environment_says(text: str, value: Any) -> None:
-    assert tuning._read(text) == value
+def test_what_the_environment_says(
+    default: Any, text: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORNU_PACE", text)
+    found = tuning.Choice("pace", default, "How fast.")()
+    assert (type(found), found) == (type(value), value)
 
 
 @pytest.mark.parametrize(

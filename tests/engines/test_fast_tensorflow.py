@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import cornu
+from cornu import tuning
 from cornu.engines import get, use
 from cornu.ops import _normalization
 from tests.engines import fast
@@ -116,3 +118,22 @@ def test_keras_stays_unloaded_until_it_is_used() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("heard")  # `tuning.quiet_import`: and nothing while it loads
+
+
+def test_a_step_by_xla_gives_what_the_graph_gives(caplog: pytest.LogCaptureFixture) -> None:
+    """Which other tests go without (conftest.py)."""
+    x = np.random.default_rng(0).normal(size=(48, 5, 3)).astype("float32")
+
+    def losses(chosen: int) -> list[float]:
+        cornu.utils.set_random_seed(1)
+        model = cornu.Sequential([cornu.layers.LSTM(4), cornu.layers.Dense(1)])
+        model.compile("adam", "mse", steps_per_execution=1)
+        with tuning.xla_from(chosen):
+            found = model.fit(x, x[:, 0, :1], batch_size=8, epochs=2, verbose=0).history["loss"]
+        return [float(loss) for loss in found]
+
+    with use("tensorflow"), caplog.at_level(logging.INFO, "cornu"):
+        plain = losses(0)
+        assert "XLA" not in caplog.text
+        np.testing.assert_allclose(losses(4), plain, rtol=1e-5)
+        assert "XLA compiles a step" in caplog.text

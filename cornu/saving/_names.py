@@ -61,7 +61,7 @@ def renaming(parts: Mapping[str, Any], names: Names | None) -> Callable[[str], s
 
 def _rule(names: Names | None) -> Callable[[str], str]:
     if callable(names):
-        return names
+        return lambda name: _text(names(name), name)
     exact = dict(names or {})
     try:
         patterns = [(re.compile(pattern), new) for pattern, new in exact.items()]
@@ -78,6 +78,15 @@ def _rule(names: Names | None) -> Callable[[str], str]:
         return next((match.expand(new) for match, new in found if match), name)
 
     return rename
+
+
+def _text(new: Any, name: str) -> str:
+    if isinstance(new, str):
+        return new
+    raise TypeError(
+        "`names` must give the model's name for each of the file. Received: "
+        f"{new!r} for {name!r}. Return the name itself where it stays."
+    )
 
 
 def join(path: str, key: str) -> str:

@@ -912,6 +912,11 @@ def test_names_in_a_file_become_those_of_the_model(case: str, tmp_path: Path) ->
     kernel = model.get_weights()[0 if case == "exact" else 2]
     np.testing.assert_array_equal(kernel, source.get_weights()[0])
     assert len(report.loaded) == (1 if case == "exact" else 2)
-    for names, words in ({"a(": "b"}, "'a\\(', which is none"), ({".*": "b"}, "both become 'b'"):
-        with pytest.raises(ValueError, match=words):
+    refused: list[tuple[Any, str]] = [
+        ({"a(": "b"}, "'a\\(', which is none"),
+        ({".*": "b"}, "both become 'b'"),
+        (lambda name: None, "None for 'layers/dense/"),
+    ]
+    for names, words in refused:
+        with pytest.raises((ValueError, TypeError), match=words):
             model.load_weights(tmp_path / "a.weights.h5", names=names)

@@ -118,6 +118,12 @@ def _put(draft: str, target: str) -> None:
             _flush_names(parent)
         _put_folder(draft, target)
     else:
+        if os.path.isdir(target):
+            raise IsADirectoryError(
+                errno.EISDIR,
+                "A file takes the place of no folder. Received: "
+                f"filepath={target!r}, a folder. Choose another name, or remove it.",
+            )
         if os.path.exists(target):
             shutil.copymode(target, draft)
         _flush(draft)

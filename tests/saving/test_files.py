@@ -42,6 +42,7 @@ def write_files() -> None:
     model = make()
     model.save("good.keras")
     model.save_weights("good.weights.h5")
+    os.mkdir("folder.keras")
     good, weights = Path("good.keras").read_bytes(), Path("good.weights.h5").read_bytes()
     place = good.index(b"\x89HDF") + 5000
     for name, content in {
@@ -271,6 +272,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], list[str]]] = {
         lambda: make().save_weights("good.keras/a.weights.h5"),
         OSError,
         ["can be written to", "Choose another folder"],
+    ),
+    "save, over a folder": (
+        lambda: make().save("folder.keras"),
+        IsADirectoryError,
+        ["the place of no folder", "Choose another name"],
     ),
     "save weights, ending": (
         lambda: make().save_weights("a.h5"),

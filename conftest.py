@@ -30,6 +30,8 @@ from cornu import random
 from cornu.core import config, naming, seeding
 
 pytest_plugins = ["tests.suite"]
+#: It makes files for tests, by a library that they do without.
+collect_ignore = ["tests/saving/make_keras2_files.py"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

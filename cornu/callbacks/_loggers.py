@@ -145,7 +145,7 @@ class MLflowLogger(Logger):
         self._client, self._options = _client("mlflow"), run
 
     def begin(self, settings: dict[str, Any]) -> None:
-        """Start a run, unless one is active, and write the settings."""
+        """Start a run, and write the settings, unless one is active: what it has said of itself stays."""
         self._is_mine = self._client.active_run() is None
         if self._is_mine:
             if self.experiment is not None:

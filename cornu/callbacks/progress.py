@@ -345,7 +345,7 @@ class NotebookLine:
         html = line._repr_mimebundle_([], [])["text/html"]  # its plain text has control codes
         content = {"text/plain": line.plain, "text/html": html}
         if self._shown is None:
-            self._shown = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._shown = display(content, raw=True, display_id=True)
         else:
             self._shown.update(content, raw=True)
 

@@ -151,7 +151,7 @@ class Layer(Operation):
             if type(old) not in PLAIN:
                 tracker.drop(old)
             if not name.startswith("_") and name not in self._beside:
-                tracker.version += 1
+                tracker.change()
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -330,7 +330,7 @@ class Layer(Operation):
     def trainable(self, value: bool) -> None:
         value = bool(value)
         self._trainable = value
-        self._tracker.version += 1
+        self._tracker.change()
         for variable in self._owned("variables"):
             if variable not in self._tracker.frozen:
                 variable.trainable = value
@@ -934,7 +934,7 @@ class Layer(Operation):
                 not known is large.
         """
         self._remat = larger_than if on else None
-        self._tracker.version += 1
+        self._tracker.change()
 
     def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
         """`layer_call`, computed again during differentiation instead of kept in memory."""

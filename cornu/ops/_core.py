@@ -59,7 +59,7 @@ def convert_to_numpy(x: Any) -> np.ndarray[Any, Any]:
         return x.numpy()
     current = engine()
     host = current.convert_to_numpy(x) if current.is_tensor(x) else np.asarray(x)
-    flags = host.flags
+    flags = host.flags  # an array's second look-up of them costs as much as a copy of ten numbers
     own = flags.owndata and flags.writeable and host is not x
     return host if own else host.copy()
 

@@ -90,9 +90,10 @@ class Programs:
         """The program of predictions, looked up again only if some layer's parts have changed."""
         model = self.model
         version = (model._family(), seeding.generation(), model.run_eagerly)
-        if self._predicting is None or self._predicting[0] != version:
-            self._predicting = version, model.make_predict_function()
-        return self._predicting[1]
+        known = self._predicting
+        if known is None or known[0] != version:
+            self._predicting = known = version, model.make_predict_function()
+        return known[1]
 
     def fillable(self) -> dict[Any, bool]:
         """Which batches may be filled up (`_padding`), as found since some layer's parts have changed."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import ops
 from ..core import tree
 from ..core.variable import Variable
 from ..engines import current
@@ -37,8 +38,6 @@ def _value(x: Any) -> Any:
 
 def joined(results: list[Any]) -> Any:
     """The outputs of several batches as those of one."""
-    from .. import ops
-
     results = [tree.map_structure(_value, result) for result in results]
     if len(results) == 1:
         return results[0]
@@ -47,8 +46,6 @@ def joined(results: list[Any]) -> Any:
 
 def to_numpy(structure: Any) -> Any:
     """Outputs as arrays that are the caller's own."""
-    from .. import ops
-
     if current().is_tensor(structure):
         return ops.convert_to_numpy(structure)
     return tree.map_structure(lambda x: None if x is None else ops.convert_to_numpy(x), structure)

@@ -10,12 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import keras
 import pytest
 
 import cornu
+from benchmarks import api
 from cornu.core.op import OPS, _specialize
 
 #: What an import must not load: the engines' libraries, and what takes long and is needed later.
@@ -64,69 +63,16 @@ def test_a_wrong_first_call_of_an_op() -> None:
             cornu.ops.trapezoid([1.0, 2.0], z=1)  # type: ignore[call-arg]
 
 
-#: Keras's namespaces that are not complete yet.
-LATER = {
-    *("applications", "datasets", "distillation", "distribution", "export", "quantizers"),
-    *("visualization", "wrappers"),
-}
-#: Keras's names that are not here, in the other namespaces.
-MISSING = {
-    "": {"Quantizer"},
-    "callbacks": {"OrbaxCheckpoint", "TensorBoard"},
-    "dtype_policies": {
-        *("AWQDTypePolicy", "GPTQDTypePolicy", "Int4DTypePolicy", "QuantizedDTypePolicy"),
-        "QuantizedFloat8DTypePolicy",
-    },
-    "layers": {
-        *("AugMix", "AutoContrast", "CategoryEncoding", "CenterCrop", "CutMix", "Discretization"),
-        *("ContrastLimitedAdaptiveHistogramEqualization", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
-        *("Equalization", "FlaxLayer", "HashedCrossing", "Hashing", "IntegerLookup", "JaxLayer"),
-        *("MaxNumBoundingBoxes", "MelSpectrogram", "MixUp", "Pipeline", "RandAugment"),
-        *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast"),
-        *("RandomCrop", "RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGrayscale"),
-        *("RandomGaussianBlur", "RandomHue", "RandomInvert", "RandomPerspective", "RandomRotation"),
-        *("RandomPosterization", "RandomSaturation", "RandomSharpness", "RandomShear"),
-        *("RandomTranslation", "RandomZoom", "ReversibleEmbedding", "STFTSpectrogram"),
-        *("Solarization", "StringLookup", "TFSMLayer", "TextVectorization", "TorchModuleWrapper"),
-    },
-    "optimizers": {"ScheduleFreeAdamW"},
-    "preprocessing": {
-        *("image", "image_dataset_from_directory", "text_dataset_from_directory"),
-        "timeseries_dataset_from_array",
-    },
-    "utils": {
-        *("FeatureSpace", "array_to_img", "audio_dataset_from_directory", "bounding_boxes"),
-        *("get_file", "image_dataset_from_directory", "img_to_array", "load_img", "model_to_dot"),
-        *("plot_model", "save_img", "text_dataset_from_directory", "timeseries_dataset_from_array"),
-    },
-}
-
-
-def public(module: Any) -> set[str]:
-    return {name for name in dir(module) if not name.startswith("_")} - {"src", "legacy"}
-
-
-def namespaces(module: Any, path: str = "") -> dict[str, Any]:
-    """A package of Keras and those below it, by their paths."""
-    found = {path: module}
-    for name in public(module):
-        part = getattr(module, name)
-        if inspect.ismodule(part) and part.__name__.startswith(f"{module.__name__}."):
-            found |= namespaces(part, f"{path}.{name}".lstrip("."))
-    return found
-
-
-def test_names() -> None:
-    """Every name of Keras is here, in the namespace where Keras has it, but for `MISSING`."""
-    missing: dict[str, set[str]] = {}
-    for path, theirs in namespaces(keras).items():
-        ours: Any = cornu
-        for part in filter(None, path.split(".")):
-            ours = getattr(ours, part, None)
-        names = public(theirs) - set(dir(ours)) - (set() if path else LATER)
-        if ours is not None and path.partition(".")[0] not in LATER and names:
-            missing[path] = names
-    assert missing == MISSING
+def test_keras_s_api() -> None:
+    """Every public name of Keras is here with its signature, but for what is listed, which is not."""
+    lacks, differ = api.missing(), api.different()
+    lists = {"elsewhere": " ".join(api.ELSEWHERE), **api.NOT_YET}
+    patterns = " ".join(lists.values()).split()
+    assert set(lacks) == set(api.matched(lacks, patterns))
+    assert set(differ) == set(api.matched(differ, api.OTHERWISE.split()))
+    # Who brings names takes them out of `api.NOT_YET`, who mends a signature out of `api.OTHERWISE`.
+    assert not [p for p in patterns if not api.matched(lacks, [p])]
+    assert not [p for p in api.OTHERWISE.split() if not api.matched(differ, [p])]
 
 
 def _imported(path: Path, package: str) -> Iterator[str]:

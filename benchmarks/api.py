@@ -1,0 +1,141 @@
+"""How much of Keras's public API is here: names, and signatures. Exit code 1 where that is less than it should be.
+
+`keras-3.15.json` has the signature of every public name of Keras 3.15, by namespace. An entry agrees if Cornu
+has the name in the same place, and its parameters have the same names, order, defaults and kinds; what Cornu
+takes beside them is given by name alone.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cornu
+
+#: Names that come with quantization and with distribution.
+ELSEWHERE = ("Quantizer", "quantizers.*", "dtype_policies.*", "distribution.*")
+#: Names that are not here yet, by who brings them: a name that comes is taken out of its line.
+NOT_YET = {
+    "text": """
+        layers.CategoryEncoding layers.Discretization layers.HashedCrossing layers.Hashing
+        layers.IntegerLookup layers.StringLookup layers.TextVectorization utils.FeatureSpace
+        """,
+    "images, geometry": """
+        layers.CenterCrop layers.MaxNumBoundingBoxes layers.Pipeline layers.RandomCrop
+        layers.RandomElasticTransform layers.RandomFlip layers.RandomPerspective layers.RandomRotation
+        layers.RandomShear layers.RandomTranslation layers.RandomZoom utils.bounding_boxes.*
+        """,
+    "images, colours; sound": """
+        layers.AugMix layers.AutoContrast layers.ContrastLimitedAdaptiveHistogramEqualization
+        layers.CutMix layers.Equalization layers.MixUp layers.RandAugment layers.RandomBrightness
+        layers.RandomColorDegeneration layers.RandomColorJitter layers.RandomContrast
+        layers.RandomErasing layers.RandomGaussianBlur layers.RandomGrayscale layers.RandomHue
+        layers.RandomInvert layers.RandomPosterization layers.RandomSaturation layers.RandomSharpness
+        layers.Solarization layers.MelSpectrogram layers.STFTSpectrogram
+        """,
+    "networks": """
+        applications.*
+        """,
+    "data": """
+        datasets.* preprocessing.*_from_directory preprocessing.*_from_array preprocessing.image.*
+        utils.*_from_directory utils.*_from_array utils.*_img utils.img_to_array utils.get_file
+        """,
+    "looking, clients": """
+        callbacks.OrbaxCheckpoint callbacks.TensorBoard distillation.* export.ExportArchive
+        utils.model_to_dot utils.plot_model visualization.* wrappers.*
+        """,
+    "layers and optimizers": """
+        layers.ConvLSTM?D layers.FlaxLayer layers.JaxLayer layers.ReversibleEmbedding layers.TFSMLayer
+        layers.TorchModuleWrapper optimizers.ScheduleFreeAdamW
+        """,
+}
+#: Names whose signature is not Keras's yet.
+OTHERWISE = """
+    Optimizer SymbolicScope name_scope remat callbacks.TerminateOnNaN layers.Av*Pool* layers.Conv*
+    layers.DepthwiseConv2D layers.EinsumDense layers.Embedding layers.MaxPool* layers.SeparableConv*
+    layers.ZeroPadding?D layers.concatenate layers.deserialize layers.serialize *.LossScaleOptimizer
+    ops.*layer_normalization ops.*multi_hot ops.top_k optimizers.* saving.deserialize_keras_object
+    saving.load_weights utils.deserialize_keras_object
+    """
+
+
+@functools.cache
+def entries() -> dict[str, str | None]:
+    """The signature of each public name of Keras, such as `layers.Dense`; None for a constant."""
+    found = json.loads(Path(__file__).with_name("keras-3.15.json").read_text())
+    paths = ((f"{home}.{name}", text) for home, of in found.items() for name, text in of.items())
+    return {path.removeprefix("keras."): text for path, text in paths}
+
+
+def missing() -> list[str]:
+    """The names that are not here."""
+    return [path for path in entries() if _found(path) is _NONE]
+
+
+def different() -> dict[str, str]:
+    """The signatures that are here and not Keras's, by name."""
+    present = {path: _found(path) for path, text in entries().items() if text is not None}
+    ours = {
+        path: signature(target, entries()[path] or "")
+        for path, target in present.items()
+        if target is not _NONE
+    }
+    return {path: text for path, text in ours.items() if text != entries()[path]}
+
+
+_NONE = object()
+
+
+def _found(path: str) -> Any:
+    """What Cornu has under a name of Keras."""
+    target: Any = cornu
+    for part in path.split("."):
+        target = getattr(target, part, _NONE)
+    return target
+
+
+def signature(target: Any, beside: str) -> str:
+    """The parameters of a call, without annotations, and without those that Cornu alone takes by name."""
+    given = inspect.signature(target)
+    kept = [
+        p.replace(annotation=p.empty)
+        for p in given.parameters.values()
+        if p.kind is not p.KEYWORD_ONLY or re.search(rf"\b{p.name}\b", beside)
+    ]
+    return str(given.replace(parameters=kept, return_annotation=given.empty))
+
+
+def matched(paths: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """The names that one of the patterns is of."""
+    patterns = list(patterns)
+    return [path for path in paths if any(fnmatch.fnmatchcase(path, p) for p in patterns)]
+
+
+def main() -> int:
+    """Print the share, and what lacks beyond what is known to."""
+    lacks, differ, total = missing(), different(), len(entries())
+    later = matched(lacks, ELSEWHERE)
+    agree = total - len(lacks) - len(differ)
+    print(
+        f"{total - len(lacks):,} of Keras's {total:,} public names, {agree:,} of them as in Keras"
+    )
+    print(f"{len(lacks) - len(later):,} come; {len(later)} with quantization and distribution")
+    known = {*matched(lacks, [*ELSEWHERE, *" ".join(NOT_YET.values()).split()])}
+    faults = [path for path in lacks if path not in known]
+    faults += [
+        f"{path}{text}" for path, text in differ.items() if not matched([path], OTHERWISE.split())
+    ]
+    for fault in faults:
+        print(f"NOT AS KERAS: {fault}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -65,3 +65,12 @@ def positive_integer(**given: Any) -> None:
     for name, value in given.items():
         if not is_size(value):
             raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, Python's or NumPy's.
+
+    >>> is_number(0.5), is_number(np.float32(1)), is_number(True), is_number("1")
+    (True, True, False, False)
+    """
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

@@ -43,6 +43,10 @@ class Draws:
         """Float32 numbers in [low, high), of shape (batch, *more)."""
         return random.uniform((self.batch, *more), low, high, "float32", seed=self.key())
 
+    def chance(self, low: float, high: float) -> Any:
+        """Booleans, (batch,), each True with a probability that is drawn from [low, high)."""
+        return self.uniform() < self.uniform(low, high)
+
     def integers(self, low: int, high: int, *more: int) -> Any:
         """Integers in [low, high), of shape (batch, *more)."""
         return random.randint((self.batch, *more), low, high, seed=self.key())
@@ -82,6 +86,7 @@ class BaseImagePreprocessingLayer(_Preparing):
     """
 
     _weightless = True
+    seed: Any
     #: Whether integers stay integers, as floats that are rounded; else images become floats.
     _keeps_dtype: ClassVar[bool] = False
     _optional_arguments = frozenset({"bounding_box_format"})
@@ -145,15 +150,18 @@ class BaseImagePreprocessingLayer(_Preparing):
             seed: What is drawn from in place of the layer's own generator.
 
         Returns:
-            A dictionary of tensors, (batch,) or (batch, ...), with a batch of one for a single image;
-            None where nothing is drawn.
+            A dictionary of tensors, (batch,) or (batch, ...), with a batch of one for a single image, and
+            of the images' shape as `input_shape`; None where nothing is drawn.
         """
-        if not training or not self._draws():
-            return None
         images = _images_of(data)
         images = images if len(images.shape) == 4 else ops.expand_dims(images, 0)
-        seed = self.generator if seed is None else seed
-        return self._draw(Draws(seed, ops.shape(images)[0]), images)
+        shape = ops.shape(images)
+        if not self._draws():
+            return {"input_shape": shape}
+        if not training:
+            return None
+        drawn = self._draw(Draws(self.generator if seed is None else seed, shape[0]), images)
+        return {**drawn, "input_shape": shape} if isinstance(drawn, dict) else drawn
 
     def transform_images(
         self, images: Any, transformation: Any = None, training: bool = True

@@ -45,7 +45,7 @@ NOT_YET = {
         """,
     "data": """
         datasets.* preprocessing.*_from_directory preprocessing.*_from_array preprocessing.image.*
-        utils.*_from_directory utils.*_from_array utils.*_img utils.img_to_array utils.get_file
+        utils.*_from_directory utils.*_from_array utils.*_img utils.img_to_array
         """,
     "looking, clients": """
         callbacks.OrbaxCheckpoint callbacks.TensorBoard distillation.* export.ExportArchive

@@ -161,6 +161,17 @@ class Progress(Keeping):
         return (now - self._started) / max(step, 1)
 
 
+class Transfer(Progress):
+    """The line of a file that is fetched: a step is a byte."""
+
+    def _count(self, step: int) -> str:
+        return "/".join(format_bytes(size) for size in (step, self.target) if size is not None)
+
+    def _time(self, step: int, finished: bool) -> list[str]:
+        per_second = 1 / self._per_step(step, perf_counter())
+        return [super()._time(step, finished)[0], f"{format_bytes(per_second)}/s"]
+
+
 class Progbar(Keeping):
     """A progress bar for loops of your own.
 
@@ -297,6 +308,17 @@ def format_rate(per_second: float) -> str:
     """
     rounded = float(f"{per_second:.3g}")
     return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:g}"
+
+
+def format_bytes(count: float) -> str:
+    """A number of bytes, to three places.
+
+    >>> format_bytes(7), format_bytes(170_498_071)
+    ('7 B', '170 MB')
+    """
+    rounded = float(f"{count:.3g}")
+    power = min(3, int(math.log10(max(rounded, 1))) // 3)
+    return f"{rounded / 1000**power:g} {('B', 'kB', 'MB', 'GB')[power]}"
 
 
 def _metrics(values: Mapping[str, Any]) -> list[Text]:

@@ -14,7 +14,7 @@ from tempfile import gettempdir
 from typing import Any, NoReturn
 
 #: What a system says where a disk, a quota or the largest size of a file is used up.
-_FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
+FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 #: How the names of what is being written end.
 _ENDING = ".tmp"
 
@@ -60,32 +60,69 @@ def remove_drafts(folder: str | os.PathLike[str], names: str) -> None:
 
 def remove(path: str | os.PathLike[str]) -> None:
     """Remove a file or a folder: it is gone whole, or there."""
-    draft = _draft_name(os.path.abspath(path))
+    draft = draft_name(os.path.abspath(path))
     os.rename(path, draft)
     _remove(draft)
 
 
-def _draft_name(target: str) -> str:
+@contextmanager
+def alone(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within it no other process or thread is within it for the same path, where the system has locks of files."""
+    folder, name = os.path.split(os.path.abspath(path))
+    lock = os.path.join(folder, f".{name}.lock")
+    while True:
+        file = open(lock, "ab")  # noqa: SIM115  (closed below)
+        _lock(file)
+        with suppress(FileNotFoundError):  # who had it before has removed it
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(lock)):
+                break
+        file.close()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # who waits opens a new one
+            os.remove(lock)
+        file.close()
+
+
+def _lock(file: Any) -> None:
+    """Wait until nobody else has an open file."""
+    with suppress(ImportError, OSError):  # Windows, and disks of a network, may have none
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def draft_name(target: str, key: str | None = None) -> str:
+    """A path beside a target to write it to: a new one, or that of a key, 8 hexadecimal digits."""
     folder, name = os.path.split(target)
-    return os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}{_ENDING}")
+    return os.path.join(folder, f".{name}.{key or uuid.uuid4().hex[:8]}{_ENDING}")
 
 
 @contextmanager
 def _draft(target: str, path: str | os.PathLike[str]) -> Iterator[str]:
     """A new folder beside a target, which is gone at the end, with errors that say what to do."""
-    draft = _draft_name(target)
+    draft = draft_name(target)
     try:
         os.mkdir(draft)
     except OSError as error:
         _refuse(error, os.fspath(path))
     try:
-        yield draft
-    except OSError as error:
-        if error.errno in _FULL:
-            _refuse(error, os.fspath(path))
-        raise
+        with told_where_full(path):
+            yield draft
     finally:
         _remove(draft)  # h5py and zipfile leave a file behind where they fail
+
+
+@contextmanager
+def told_where_full(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within it, the error of a full disk says what is there, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            _refuse(error, os.fspath(path))
+        raise
 
 
 def _refuse(error: OSError, path: str) -> NoReturn:
@@ -95,12 +132,12 @@ def _refuse(error: OSError, path: str) -> NoReturn:
             f"A file is saved in a folder that exists. Received: filepath={path!r}, whose folder "
             f"{folder!r} does not. Make it with `os.makedirs({folder!r})`."
         ) from error
-    if error.errno in _FULL:
+    if error.errno in FULL:
         free = [f"{shutil.disk_usage(x).free:,} bytes in {x!r}" for x in (folder, gettempdir())]
         raise OSError(
             error.errno,
             f"A file is saved where there is room for it. Received: filepath={path!r}: "
-            f"{os.strerror(error.errno)}; free are {' and '.join(free)}. What was there is as it was. "
+            f"{error.strerror}; free are {' and '.join(free)}. What was there is as it was. "
             "Free some space, or choose another folder.",
         ) from error
     raise type(error)(

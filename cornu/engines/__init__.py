@@ -153,7 +153,7 @@ def _configured() -> tuple[str, str]:
             return name, variable
     name = str(settings_file().get("backend", ""))
     if (name in BUILTIN or name in names()) and find_spec(name) is not None:
-        return name, f"{_home() / 'keras.json'}"
+        return name, f"{home() / 'keras.json'}"
     return FALLBACK, "default"
 
 
@@ -166,13 +166,14 @@ def computing() -> bool:
 def settings_file() -> dict[str, object]:
     """What `keras.json` says, from `KERAS_HOME` or `~/.keras`; nothing where it can't be read."""
     try:
-        content = json.loads((_home() / "keras.json").read_text())
+        content = json.loads((home() / "keras.json").read_text())
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
 
-def _home() -> Path:
+def home() -> Path:
+    """The folder of settings and of what is fetched: `KERAS_HOME`, or `~/.keras`."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
 
 

@@ -1,5 +1,7 @@
 """Small helpers: labels, datasets, progress, random seeds, and the registry of file names."""
 
+from typing import TYPE_CHECKING
+
 from ..backend import clear_session as clear_session
 from ..callbacks.progress import Progbar as Progbar
 from ..config import disable_interactive_logging as disable_interactive_logging
@@ -7,6 +9,7 @@ from ..config import enable_interactive_logging as enable_interactive_logging
 from ..config import is_interactive_logging_enabled as is_interactive_logging_enabled
 from ..core.dtypes import standardize_dtype as standardize_dtype
 from ..core.keras_tensor import is_keras_tensor as is_keras_tensor
+from ..core.later import later
 from ..core.operation import get_source_inputs as get_source_inputs
 from ..core.seeding import set_random_seed as set_random_seed
 from ..core.serialization import CustomObjectScope as CustomObjectScope
@@ -27,5 +30,10 @@ from ._labels import normalize as normalize
 from ._labels import to_categorical as to_categorical
 from ._pydataset import PyDataset as PyDataset
 from ._splitting import split_dataset as split_dataset
+
+if TYPE_CHECKING:
+    from ._download import get_file as get_file
+else:
+    __getattr__, __dir__ = later(globals(), {"_download": "get_file"})
 
 Sequence = PyDataset

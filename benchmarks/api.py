@@ -32,13 +32,13 @@ NOT_YET = {
         layers.RandomElasticTransform layers.RandomFlip layers.RandomPerspective layers.RandomRotation
         layers.RandomShear layers.RandomTranslation layers.RandomZoom utils.bounding_boxes.*
         """,
-    "images, colours; sound": """
+    "images, colours": """
         layers.AugMix layers.AutoContrast layers.ContrastLimitedAdaptiveHistogramEqualization
         layers.CutMix layers.Equalization layers.MixUp layers.RandAugment layers.RandomBrightness
         layers.RandomColorDegeneration layers.RandomColorJitter layers.RandomContrast
         layers.RandomErasing layers.RandomGaussianBlur layers.RandomGrayscale layers.RandomHue
         layers.RandomInvert layers.RandomPosterization layers.RandomSaturation layers.RandomSharpness
-        layers.Solarization layers.MelSpectrogram layers.STFTSpectrogram
+        layers.Solarization
         """,
     "networks": """
         applications.*

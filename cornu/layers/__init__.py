@@ -11,6 +11,8 @@ from ._attention import AdditiveAttention as AdditiveAttention
 from ._attention import Attention as Attention
 from ._attention import GroupedQueryAttention as GroupQueryAttention
 from ._attention import MultiHeadAttention as MultiHeadAttention
+from ._audio import MelSpectrogram as MelSpectrogram
+from ._audio import STFTSpectrogram as STFTSpectrogram
 from ._cells import GRUCell as GRUCell
 from ._cells import LSTMCell as LSTMCell
 from ._cells import SimpleRNNCell as SimpleRNNCell

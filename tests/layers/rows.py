@@ -39,6 +39,9 @@ V = A(3, 4)
 S = A(2, 6, 4)
 I = A(2, 7, 8, 3)  # noqa: E741
 X = A(2, 5, 6, 4, 2)
+SOUND, STEREO = A(2, 40), A(2, 20, 2)
+MEL = {"fft_length": 16, "sequence_stride": 8, "num_mel_bins": 5, "sampling_rate": 8000}
+NARROW = {"excluded": {"mixed_bfloat16": "Keras refuses inputs of bfloat16"}}
 RANDOM = {"training": False}
 ORTHOGONAL = {"excluded": {"float16": "Keras draws orthogonal matrices in float32 alone"}}
 
@@ -250,4 +253,19 @@ ROWS = [
     Row("Normalization", V, {"mean": [1.0, 2.0, 3.0, 4.0], "variance": [1.0, 4.0, 9.0, 16.0]}),
     Row("Resizing", I, {"height": 4, "width": 5}),
     Row("Resizing", I, {"height": 9, "width": 5, "interpolation": "nearest"}),
+    Row("MelSpectrogram", SOUND, {**MEL, "window": None, "ref_power": 2.0}, tolerance=1e-3),
+    Row(
+        "STFTSpectrogram",
+        STEREO,
+        {"mode": "psd", "frame_length": 6, "fft_length": 8, "frame_step": 2, "padding": "same"},
+        tolerance=1e-4,
+        **NARROW,
+    ),
+    Row(
+        "STFTSpectrogram",
+        A(2, 2, 20),
+        {"mode": "stft", "frame_length": 8, "data_format": "channels_first", "scaling": None},
+        tolerance=1e-4,
+        **NARROW,
+    ),
 ]

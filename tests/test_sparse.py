@@ -81,6 +81,23 @@ def test_ops(engine: str, name: str) -> None:
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "function, sparse",
+    [
+        (lambda x: -(2 * x + x) / 3.0 - x, True),
+        (lambda x: x > 0.5, False),
+        (lambda x: x @ KERNEL, False),
+        (lambda x: WHOLE - x, False),
+    ],
+)
+@pytest.mark.parametrize("engine", ["jax", "torch"])
+def test_operators(engine: str, function: Any, sparse: bool) -> None:
+    with engines.use(engine):
+        found = function(ops.convert_to_tensor(X))
+        assert isinstance(found, SparseTensor) == sparse
+        np.testing.assert_allclose(ops.convert_to_numpy(found), function(WHOLE), 1e-5, 1e-6)
+
+
 def test_symbols_say_whether_they_are_sparse() -> None:
     x = cornu.Input((40,), sparse=True, batch_size=50)
     dense = cornu.Input((40,), batch_size=50)

@@ -172,6 +172,11 @@ class CallbackList:
         for method in self._methods["_turn"]:
             method(run)
 
+    @property
+    def is_asked_to_end(self) -> bool:
+        """Whether the process has been asked to end, which a callback does at the next turn."""
+        return any(getattr(callback, "is_asked_to_end", False) for callback in self.callbacks)
+
     def close(self) -> None:
         """Let go of files and the terminal, whether a method ended well or by an error: each does, whatever others
         raise, and the last first, since that may have what it took from the one before."""

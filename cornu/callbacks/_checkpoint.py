@@ -24,7 +24,8 @@ class Checkpoint(Callback):
     checkpoint appears whole, or not at all; one that was torn later is passed over.
 
     A SIGTERM, as a machine gets that is about to be taken away, writes one after the running step and ends the
-    process with exit code 143 (128 + 15), or goes on to the handler that the process had.
+    process with exit code 143 (128 + 15), or goes on to the handler that the process had. A validation is left for
+    that; who goes on begins it anew.
 
     Args:
         directory: The directory, for one training alone.
@@ -62,7 +63,7 @@ class Checkpoint(Callback):
         #: What writes them, while a training runs.
         self._written: Any = None
         self._last = (0, 0, 0.0)
-        self._preempted = self._knows_best = False
+        self.is_asked_to_end = self._knows_best = False
         self._former: Any = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -87,7 +88,7 @@ class Checkpoint(Callback):
             self.max_shard_size,
         )
         self._last = (self.current_run.epoch, self.current_run.total, time.monotonic())
-        self._preempted = self._knows_best = False
+        self.is_asked_to_end = self._knows_best = False
         if self.steps is not None:
             self.current_run.meet(self.steps)
         if threading.current_thread() is threading.main_thread():
@@ -112,22 +113,29 @@ class Checkpoint(Callback):
             self._last = (run.epoch, run.total, time.monotonic())
             ended = run.epoch if run.step == 0 else None
             self._written.write(self.model, run.whole_state(), run.total, ended)
-        if self._preempted:
+        if self.is_asked_to_end:
             self._written.wait()
             tuning.say("SIGTERM: a checkpoint is in %s.", self.directory, level="warning")
             self._end()
 
     def _is_due(self, run: Any) -> bool:
-        epoch, step, moment = self._last
+        _, step, moment = self._last
         if (
             run.step == 0 and run.batches.step
         ):  # of an epoch that was cut short, the last step counts
             return bool(run.total != step)
-        due = self._preempted or (run.step > 0 and run.is_stopped)
-        due |= self.epochs is not None and run.epoch // self.epochs > epoch // self.epochs
+        must = self.is_asked_to_end or (run.step > 0 and run.is_stopped)
+        ends = run.step == run.batches.steps and run.validation is None
+        if ends and not must and self._is_epoch_due(run.epoch + 1):  # which is the next turn
+            return False
+        due = must or self._is_epoch_due(run.epoch)
         due |= self.steps is not None and run.total // self.steps > step // self.steps
         due |= self.seconds is not None and time.monotonic() - moment >= self.seconds
         return bool(due)
+
+    def _is_epoch_due(self, done: int) -> bool:
+        """Whether one is to be written after so many epochs."""
+        return self.epochs is not None and done // self.epochs > self._last[0] // self.epochs
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Wait until the last one is written."""
@@ -148,19 +156,19 @@ class Checkpoint(Callback):
                 written.close()
             except Exception as error:  # another one ends training, or who took its steps has left
                 tuning.say("A checkpoint could not be written: %s", error, level="warning")
-        if self._preempted:  # after the last turn
+        if self.is_asked_to_end:  # after the last turn
             self._end()
         self._former = None
 
     def _preempt(self, number: int, frame: Any) -> None:
-        if self._preempted:  # asked twice: at once, then
+        if self.is_asked_to_end:  # asked twice: at once, then
             signal.signal(number, self._former)
             os.kill(os.getpid(), number)
-        self._preempted = True
+        self.is_asked_to_end = True
 
     def _end(self) -> None:
         """Do what the process does at a SIGTERM."""
-        self._preempted = False
+        self.is_asked_to_end = False
         if callable(self._former):
             self._former(signal.SIGTERM, None)
         else:

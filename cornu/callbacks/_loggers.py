@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike, fspath
 from typing import Any
 
@@ -98,8 +99,9 @@ class Logger(Callback):
 class JSONLinesLogger(Logger):
     """Write a training to a file, a JSON object a line; what is there already stays.
 
-    The first line of a training has its settings as `"settings"`; the others have `epoch`, `step`, `seconds`
-    since it began and the metrics, NaN and infinity as null. A line is in the file when the step is over.
+    The first line of a training has its settings as `"settings"`, after the steps that were done as `"resumed"` where
+    it goes on from a checkpoint; the others have `epoch`, `step`, `seconds` since it began and the metrics, NaN
+    and infinity as null. A line is in the file when the step is over. Steps that come again are taken out.
 
     Args:
         filename: The file.
@@ -113,7 +115,25 @@ class JSONLinesLogger(Logger):
     def begin(self, settings: dict[str, Any]) -> None:
         """Write the settings."""
         self._started = time.perf_counter()
-        self._put({"settings": settings})
+        done = getattr(self.current_run, "total", 0)
+        self._put({**({"resumed": done} if done else {}), "settings": settings})
+
+    def state_dict(self) -> dict[str, Any]:
+        """How long the file is."""
+        return {"size": os.path.getsize(self.filename)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take out what was written of steps after that: from there on, up to a training that didn't go on."""
+        with open(self.filename, "rb+") as file:
+            file.seek(state["size"])
+            after, is_ours = file.readlines(), True
+            file.seek(state["size"])
+            for line in after:
+                begins = line.startswith((b'{"settings"', b'{"resumed"'))
+                is_ours = line.startswith(b'{"resumed"') if begins else is_ours
+                if begins or not is_ours:
+                    file.write(line)
+            file.truncate()
 
     def write(self, metrics: dict[str, Any], step: int, epoch: int) -> None:
         """Write a line."""
@@ -122,8 +142,10 @@ class JSONLinesLogger(Logger):
 
     def _put(self, values: dict[str, Any]) -> None:
         line = json.dumps(tree.map_structure(_json, values), allow_nan=False, default=str)
-        with open(self.filename, "a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+        with open(self.filename, "a+b") as file:
+            file.seek(max(0, file.tell() - 1))
+            torn = b"\n" * (file.read(1) not in (b"", b"\n"))  # by a process that was killed
+            file.write(torn + line.encode() + b"\n")
 
 
 class MLflowLogger(Logger):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -50,6 +52,18 @@ def replacing_together(path: str | os.PathLike[str]) -> Iterator[str]:
         yield draft
         for name in sorted(os.listdir(draft), key=lambda name: name == main):
             _put(os.path.join(draft, name), os.path.join(folder, name))
+
+
+def names_like(stem: str) -> Iterator[str]:
+    """A name for files that others refer to, and what takes its place while files of it are there: whoever is
+    replaced keeps its own until it is."""
+    yield stem
+    yield from (f"{stem}.again{number}" for number in itertools.count(1))
+
+
+def like(stem: str, rest: str) -> re.Pattern[str]:
+    """What fits the names of `names_like`, each with a pattern for the rest."""
+    return re.compile(rf"{re.escape(stem)}(\.again\d+)?{rest}")
 
 
 def remove_drafts(folder: str | os.PathLike[str], names: str) -> None:

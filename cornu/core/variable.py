@@ -8,7 +8,7 @@ reads them, so a model whose weights are loaded at once draws none.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -84,6 +84,11 @@ class Variable(OpOperators):
             )
         one_of(_AGGREGATIONS, aggregation=aggregation)
         one_of(_SYNCHRONIZATIONS, synchronization=synchronization)
+        if layout is not None and not hasattr(layout, "axes"):
+            raise TypeError(
+                "A variable's layout must have `axes` and a `device_mesh`. Received: "
+                f"layout={layout!r}. Leave it out for one device."
+            )
         scope = naming.current_path()
         self._name = name
         self._path = f"{scope}/{name}" if scope else name
@@ -403,6 +408,19 @@ def initial_value(initializer: Any, shape: Any, dtype: Any) -> tuple[Any, tuple[
 
 def _drawn(container: Any) -> Any:
     return container() if callable(container) else container
+
+
+def take_all(variables: Sequence[Variable], store: Mapping[str, Any]) -> None:
+    """Replace values by the arrays of a mapping, numbered: of all variables, or of none where a shape differs."""
+    values = [np.asarray(store[str(index)]) for index in range(len(variables))]
+    for variable, value in zip(variables, values, strict=True):
+        if value.shape != variable.shape:
+            raise ValueError(
+                f"The weight {variable.path!r} has the shape {variable.shape}. Received: "
+                f"shape={value.shape} in the file. The file is of another architecture."
+            )
+    for variable, value in zip(variables, values, strict=True):
+        variable.take(value, store)
 
 
 def host_array(value: Any) -> np.ndarray[Any, Any]:

@@ -47,8 +47,8 @@ def bucket_by_length(
     Each sample goes to the bucket whose boundary is the first that its sequences don't exceed, and is
     padded to it; a batch is given when its bucket is full. So a step is compiled once for each bucket. What is
     left at the end of a pass moves up from bucket to bucket: one batch at most, the last, is short.
-    `fit` shuffles samples before they are put in buckets. Batches come as their buckets fill, so
-    `predict` gives outputs in that order too.
+    `fit` shuffles samples before they are put in buckets. Batches come as their buckets fill; what `predict` gives
+    is in the order of x, or in that of the batches where x itself gives batches.
 
     Args:
         x: Sequences: a list of lists or arrays `(time, ...)`, an array of objects, a ragged tensor, a column
@@ -237,6 +237,19 @@ class BucketSource(Source):
             columns.check_like(first)
             for row, length in enumerate(columns.lengths.tolist()):
                 yield length, columns.sample(row)
+
+    def in_order(self, outputs: Any) -> Any:
+        """Outputs in the order of the sequences, where those are known and each has one row."""
+        if self._known is None:
+            return outputs
+        batches = [places for _, places in self.buckets.grouped(self._samples(0))]
+        places = list(itertools.chain(*batches))
+        counts = set(itertools.accumulate(map(len, batches)))  # as `steps` may end the pass
+
+        def ordered(y: Any) -> Any:
+            return y[np.argsort(places[: len(y)])] if y is not None and len(y) in counts else y
+
+        return tree.map_structure(ordered, outputs)
 
     def state(self) -> dict[str, Any]:
         """What the passes to come depend on."""

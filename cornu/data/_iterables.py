@@ -152,16 +152,13 @@ class KeptSource(Source):
     def __init__(self, generator: Iterator[Any]) -> None:
         self._rest = iter(GeneratorSource(generator))
         self._kept: list[Any] = []
-        self._complete = False
 
     def batches(self, number: int = 0, start: int = 0) -> Iterator[Any]:
         """The batches from one of them on."""
         yield from self._kept[start:]
-        if not self._complete:
-            self._complete = True
-            for batch in self._rest:
-                self._kept.append(batch)
-                yield batch
+        for batch in self._rest:
+            self._kept.append(batch)
+            yield batch
 
 
 class IterableSource(Source):

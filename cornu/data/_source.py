@@ -61,6 +61,10 @@ class Source:
         """The batches of a pass from one of them on."""
         raise NotImplementedError
 
+    def in_order(self, outputs: Any) -> Any:
+        """Outputs for the samples of a pass, an array of each or a structure, in the order that the data has."""
+        return outputs
+
     def state(self) -> dict[str, Any]:
         """What the passes to come depend on, as plain values."""
         orders = self.orders

@@ -14,6 +14,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from .. import tuning
 from .contract import Engine
 from .loops import flatten
 from .spec import Dimension, SpecEngine
@@ -204,7 +205,12 @@ def keeps_apart(f: Callable[..., Any], *specs: Any) -> Any:
             result = f(*specs)
         shapes = [engine.shape_of(x) for x in flatten(result)[0]]
         places = [place(engine, x) for x in flatten(result)[0]]
-    except Exception:  # whatever can't be told counts as mixing
+    except Mixed:
+        return None
+    except Exception as error:  # whatever can't be told counts as mixing
+        tuning.say(
+            "Whether samples are kept apart can't be told, so batches stay as they are: %r.", error
+        )
         return None
     first = [at == -len(shape) for at, shape in zip(places, shapes, strict=True)]
     return result if first and all(first) and all(s[0] == SAMPLES for s in shapes) else None

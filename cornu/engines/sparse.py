@@ -8,20 +8,21 @@ every one. Those of libraries (SciPy's matrices, `BCOO`, `tf.SparseTensor`, PyTo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import optree
 
 from . import loaded
 from .contract import Engine
+from .operators import Operators
 
 _DENSE = frozenset({bool, int, float, complex, list, tuple, np.ndarray, np.float32, np.float64})
 #: Where `optree` sees through a sparse tensor; for the trees of the floors above it is a leaf.
 NAMESPACE = "cornu.engines"
 
 
-class SparseTensor:
+class SparseTensor(Operators):
     """A tensor as the places and values of those elements that may differ from zero.
 
     A place occurs once, except those of zeros that were added to keep a number of elements.
@@ -40,6 +41,8 @@ class SparseTensor:
     """
 
     __slots__ = ("indices", "values", "shape", "__weakref__")
+    #: What an operator gives, by its primitive's name; the floor of ops puts it here.
+    operator: ClassVar[Callable[..., Any]]
 
     def __init__(self, indices: Any, values: Any, shape: tuple[int, ...]) -> None:
         self.indices = indices
@@ -63,6 +66,9 @@ class SparseTensor:
     def map(self, function: Callable[[Any], Any]) -> SparseTensor:
         """The same places with other values."""
         return SparseTensor(self.indices, function(self.values), self.shape)
+
+    def _operate(self, name: str, *operands: Any) -> Any:
+        return SparseTensor.operator(name, *operands)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         values = np.asarray(self.values)

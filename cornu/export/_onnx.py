@@ -13,7 +13,7 @@ import numpy as np
 from .._version import __version__
 from ..core import tree
 from ..core.dtypes import numpy_dtype
-from ..core.files import replacing_together
+from ..core.files import like, names_like, replacing_together
 from ..core.scopes import StatelessScope, here, within
 from ..engines import get, use
 from ..engines.spec import Dimension
@@ -68,12 +68,16 @@ def write_onnx(
     size = sum(array.nbytes for array in traced.engine.graph.initializers.values())
     outside = size > _LIMIT if external_data is None else external_data
     path.parent.mkdir(parents=True, exist_ok=True)
+    there = {file.name for file in path.parent.iterdir()}
     with replacing_together(path) as name:
         folder = Path(name)
-        data = folder / f"{path.name}.data" if outside else None
+        free = next(f"{x}.data" for x in names_like(path.name) if f"{x}.data" not in there)
+        data = folder / free if outside else None
         (folder / path.name).write_bytes(_serialized(traced, ir_version, data))
         checked = check(model, traced, str(folder / path.name), examples)
         files = [file.name for file in sorted(folder.iterdir())]
+    for old in filter(like(path.name, r"\.data").fullmatch, there if outside else ()):
+        (path.parent / old).unlink()
     if verbose:
         report(path, [path.parent / name for name in files], [*_told(traced, ir_version), *checked])
 

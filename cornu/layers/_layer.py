@@ -24,7 +24,7 @@ from ..core.remat import RematScope, remat
 from ..core.scopes import SymbolicScope, concrete_scope, given_values, here, within
 from ..core.tracebacks import shorten
 from ..core.tracking import PLAIN, Family, Tracker
-from ..core.variable import Variable, host_array
+from ..core.variable import Variable, host_array, take_all
 from ..engines import Engine, at_hand, current
 from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
@@ -1009,14 +1009,7 @@ class Layer(Operation):
                 f"The layer {self.path!r} has {len(own)} weights. Received: "
                 f"{len(store.keys())} in the file. The file is of another architecture."
             )
-        for index, variable in enumerate(own):
-            value = store[str(index)]
-            if tuple(value.shape) != variable.shape:
-                raise ValueError(
-                    f"The weight {variable.path!r} has the shape {variable.shape}. Received: "
-                    f"shape={tuple(value.shape)} in the file. The file is of another architecture."
-                )
-            variable.take(np.asarray(value), store)
+        take_all(own, store)
 
     # ----------------------------------------------------------------- config
 

@@ -204,13 +204,14 @@ def _never(given: list[bool]) -> bool:
 
 
 SPARSE.update((name, SparseRule(_on_values(name), all)) for name in _OF_ZERO.split())
+_BY_DENSE = SparseRule(_divide, lambda given: given == [True, False])
 SPARSE.update(
     add=SparseRule(_add, all),
     affine=SparseRule(_affine, _never),
     cast=SparseRule(_cast, all),
     convert_to_tensor=SparseRule(_kept, all),
     concatenate=SparseRule(_concatenate, all),
-    divide=SparseRule(_divide, lambda given: given == [True, False]),
+    divide=_BY_DENSE,
     expand_dims=SparseRule(_expand_dims, all),
     matmul=SparseRule(_matmul, _never),
     mean=SparseRule(_mean, _never),
@@ -219,4 +220,5 @@ SPARSE.update(
     subtract=SparseRule(_subtract, all),
     sum=SparseRule(_sum, _never),
     transpose=SparseRule(_transpose, all),
+    true_divide=_BY_DENSE,
 )

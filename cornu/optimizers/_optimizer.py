@@ -14,7 +14,7 @@ from ..core import naming
 from ..core.described import Described
 from ..core.scopes import StatelessScope, given_values
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
-from ..core.variable import Variable
+from ..core.variable import Variable, take_all
 from ..engines import current
 from ._groups import Groups
 from .schedules import LearningRateSchedule
@@ -594,8 +594,7 @@ class Optimizer(Described):
                 stacklevel=2,
             )
             return
-        for index, variable in enumerate(self.variables):
-            variable.take(np.asarray(store[str(index)]), store)
+        take_all(self.variables, store)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as what a file can hold."""

@@ -38,7 +38,7 @@ from ._names import labels
 from ._safetensors import Safetensors
 from ._stores import Arrays, Item, Stored, items_of
 from ._walk import walk
-from ._weights import load_state, opened_weights, write_sharded
+from ._weights import compared, load_state, opened_weights, write_sharded
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -115,18 +115,19 @@ class Checkpoint:
             ValueError: If it is of another architecture.
         """
         path = str(self.path / _WEIGHTS)
-        with opened_weights(path, path, _FORMAT) as arrays:
-            report = load_state(model, arrays, path, leave_out=_nested(model))
         values, variables = self.state().get("metrics", ()), model.metrics_variables
         shapes = [variable.shape for variable in variables]
         fits = isinstance(values, list) and [getattr(v, "shape", None) for v in values] == shapes
-        if report.missing or report.unexpected or not fits:
-            raise ValueError(
-                "A training goes on with the model, optimizer and metrics that it had. Received: "
-                f"{str(self.path)!r} for the model {model.name!r}, metrics={model.metrics_names}; "
-                f"{report!r}. Compile it as it was; build optimizers of its own in "
-                "its constructor."
-            )
+        with opened_weights(path, path, _FORMAT) as arrays:
+            report = compared(model, arrays, _nested(model))  # before anything is set
+            if report.missing or report.unexpected or report.mismatched or not fits:
+                raise ValueError(
+                    "A training goes on with the model, optimizer and metrics that it had. Received: "
+                    f"{str(self.path)!r} for the model {model.name!r}, metrics={model.metrics_names}; "
+                    f"{report!r}. Compile it as it was; build optimizers of its own in "
+                    "its constructor."
+                )
+            load_state(model, arrays, path, leave_out=_nested(model))
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
@@ -289,7 +290,8 @@ class Checkpoints:
         if self.keep is None:
             return
         whole = [one for one in checkpoints(self.directory) if one.fault is None]
-        stay = [*whole[-self.keep :], best_of(whole)]
+        last = list({one.step: one for one in whole}.values())  # of an epoch's last step, its end
+        stay = [*last[-self.keep :], best_of(whole)]
         for checkpoint in whole:
             if checkpoint not in stay:
                 remove(checkpoint.path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from ..core.serialization import (
     deserialize_keras_object,
     serialize_keras_object,
 )
-from ._files import BrokenFileError, warn
+from ._files import BrokenFileError, from_json, warn
 from ._keras2 import translated
 
 # -------------------------------------------------------------------- writing
@@ -144,6 +143,6 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
         ValueError: If it describes none.
         TypeError: If a class or function that it names is not known.
     """
-    config = json.loads(json_string)
+    config = from_json(json_string)
     version = config.get("keras_version") if isinstance(config, dict) else None
     return described(config, "the JSON", version and version_of(version), custom_objects)

@@ -177,15 +177,24 @@ def _complete(called: str) -> Iterator[None]:
 
 def stored_array(group: Any, key: str, name: str) -> StoredArray:
     """An array in a group, by the name that errors and reports have for it."""
-    return StoredArray(name, partial(_read, group, key))
+    return StoredArray(name, partial(_read, group, key), partial(_shape, group, key))
 
 
 def _read(group: Any, key: str) -> np.ndarray[Any, Any]:
     with _complete(group.file.filename):
-        return _array(group, key)
+        dataset = _dataset(group, key)
+        value = dataset[()] if dataset.shape else np.asarray(dataset[()])
+        name = dataset.attrs.get("dtype")
+        return value if name is None else value.view(numpy_dtype(str(name)))
 
 
-def _array(group: Any, key: str) -> np.ndarray[Any, Any]:
+def _shape(group: Any, key: str) -> tuple[int, ...]:
+    with _complete(group.file.filename):
+        return tuple(_dataset(group, key).shape)
+
+
+def _dataset(group: Any, key: str) -> Any:
+    """An array whose values are in the file."""
     import h5py
 
     dataset = own_item(group, key)
@@ -198,9 +207,7 @@ def _array(group: Any, key: str) -> np.ndarray[Any, Any]:
     stored = max(HARMLESS_BYTES, dataset.id.get_storage_size() * LARGEST_EXPANSION)
     if dataset.size * dataset.dtype.itemsize > stored:
         raise _suspicious(group, key, f"of the shape {dataset.shape}, which the file does not hold")
-    value = dataset[()] if dataset.shape else np.asarray(dataset[()])
-    name = dataset.attrs.get("dtype")
-    return value if name is None else value.view(numpy_dtype(str(name)))
+    return dataset
 
 
 def own_item(group: Any, path: str) -> Any:

@@ -13,11 +13,11 @@ import numpy as np
 
 from ..core.naming import numbered
 from ..core.serialization import custom_object_scope
-from ..core.variable import Variable, host_array
+from ..core.variable import NewArrays, Variable, host_array, take_all
 from ..engines import current
 from ..training import Trainer
 from ._configs import described, describing, plain_text, version_of
-from ._files import FORMAT_VERSION, BrokenFileError, warn
+from ._files import FORMAT_VERSION, BrokenFileError, from_json, warn
 from ._hdf5 import group_in, new_file, opened_file, own_item, put_array, stored_array
 from ._keras2 import optimizer_state, parts_in_files, safe_name, todays_weights, translated
 from ._reports import WeightsReport
@@ -89,6 +89,14 @@ def _put_names(group: Any, attribute: str, names: list[str]) -> None:
 
 
 # -------------------------------------------------------------------- reading
+
+
+class _Read(dict[str, Any], NewArrays):
+    """Arrays that were read, numbered."""
+
+    @classmethod
+    def of(cls, arrays: list[Any]) -> _Read:
+        return cls((str(index), np.asarray(x, order="C")) for index, x in enumerate(arrays))
 
 
 @dataclass(frozen=True)
@@ -163,7 +171,7 @@ def load_legacy_model(path: str, custom_objects: Any, compile: bool) -> Any:
 def _json(file: Any, attribute: str, called: str) -> Any:
     text = file.attrs.get(attribute)
     try:
-        return None if text is None else json.loads(plain_text(text))
+        return None if text is None else from_json(plain_text(text))
     except (ValueError, RecursionError) as error:
         raise BrokenFileError(
             f"A file with a model must describe it as JSON. Received: {called!r} with a damaged "
@@ -197,33 +205,35 @@ def load_legacy_weights(
         )
     else:
         pairs = list(zip(targets, stored, strict=True))
+    kept = [
+        (layer, [*layer.trainable_weights, *layer.non_trainable_weights], stored.pop(name, []))
+        for layer, name in pairs
+    ]
+    if (top := old.own()) and model._own_weights():
+        kept.append((model, model._own_weights(), top))
     report = WeightsReport()
-    for layer, name in pairs:
-        variables = [*layer.trainable_weights, *layer.non_trainable_weights]
-        values = stored.pop(name, [])
-        fits = not values or _assign(layer, variables, values, old, skip_mismatch)
+    fit = [not values or _fits(o, own, values, old, skip_mismatch) for o, own, values in kept]
+    for (layer, variables, values), fits in zip(kept, fit, strict=True):
+        if fits and values:
+            arrays = todays_weights(layer, [value.read() for value in values], old.version)
+            take_all(variables, _Read.of(arrays))
         report.note(dict(enumerate(variables)), dict(enumerate(values)), fits)
     report.unexpected.extend(value.name for values in stored.values() for value in values)
-    top, own = old.own(), model._own_weights()
-    if top and own:
-        fits = _assign(model, own, top, old, skip_mismatch)
-        report.note(dict(enumerate(own)), dict(enumerate(top)), fits)
     return report
 
 
-def _assign(
+def _fits(
     owner: Any,
     variables: list[Variable],
     values: list[StoredArray],
     old: OldWeights,
     skip_mismatch: bool,
 ) -> bool:
-    """Set variables if all values fit, and tell whether they do."""
-    arrays = todays_weights(owner, [value.read() for value in values], old.version)
-    shapes, received = ([tuple(x.shape) for x in kept] for kept in (variables, arrays))
+    """Whether values fit variables, told by their shapes alone, so that none is set where some don't."""
+    empty = [np.broadcast_to(np.zeros((), bool), value.shape()) for value in values]
+    arrays = todays_weights(owner, empty, old.version)
+    shapes, received = ([tuple(x.shape) for x in side] for side in (variables, arrays))
     if shapes == received:
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
         return True
     message = (
         f"The weights of the layer {owner.path!r} have the shapes {shapes}. Received: {received} in "
@@ -251,8 +261,7 @@ def load_optimizer(model: Any, stored: list[StoredArray], version: int, by_weigh
         variables, arrays = optimizer_state(model, arrays, version, by_weight)
     shapes, received = ([tuple(x.shape) for x in side] for side in (variables, arrays))
     if shapes == received:
-        for variable, value in zip(variables, arrays, strict=True):
-            variable.assign(value)
+        take_all(variables, _Read.of(arrays))
     elif arrays:
         warn(
             f"The optimizer of {model.name!r} starts anew: its state has the shapes {shapes}. "

@@ -31,14 +31,14 @@ def stored_values(part: Any) -> dict[str, Any]:
     return {str(index): value for index, value in enumerate(values)}
 
 
-def _is_numbered(part: Any) -> bool:
+def is_numbered(part: Any) -> bool:
     """Whether an object's keys in files are numbers: a user's class that loads its own may have any."""
     return naming.is_ours(getattr(part, "load_own_variables", None))
 
 
 def labels(part: Any) -> dict[str, str]:
     """The names of an object's variables by key, where they tell them apart and aren't automatic."""
-    own = own_variables(part) if _is_numbered(part) else {}
+    own = own_variables(part) if is_numbered(part) else {}
     counts = Counter(variable.name for variable in own.values())
     return {key: v.name for key, v in own.items() if counts[v.name] == 1 and not _AUTOMATIC(v.name)}
 
@@ -49,7 +49,7 @@ def renaming(parts: Mapping[str, Any], names: Names | None) -> Callable[[str], s
     That may be one with a variable's name, `layers/dense/kernel`, or the variable's path.
     """
     rename = _rule(names)
-    own = {path: own_variables(part) for path, part in parts.items() if _is_numbered(part)}
+    own = {path: own_variables(part) for path, part in parts.items() if is_numbered(part)}
     counts = Counter(variable.path for kept in own.values() for variable in kept.values())
     known: dict[str, str] = {}
     for path, kept in own.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import struct
@@ -16,8 +15,10 @@ from ..core.files import flushing
 from ._files import (
     HARMLESS_BYTES,
     LARGEST_EXPANSION,
+    LARGEST_OBJECTS,
     LARGEST_TEXT,
     BrokenFileError,
+    from_json,
     is_file_object,
     require,
 )
@@ -230,7 +231,7 @@ def read_json(package: Package, name: str) -> Any:
             "`model.save`."
         )
     with _checked(package, name), package.open(name, _OF_TEXT) as file:
-        return json.loads(file.read().decode("utf-8"))
+        return from_json(file.read(LARGEST_OBJECTS // 2).decode("utf-8"))
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class WeightsReport:
             elif key not in own:
                 self.unexpected.append(stored[key].name)
             else:
-                shapes = tuple(own[key].shape), stored[key].read().shape
+                shapes = tuple(own[key].shape), stored[key].shape()
                 self.mismatched[own[key].path] = shapes
 
     def __repr__(self) -> str:

@@ -145,7 +145,7 @@ def _arrays(file: Any, called: str) -> dict[str, StoredArray]:
             place = f"at {start!s:.30} to {stop!s:.30}, after {end}"
             raise ValueError(f"{name!r:.100} has the shape {shape!s:.100} of {dtype!s:.30} {place}")
         read = partial(_read, file, name, dtype, shape, 8 + length + start)
-        found[name], end = StoredArray(name, read), stop
+        found[name], end = StoredArray(name, read, partial(tuple, shape)), stop
     if end != rest - length:
         raise ValueError(f"there are {rest - length:,} bytes of tensors, of {end:,}")
     return found

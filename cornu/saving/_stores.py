@@ -144,13 +144,14 @@ def split(items: Sequence[Item], largest: float) -> tuple[list[list[Item]], int]
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in an open file: its name there, and what reads its values.
+    """An array in an open file: its name there, and what reads its values, or its shape alone.
 
     Reading raises a `BrokenFileError` where the file does not hold them.
     """
 
     name: str
     read: Callable[[], np.ndarray[Any, Any]]
+    shape: Callable[[], tuple[int, ...]]
 
 
 class StoredArrays(NewArrays):

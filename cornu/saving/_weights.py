@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -10,11 +9,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from ..core.files import replacing_together
+from ..core.files import like, names_like, replacing_together
 from ..optimizers import Optimizer
 from ._files import LARGEST_TEXT, BrokenFileError, require, warn
 from ._hdf5 import HDF5
-from ._names import Names, own_variables, renaming
+from ._names import Names, is_numbered, own_variables, renaming
 from ._reports import WeightsReport
 from ._safetensors import Safetensors
 from ._stores import Arrays, Format, Item, StoredArray, StoredArrays, StoredWeights, split
@@ -53,16 +52,16 @@ def write_sharded(items: Sequence[Item], path: str, largest: float, format: Form
     stem = name.removesuffix(format.listing)
     shards, total = split(items, largest)
     there = set(os.listdir(folder or ".")) if os.path.isdir(folder or ".") else set()
-    stems = itertools.chain([stem], (f"{stem}.again{n}" for n in itertools.count(1)))
-    kinds = ([format.shard(s, n, len(shards)) for n in range(len(shards))] for s in stems)
+    kinds = (
+        [format.shard(s, n, len(shards)) for n in range(len(shards))] for s in names_like(stem)
+    )
     named = dict(zip(next(x for x in kinds if there.isdisjoint(x)), shards, strict=True))
     with replacing_together(path) as drafts:
         for shard, part in named.items():
             format.write(os.path.join(drafts, shard), part)
         with open(os.path.join(drafts, name), "w", encoding="utf-8") as file:
             json.dump(format.index(named, total), file, indent=4)
-    like = rf"{re.escape(stem)}(\.again\d+)?[-_]\d+(-of-\d+)?{re.escape(format.ending)}"
-    for old in filter(re.compile(like).fullmatch, there):
+    for old in filter(like(stem, rf"[-_]\d+(-of-\d+)?{re.escape(format.ending)}").fullmatch, there):
         os.remove(os.path.join(folder, old))
 
 
@@ -138,7 +137,11 @@ def load_state(
     weights = StoredWeights(stored, renaming(parts, names))
     report = WeightsReport()
     misfits: list[Exception] = []
-    for path, part in parts.items():
+    # What is known not to fit comes first: where that is an error, nothing is set.
+    fits = {path: _fits(part, weights.arrays(path).stored) for path, part in parts.items()}
+    for path, part in sorted(parts.items(), key=lambda pair: fits[pair[0]]):
+        if misfits and fits[path] and not skip_mismatch:
+            break
         if hasattr(part, "load_own_variables"):
             arrays = weights.arrays(path)
             if isinstance(part, Optimizer) and path == "optimizer" and arrays and not part.built:
@@ -165,6 +168,29 @@ def load_state(
     for path in unknown:
         report.unexpected.extend(array.name for array in weights.arrays(path).stored.values())
     return report
+
+
+def compared(model: Any, stored: Arrays, leave_out: Collection[Any] = ()) -> WeightsReport:
+    """What `load_state` would find, without setting anything; objects that load their own by other keys fit."""
+    parts = dict(walk(model, leave_out))
+    weights, report = StoredWeights(stored, renaming(parts, None)), WeightsReport()
+    for path, part in parts.items():
+        arrays = weights.arrays(path).stored
+        if is_numbered(part) and not is_seed(arrays):
+            report.note(own_variables(part), arrays, _fits(part, arrays))
+    others = (weights.arrays(path).stored for path in weights.paths() if path not in parts)
+    report.unexpected.extend(x.name for kept in others if not is_seed(kept) for x in kept.values())
+    return report
+
+
+def _fits(part: Any, stored: Arrays) -> bool:
+    """Whether an object's own arrays have the keys and shapes of its variables, as far as the keys are known."""
+    own = own_variables(part)
+    if not is_numbered(part) or not own:
+        return True
+    return own.keys() == stored.keys() and all(
+        variable.shape == stored[key].shape() for key, variable in own.items()
+    )
 
 
 def _load_own(part: Any, arrays: StoredArrays) -> Exception | None:

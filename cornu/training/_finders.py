@@ -24,8 +24,9 @@ from ._run import training
 
 #: The size of a curve's figure, in inches.
 _SIZE = (6.4, 4.0)
-#: A sweep ends where the smoothed loss is so many times the least: from there on it only grows.
-DIVERGED = 4.0
+#: A sweep ends where that many losses in a row are so many times the mean of those before: they only grow from
+#: there on. Losses of tiny batches differ by more than that, but not all on one side.
+DIVERGED, IN_A_ROW = 4.0, 3
 #: The share of the best throughput at which a larger batch is no longer worth it.
 ENOUGH = 0.95
 
@@ -145,8 +146,8 @@ class _Losses(Callback):
         if math.isfinite(loss):
             self.found.rates.append(self.rate)
             self.found.losses.append(loss)
-        smoothed = self.found.smoothed
-        if not math.isfinite(loss) or smoothed[-1] > DIVERGED * min(smoothed):
+        before, last = self.found.losses[:-IN_A_ROW], self.found.losses[-IN_A_ROW:]
+        if not math.isfinite(loss) or (before and min(last) > DIVERGED * np.mean(before)):
             self.model.stop_training = True
 
 
@@ -247,12 +248,8 @@ def find_batch_size(
 
 def _tried(model: Any, callback: Callback, steps: int, given: dict[str, Any]) -> None:
     """Train for some steps, told to a callback, and undo it."""
-    history = model.history
-    try:
-        run = training(**{**given, "callbacks": [callback], "max_steps": steps}, is_trial=True)
-        run.meet(1)  # each step is looked at
-        with closing(loop(run)) as turns:
-            for _ in turns:
-                pass
-    finally:
-        vars(model)["history"] = history
+    run = training(**{**given, "callbacks": [callback], "max_steps": steps}, is_trial=True)
+    run.meet(1)  # each step is looked at
+    with closing(loop(run)) as turns:
+        for _ in turns:
+            pass

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from typing import Any, Literal
 
-from .. import tuning
+from .. import random, tuning
 from ..callbacks.logs import LazyLogs
 from ..callbacks.progress import SLOW_DATA
 from ..engines.memory import while_fitting
@@ -25,6 +25,10 @@ from ._values import numbers
 
 Turn = Literal["steps", "epoch"]
 Turns = Generator[Turn, None, None]
+
+
+class LeftValidation(Exception):
+    """A validation was left, for the process is asked to end."""
 
 
 def loop(run: Run) -> Turns:
@@ -63,11 +67,12 @@ def _epochs(run: Run) -> Turns:
             run.logs, run.validated = {}, {}
         events.on_epoch_begin(run.epoch)
         run.settle()
-        if not (run.step and run.ended_by):
+        if run.has_steps:
             yield from _steps(run)
         logs = numbers(run.logs)
         if validation is not None and validation.is_due_after(run.epoch):
-            run.validated = validation(events)
+            run.validated = _validated(run, "epoch")
+        run.validating = None
         run.logs = dict(sorted({**logs, **run.validated}.items()))
         events.on_epoch_end(run.epoch, run.logs)
         _warn_of_nan(run)
@@ -94,20 +99,45 @@ def _steps(run: Run) -> Turns:
     if isinstance(run.function, AccumulatingSteps):
         run.function.begin()
     training = run.kind == "train"
+    if run.validating:
+        _after(run, end, run.step - 1)
+        yield "steps"
     for first, last, execution in run.batches:
         begin(first)
         run.execution = execution
         run.logs = _result(run, execution)
         run.count(len(execution))
-        if run.intervals and run.validates:
-            run.validated = run.validation.between_steps(run.events)  # type: ignore[union-attr]
-            run.logs = {**run.logs, **run.validated}
-        end(last, run.logs)
-        if training:  # an evaluation within it is no place to go on from
-            run.events.turn(run)
+        _after(run, end, last)
         yield "steps"
         if training and run.is_stopped:
             break
+
+
+def _after(run: Run, end: Callable[..., None], last: int) -> None:
+    """What comes after the steps of an execution, of which the last has that number."""
+    if run.intervals and run.validates:
+        run.validated = _validated(run, "steps")
+        run.logs = {**run.logs, **run.validated}
+    run.validating = None
+    end(last, run.logs)
+    if run.kind == "train":
+        run.events.turn(run)
+    elif run.is_within and run.events.is_asked_to_end:
+        raise LeftValidation
+
+
+def _validated(run: Run, after: Literal["steps", "epoch"]) -> dict[str, Any]:
+    """What a validation gives. If the process is asked to end meanwhile it is left; who goes on begins it anew."""
+    validation: Any = run.validation
+    while True:
+        run.validating, before = after, random.process_state()
+        try:
+            return (
+                validation.between_steps(run.events) if after == "steps" else validation(run.events)
+            )
+        except LeftValidation:
+            random.set_process_state(before)
+            run.events.turn(run)  # which comes back where the process stays
 
 
 def _result(run: Run, execution: Any) -> dict[str, Any]:

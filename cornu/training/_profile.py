@@ -21,10 +21,9 @@ from ..core.scopes import StatelessScope, here, within
 from ..data import Source, unpack_x_y_sample_weight
 from ..engines import current
 from ..engines.profiles import SCOPE, UNKNOWN, Kernel, Profile, busy, in_lanes, own_times, timed
-from ..random import process_state
 from ._batches import Batches
 from ._programs import Programs, prepare, step_of
-from ._restoring import as_it_was
+from ._restoring import Before, as_it_was
 from ._trainer import Trainer
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ def profile(model: Any, source: Source, steps: int) -> StepProfile:
     layers = _Layers()
     with closing(_Reader(source)) as reader:
         prepare(model, reader.first, training=True)
-        with as_it_was(model, process_state()):
+        with as_it_was(model, Before.of(model)):
             found = _profile(model, reader, steps, layers)
     return StepProfile(found, layers, reader.seconds)
 

@@ -20,6 +20,7 @@ from ._batches import Batches
 from ._nan import Origin
 from ._padding import Padding
 from ._programs import logged, prepare
+from ._restoring import Before
 from ._steps import Steps
 from ._validation import Validation
 from ._values import numbers
@@ -46,8 +47,7 @@ class Run:
         epoch: The number of the first one.
         validation: Evaluates the model on other data.
         max_steps, max_time: After how many steps in all, or how many seconds, it ends.
-        before: Where the random numbers of the process were before, if it is a trial: then all comes out as it
-            went in.
+        before: What it was before, if it is a trial: then all comes out as it went in.
         resume: A checkpoint to go on from.
 
     Attributes:
@@ -56,10 +56,13 @@ class Run:
         total: How many steps are completed in all.
         logs: What the last step gave, by name: tensors, and numbers once an epoch has ended.
         validated: What the last validation of the epoch gave.
+        validating: Whether a validation comes next, or runs: after `"steps"` of an epoch or the `"epoch"`. One that
+            is left is for who goes on.
         batches: Where reading is.
         function: The program of a step, over the batches of one execution.
         execution: The batches of the last execution.
         events: Who is told.
+        is_within: Whether it is a validation of a training.
         intervals: At multiples of which steps something is to happen: none of them is within an execution.
     """
 
@@ -76,7 +79,7 @@ class Run:
         validation: Validation | None = None,
         max_steps: int | None = None,
         max_time: float | None = None,
-        before: Any = None,
+        before: Before | None = None,
         resume: Any = None,
     ) -> None:
         self.model, self.kind, self.before = model, kind, before
@@ -87,6 +90,7 @@ class Run:
         self.epoch = self.step = self.total = 0
         self.logs: dict[str, Any] = {}
         self.validated: dict[str, Any] = {}
+        self.validating: Literal["steps", "epoch"] | None = None
         self.execution: Any = []
         self._started = time.perf_counter()
         counted = isinstance(model.steps_per_execution, int)
@@ -98,9 +102,8 @@ class Run:
             self.batches.room = self._room
         if validation is not None and validation.interval is not None:
             self.meet(validation.interval)
-        within = isinstance(callbacks, CallbackList) and kind != "train"
-        self._owns_events = not within
-        self.events = callbacks if within else self._told(callbacks, verbose)
+        self.is_within = isinstance(callbacks, CallbackList) and kind != "train"
+        self.events = callbacks if self.is_within else self._told(callbacks, verbose)
         try:
             self.go_to(epoch)
             prepare(model, self.batches.first(), training=kind == "train")
@@ -120,6 +123,8 @@ class Run:
             self.batches.close()
             if validation is not None:
                 validation.close()
+            if before is not None:
+                before.restore(model)
             raise
 
     def _counts_samples(self) -> bool:
@@ -172,6 +177,7 @@ class Run:
             "total": self.total,
             "logs": _plain(self.logs),
             "validated": _plain(self.validated),
+            "validating": self.validating,
             "told": _plain({name: told.value for name, told in logged(self.model).items()}),
             "batches": self.batches.state(),
         }
@@ -180,6 +186,7 @@ class Run:
         """Go on where `state` was taken."""
         self.epoch, self.step, self.total = state["epoch"], state["step"], state["total"]
         self.logs, self.validated = dict(state["logs"]), dict(state["validated"])
+        self.validating = state.get("validating")
         for name, told in logged(self.model).items():
             told.assign(state["told"].get(name, 0))
         self.batches.restore(state["batches"])
@@ -213,6 +220,11 @@ class Run:
         is_left = self.epochs is None or self.epoch < self.epochs
         ended_by = None if self.step else self.ended_by
         return is_left and not self.model.stop_training and ended_by is None
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether steps of the epoch may be left: not in one that goes on after a limit, or at its validation."""
+        return not (self.step and self.ended_by) and self.validating != "epoch"
 
     @property
     def is_stopped(self) -> bool:
@@ -259,7 +271,7 @@ class Run:
         """Let go of what the run holds, of each whatever others raise: processes of the data, files and the terminal
         of callbacks."""
         with ExitStack() as stack:
-            if self._owns_events:
+            if not self.is_within:
                 stack.callback(self.events.set_run, None)
                 stack.callback(self.events.close)
             if self.validation is not None:
@@ -328,7 +340,7 @@ def training(
     is_trial: bool = False,
 ) -> Run:
     """The run of a model's `fit` that was called with these arguments."""
-    before = random.process_state() if is_trial or fast_dev_run else None
+    before = Before.of(self) if is_trial or fast_dev_run else None
     self._require_compiled("fit")
     self.stop_training = False
     if validation_split and validation_data is None:

@@ -123,6 +123,32 @@ def test_data_outside_the_file(tmp_path: Path) -> None:
     assert_same(ran(path, data), model.predict(data, verbose=0))
 
 
+def test_a_crash_leaves_the_old_data_to_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = cornu.Sequential([layers.Input((30,)), layers.Dense(20)])
+    path = written(model, tmp_path, external_data=True)
+    data, replace = np.ones((2, 30), "float32"), os.replace
+    before, wanted = sorted(os.listdir(tmp_path)), model.predict(data, verbose=0)
+    model.set_weights([weight + 1 for weight in model.get_weights()])
+
+    def crash(draft: str, target: str) -> None:
+        if target.endswith(".onnx"):
+            raise KeyboardInterrupt
+        replace(draft, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("os.replace", crash)
+        written(model, tmp_path, external_data=True)
+    assert_same(ran(path, data), wanted)
+    for _ in range(2):
+        assert_same(
+            ran(written(model, tmp_path, external_data=True), data),
+            model.predict(data, verbose=0),
+        )
+    assert len(os.listdir(tmp_path)) == len(before)
+
+
 def test_a_class_of_ones_own(tmp_path: Path) -> None:
     class Model(cornu.Model):
         def __init__(self) -> None:

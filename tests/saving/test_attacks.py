@@ -194,3 +194,15 @@ def test_a_graph_of_keras_2_has_ops_alone(case: str, tmp_path: Path) -> None:
     write(tmp_path / "2.h5", config, b"")
     with pytest.raises(ValueError, match=f"must have an op for it. Received: tf.{function}"):
         saving.load_model(tmp_path / "2.h5")
+
+
+@pytest.mark.parametrize("piece", ["[],", "{},", '{"a":1},', "1,"])
+def test_a_text_that_becomes_too_much_is_refused(piece: str, tmp_path: Path) -> None:
+    """Before any of its objects is made: they would take 1 GB and more."""
+    text = f"[{piece * (2**30 // 100)}1]" if piece == "1," else f"[{piece * (2**30 // 150)}1]"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "config.json").write_text(text)
+    for name in ("metadata.json", "model.weights.h5"):
+        (tmp_path / "a" / name).write_text("{}")
+    with pytest.raises(ValueError, match=r"as objects it takes [\d,]+ MB, of 1,024 at most"):
+        saving.load_model(tmp_path / "a")

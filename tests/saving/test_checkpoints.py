@@ -238,6 +238,25 @@ def test_it_is_written_beside(tmp_path: Path, monkeypatch: Any) -> None:
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize("change", ["metrics", "layer", "optimizer"])
+def test_another_model_stays_as_it_was(change: str, tmp_path: Path) -> None:
+    last = written(tmp_path, trained()).last()
+    other = trained(["mae"] if change == "metrics" else ("mae", "auc"))
+    if change == "layer":
+        other.add(cornu.layers.Dense(2))
+        other.compile("adam", "mse", metrics=["mae", "auc"])
+    elif change == "optimizer":
+        other.compile(
+            optimizers.LossScaleOptimizer(optimizers.SGD(0.1)), "mse", metrics=["mae", "auc"]
+        )
+    other.optimizer.build(other.trainable_variables)
+    for variable in variables(other):
+        variable.assign(variable.value * 0)
+    with pytest.raises(ValueError, match="model, optimizer and metrics that it had|architecture"):
+        last.restore(other)
+    assert not any(variable.numpy().any() for variable in variables(other))
+
+
 REFUSED: list[tuple[Callable[[Path], Any], type[Exception], str]] = [
     (lambda folder: written(folder, trained()).last().restore(trained([])), ValueError, "metrics"),
     (lambda folder: Checkpoints(folder).write(made(), {"a": [{1: 2}]}, 1, 0), TypeError, r"a\[0\]"),

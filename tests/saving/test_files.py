@@ -498,6 +498,19 @@ def test_weights_in_several_files(tmp_path: Path) -> None:
     assert (tmp_path / "b_00000.weights.h5").exists()
 
 
+@pytest.mark.parametrize("ending", [".weights.h5", ".safetensors", ".h5"])
+def test_a_model_of_another_architecture_stays_as_it_was(ending: str, tmp_path: Path) -> None:
+    path, other = tmp_path / f"a{ending}", make()
+    model = cornu.Sequential([cornu.Input((4,)), layers.Dense(3, name="one"), layers.Dense(9)])
+    with warnings.catch_warnings(action="ignore"):  # of the old format
+        (model.save if ending == ".h5" else model.save_weights)(path)
+    before = other.get_weights()
+    with pytest.raises(ValueError, match=r"shape"):
+        other.load_weights(path)
+    for one, two in zip(other.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_skip_mismatch_and_left_over_weights(tmp_path: Path) -> None:
     path = tmp_path / "a.weights.h5"
     model = make()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from cornu import layers
+from cornu import layers, ops
 from cornu.data import make_source
 from cornu.engines import use
 from cornu.models import Sequential
@@ -141,6 +141,17 @@ def test_a_step_is_compiled_for_each_bucket(caplog: Any) -> None:
     with use("jax"), caplog.at_level("INFO", "cornu"):
         model.fit(buckets, epochs=3, verbose=0)
     assert caplog.text.count("compiled") == len(BOUNDARIES)
+
+
+@pytest.mark.parametrize("steps", [None, 5])
+def test_predictions_are_in_the_order_of_the_sequences(steps: int | None) -> None:
+    model = Sequential([layers.Input((None,)), layers.Lambda(lambda x: ops.max(x, axis=-1))])
+    with use("numpy"):
+        buckets = bucket_by_length(X, boundaries=BOUNDARIES, batch_size=16)
+        found = model.predict(buckets, steps=steps, verbose=0)
+    wanted = [max(row, default=0) for row in X]
+    assert found.tolist() == [x for x in wanted if steps is None or x in found]
+    assert len(found) == (200 if steps is None else 16 * steps)
 
 
 def test_the_remainder_of_arrays_is_dropped() -> None:

@@ -58,6 +58,13 @@ def test_a_learning_rate_is_found_and_nothing_is_left(name: str, kind: str, tmp_
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_noise_of_tiny_batches_ends_no_sweep() -> None:
+    """Losses of one sample differ by thousands of times, while the rates are too low to change anything."""
+    with use("numpy"):
+        found = linear().find_learning_rate(X, Y, batch_size=1, steps=60, highest=1e-6)
+    assert max(found.losses) > 100 * min(found.losses) and len(found.rates) == 60
+
+
 def test_batch_sizes(tmp_path: Path) -> None:
     model = linear()
     with use("numpy"):

@@ -14,6 +14,7 @@ import pytest
 
 import cornu
 from cornu import callbacks
+from cornu.engines import use
 from tests.training import models_for_fit as m
 
 X, Y = m.draw(8, 6), m.labels(8)
@@ -42,6 +43,34 @@ def test_json_lines(tmp_path: Path) -> None:
     for together in (1, 2):  # an execution ends at a step whose turn it is
         fitted(callbacks.JSONLinesLogger(file, every=3), together, epochs=1)
     assert [one.get("step") for one in lines(file)[3:]] == [None, 3, 4] * 2
+
+
+class Killed(callbacks.Callback):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.current_run.total == 5:
+            raise KeyboardInterrupt
+
+
+def test_steps_that_come_again_stand_once(tmp_path: Path) -> None:
+    """Of a training that went on from a checkpoint, twice from the same; another one between stays."""
+    file = tmp_path / "run.jsonl"
+
+    def run(*more: Any) -> None:
+        written = callbacks.Checkpoint(tmp_path / "run", epochs=None, steps=3)
+        logger = callbacks.JSONLinesLogger(file, every=1)
+        with use("numpy"):
+            fitted(logger, callbacks=[written, *more], resume=tmp_path / "run")
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(Killed())
+    with file.open("a") as opened:
+        opened.write('{"epoch": 0, "ste')  # killed while it wrote
+    with use("numpy"):
+        fitted(file, epochs=1)
+    run()
+    found = [one.get("step") or one.get("resumed", "begun") for one in lines(file)]
+    assert found == ["begun", 1, 2, 3, 3, "begun", 4, 3, 4, 4, 5, 6, 7, 8, 8]
 
 
 @pytest.mark.filterwarnings("ignore:The loss is NaN")

@@ -158,7 +158,7 @@ def test_a_trial_leaves_no_trace(name: str, tmp_path: Path) -> None:
         cornu.callbacks.CSVLogger(tmp_path / "c.csv"),
     ]
     with use(name):
-        model.fit(X, Y, verbose=0)
+        own = model.fit(X, Y, verbose=0)
         before = state(model)
         more: dict[str, Any] = {"verbose": 0, "batch_size": 2}
         history = model.fit(X, Y, callbacks=writers, fast_dev_run=2, **more)
@@ -168,6 +168,7 @@ def test_a_trial_leaves_no_trace(name: str, tmp_path: Path) -> None:
         unchanged(model, before)
     assert list(tmp_path.iterdir()) == []
     assert len(history.history["loss"]) == 1
+    assert model.history is own is not history
 
 
 def test_nothing_is_saved_within_a_validation() -> None:

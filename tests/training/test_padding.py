@@ -11,8 +11,10 @@ import pytest
 
 from cornu import layers, losses, metrics, ops
 from cornu.core import tree
+from cornu.core.keras_tensor import KerasTensor
 from cornu.core.scopes import here, within
 from cornu.engines import get, use
+from cornu.engines.samples import SAMPLES, keeps_apart
 from cornu.models import Model, Sequential
 from cornu.training._padding import Padding, with_mask
 
@@ -183,6 +185,15 @@ def test_what_mixes_samples_stays_as_it_is(name: str, padded: list[bool], monkey
     x = X.reshape(10, 3, 2) if name == "state" else X
     MIXING[name]().predict(x, batch_size=2 if name == "state" else 4, verbose=0)
     assert padded in ([False], [])
+
+
+def test_why_it_can_not_be_told(caplog: Any) -> None:
+    with caplog.at_level("INFO", "cornu"):
+        assert keeps_apart(lambda: ops.mean([1.0]) / [][0]) is None
+        assert "list index out of range" in caplog.text
+        caplog.clear()
+        assert keeps_apart(lambda x: ops.flip(x, axis=0), KerasTensor((SAMPLES, 2))) is None
+        assert not caplog.text
 
 
 def made(module: Any, base: type) -> list[str]:

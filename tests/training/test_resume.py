@@ -144,6 +144,43 @@ def test_a_preempted_process(tmp_path: Path) -> None:
             signal.signal(signal.SIGTERM, before)
 
 
+class Ending(callbacks.Callback):
+    """Asks the process to end, in the middle of a validation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.seen.append(batch)
+        if len(self.seen) == 8:
+            terminate()
+
+
+@pytest.mark.parametrize("when", [{}, {"val_check_interval": 3}], ids=["epoch", "steps"])
+def test_a_request_to_end_within_a_validation(when: Any, tmp_path: Path) -> None:
+    """It is left at once; who goes on, in another process or in this one, does it from its beginning."""
+    row = ADAM | {"heard": lambda f: [callbacks.EarlyStopping("val_loss", patience=9)]}
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(name: str, *heard: Any) -> Any:
+        data = iter([(X[:9], Y[:9])] * 5)
+        return trained(row, tmp_path / name, callbacks=[*heard], validation_data=data, **when)
+
+    with use("numpy"):
+        expected = run("whole")
+        ending = Ending()
+        with pytest.raises(SystemExit):
+            run("cut", ending)
+        assert ending.seen == [0, 1, 2, 3, 4, 0, 1, 2]
+        same(run("cut"), expected)
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
+        try:
+            same(run("on", Ending()), expected)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
 @pytest.mark.parametrize("moment", ["on_epoch_end", "on_train_end"])
 def test_a_request_to_end_after_the_last_step(moment: str, tmp_path: Path) -> None:
     """It is no less heard where nothing is left to write; all callbacks let go."""
@@ -172,14 +209,18 @@ def test_a_request_to_end_after_the_last_step(moment: str, tmp_path: Path) -> No
         ({"epochs": None, "steps": 4}, [4, 8, 12]),
         ({"epochs": None, "seconds": 0.0}, [*range(1, 6), *range(5, 11), *range(10, 16), 15]),
         ({"best": "loss", "keep": 1}, [15]),
+        ({"steps": 5}, [5, 10, 15]),
+        ({"steps": 5, "keep": 2, "validation_data": (X, Y)}, [10, 15]),
     ],
 )
 def test_when_they_are_written(kwargs: Any, steps: list[int], tmp_path: Path) -> None:
     kwargs = {"keep": None, "initial_epoch": 0, **kwargs}
-    epoch = kwargs.pop("initial_epoch")
+    fit = {
+        name: kwargs.pop(name) for name in ("initial_epoch", "validation_data") if name in kwargs
+    }
     heard = callbacks.Checkpoint(tmp_path / "run", **kwargs)
     with use("numpy"):
-        trained(ADAM, tmp_path, callbacks=[heard], resume=None, initial_epoch=epoch)
+        trained(ADAM, tmp_path, callbacks=[heard], resume=None, **fit)
     assert [one.step for one in checkpoints(tmp_path / "run")] == steps
 
 

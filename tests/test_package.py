@@ -30,6 +30,9 @@ LATE = (
         "logging",
         "ml_dtypes",
     ),
+    *("cornu.saving._models", "cornu.saving._keras2", "cornu.saving._checkpoints"),
+    *("cornu.training._nan", "cornu.training._finders", "cornu.engines.samples"),
+    "cornu.data._workers",
 )
 
 

@@ -14,8 +14,8 @@ def later(
 
     Args:
         package: The package's `globals()`.
-        modules: The modules within the package, and the names that each gives, separated by spaces; a module that is
-            its own name gives itself.
+        modules: The modules within the package (those beside it after a dot), and the names that each gives, separated
+            by spaces; a module that is its own name gives itself.
 
     >>> found = {"__name__": "cornu.core"}
     >>> attribute, names = later(found, {"checks": "one_of checks"})

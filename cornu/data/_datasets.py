@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.positions import go_on, position
 from ..engines import current, use
 from ._batch import as_arrays, is_array, outline, weighted
 from ._source import Orders, Source
 from ._threads import read_ahead
-from ._workers import Workers
+
+if TYPE_CHECKING:
+    from ._workers import Workers
 
 
 class DatasetSource(Source):
@@ -93,6 +95,8 @@ class DatasetSource(Source):
     def _from_processes(self, count: int, ahead: int, indices: Iterable[int]) -> Iterator[Any]:
         pool, self._pool = self._pool, None
         if pool is None:
+            from ._workers import Workers
+
             pool = Workers(min(count, self.num_batches or count), self._timeout)
             weakref.finalize(self, pool.close)
         yield from pool.read(self.dataset, indices, ahead)

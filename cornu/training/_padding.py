@@ -22,7 +22,6 @@ from ..core.naming import is_ours
 from ..core.scopes import SymbolicScope, here, within
 from ..data import unpack_x_y_sample_weight
 from ..engines import current
-from ..engines.samples import SAMPLES, keeps_apart
 from ..layers.plain import is_plain, runs_alone
 from ..losses import LossFunctionWrapper
 from ._batches import Stack
@@ -150,6 +149,8 @@ def _may_be_filled(model: Any, which: str, data: Any) -> bool:
         or not all(map(is_plain, model._family().members))
     ):
         return False
+    from ..engines.samples import keeps_apart
+
     x, y = tree.map_structure(_spec, unpack_x_y_sample_weight(data)[:2])
     with SymbolicScope():
         outputs = keeps_apart(lambda: model._predicted(x, training=False))
@@ -160,6 +161,8 @@ def _may_be_filled(model: Any, which: str, data: Any) -> bool:
 
 def _losses_do(model: Any, y: Any, outputs: Any) -> bool:
     """Whether the losses are those of each sample."""
+    from ..engines.samples import keeps_apart
+
     if any(layer._owned("metrics") for layer in model._flatten_layers()) or y is None:
         return False
     compiled = model._compile_loss
@@ -173,6 +176,8 @@ def _losses_do(model: Any, y: Any, outputs: Any) -> bool:
 
 
 def _spec(x: Any) -> Any:
+    from ..engines.samples import SAMPLES
+
     if x is None:
         return None
     return KerasTensor((SAMPLES, *x.shape[1:]), current().canonical_dtype(str(x.dtype)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import tuning
 from ..core import seeding, tree
@@ -14,10 +15,12 @@ from ..core.state import CompiledStep
 from ..core.variable import Variable
 from ..data import unpack_x_y_sample_weight
 from ..engines import current
-from ._nan import Guard
 from ._padding import Counted
 from ._steps import AccumulatingSteps, Steps
 from ._values import joined, logs_of
+
+if TYPE_CHECKING:
+    from ._nan import Guard
 
 _EMPTY = inspect.Parameter.empty
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -57,8 +60,14 @@ class Programs:
         self._predicting: tuple[Any, Callable[..., Any]] | None = None
         #: Whether steps of training change nothing once one gives what is no number.
         self.guards = False
-        self.guard = Guard()
         self._fillable: tuple[Any, dict[Any, bool]] | None = None
+
+    @functools.cached_property
+    def guard(self) -> Guard:
+        """What keeps steps from changing anything, and finds where a NaN came from."""
+        from ._nan import Guard
+
+        return Guard()
 
     def get(self, which: str, force: bool = False) -> Callable[..., Any]:
         """The program of the step `"train"`, `"test"` or `"predict"`, made again where that is due.

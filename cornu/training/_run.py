@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import random, tuning
 from ..callbacks import CallbackList, logger
@@ -17,13 +17,15 @@ from ..core.config import max_epochs, max_steps_per_epoch
 from ..data import DEFAULT_BATCH_SIZE, Source, make_source, train_validation_split
 from ..engines import current
 from ._batches import Batches
-from ._nan import Origin
 from ._padding import Padding
 from ._programs import logged, prepare
 from ._restoring import Before
 from ._steps import Steps
 from ._validation import Validation
 from ._values import numbers
+
+if TYPE_CHECKING:
+    from ._nan import Origin
 
 Kind = Literal["train", "test", "predict"]
 #: More steps than any training takes.

@@ -21,7 +21,6 @@ from ..core.scopes import here, within
 from ..core.state import value_and_grad
 from ..data import make_source, outline, unpack_x_y_sample_weight
 from ._compiling import Compiling
-from ._finders import BatchSizes, LearningRates, find_batch_size, find_learning_rate
 from ._home import at_home
 from ._loop import Step, StepByStep, loop
 from ._padding import samples, with_mask
@@ -31,6 +30,7 @@ from ._steps import AccumulatingSteps
 from ._values import answer, concatenated, to_numpy
 
 if TYPE_CHECKING:
+    from ._finders import BatchSizes, LearningRates
     from ._profile import StepProfile
 
 
@@ -250,6 +250,8 @@ class Trainer(Compiling):
         >>> 1e-7 < found.suggestion < 10
         True
         """
+        from ._finders import find_learning_rate
+
         given = self._given(x, y, verbose=verbose, epochs=None, max_steps=steps, **kwargs)
         return find_learning_rate(self, lowest, highest, steps, given)
 
@@ -284,6 +286,8 @@ class Trainer(Compiling):
         Raises:
             ValueError: If the smallest batch doesn't fit.
         """
+        from ._finders import find_batch_size
+
         given = self._given(x, y, verbose=verbose, epochs=None, max_steps=steps, **kwargs)
         return find_batch_size(self, smallest, largest, steps, given)
 

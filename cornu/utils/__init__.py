@@ -24,7 +24,6 @@ from ..data import bucket_by_length as bucket_by_length
 from ..data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from ..data import pad_sequences as pad_sequences
 from ..data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
-from ..training import find_nan as find_nan
 from ._config import Config as Config
 from ._labels import normalize as normalize
 from ._labels import to_categorical as to_categorical
@@ -32,8 +31,9 @@ from ._pydataset import PyDataset as PyDataset
 from ._splitting import split_dataset as split_dataset
 
 if TYPE_CHECKING:
+    from ..training import find_nan as find_nan
     from ._download import get_file as get_file
 else:
-    __getattr__, __dir__ = later(globals(), {"_download": "get_file"})
+    __getattr__, __dir__ = later(globals(), {".training": "find_nan", "_download": "get_file"})
 
 Sequence = PyDataset

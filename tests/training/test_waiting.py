@@ -12,7 +12,7 @@ from dataset_for_processes import Slow, Squares
 
 from cornu import layers
 from cornu.callbacks import LambdaCallback
-from cornu.data import _datasets, make_source
+from cornu.data import _workers, make_source
 from cornu.engines import get, use
 from cornu.models import Sequential
 from cornu.training._batches import Batches
@@ -67,12 +67,12 @@ def test_eight_workers_feed_a_step(processes: bool) -> None:
 def test_processes_wait_for_the_next_validation(monkeypatch: Any) -> None:
     made = []
 
-    class Counted(_datasets.Workers):
+    class Counted(_workers.Workers):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             made.append(self)
 
-    monkeypatch.setattr(_datasets, "Workers", Counted)
+    monkeypatch.setattr(_workers, "Workers", Counted)
     validation = Squares(workers=1, use_multiprocessing=True)
     model().fit(X, Y, validation_data=validation, epochs=3, verbose=0)
     assert len(made) == 1 and not made[0]._workers

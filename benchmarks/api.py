@@ -49,7 +49,7 @@ NOT_YET = {
         """,
     "looking, clients": """
         callbacks.OrbaxCheckpoint callbacks.TensorBoard distillation.* export.ExportArchive
-        utils.model_to_dot utils.plot_model visualization.* wrappers.*
+        utils.model_to_dot utils.plot_model visualization.*
         """,
     "layers and optimizers": """
         layers.ConvLSTM?D layers.FlaxLayer layers.JaxLayer layers.ReversibleEmbedding layers.TFSMLayer

@@ -4,6 +4,8 @@
 tensor is made.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from . import activations as activations
 from . import backend as backend
 from . import callbacks as callbacks
@@ -29,6 +31,7 @@ from ._version import __version__ as __version__
 from ._version import version as version
 from .backend import device as device
 from .core.keras_tensor import KerasTensor as KerasTensor
+from .core.later import later as _later
 
 # The names under which Keras's scripts look for what is public at the top.
 from .core.naming import NameScope as name_scope
@@ -52,3 +55,11 @@ from .models import Model as Model
 from .models import Sequential as Sequential
 from .optimizers import Optimizer as Optimizer
 from .regularizers import Regularizer as Regularizer
+
+if _TYPE_CHECKING:
+    from . import export as export
+    from . import visualization as visualization
+    from . import wrappers as wrappers
+else:  # what few need is loaded when it is asked for
+    _packages = ("export", "visualization", "wrappers")
+    __getattr__, __dir__ = _later(globals(), {name: name for name in _packages})

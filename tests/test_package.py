@@ -20,6 +20,7 @@ from cornu.core.op import OPS, _specialize
 #: What an import must not load: the engines' libraries, and what takes long and is needed later.
 LATE = (
     *("jax", "torch", "tensorflow", "pytensor", "onnx", "onnxruntime"),
+    *("sklearn", "matplotlib", "PIL", "pandas", "tensorboard"),
     *(
         "scipy",
         "h5py",

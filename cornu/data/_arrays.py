@@ -10,10 +10,12 @@ import numpy as np
 
 from ..core import dtypes, tree
 from ..core.config import floatx
+from ..engines.host import holds_text
 from ..engines.sparse import SparseRows
 from ._batch import (
     check_count,
     check_dtype,
+    checked,
     class_weights,
     is_array,
     pack_x_y_sample_weight,
@@ -206,7 +208,11 @@ def _reader(leaf: Any) -> Reader | None:
         return leaf.__getitem__
     in_memory = isinstance(leaf, np.ndarray)
     wanted = dtypes.numpy_dtype(floatx())
-    if not dtypes.is_float(dtypes.standardize_dtype(leaf.dtype)) or leaf.dtype == wanted:
+    if (
+        holds_text(leaf)
+        or not dtypes.is_float(dtypes.standardize_dtype(leaf.dtype))
+        or leaf.dtype == wanted
+    ):
         return lambda rows: _rows(leaf, rows, in_memory)
     return lambda rows: _rows(leaf, rows, in_memory).astype(wanted, copy=False)
 
@@ -231,9 +237,10 @@ def _held(leaf: Any) -> Any:
     sparse = sparse_array(leaf)
     if sparse is not None:
         return SparseRows(sparse)
-    array = leaf if is_stored(leaf) else to_numpy(leaf)
-    check_dtype(array.dtype)
-    return array
+    if is_stored(leaf):
+        check_dtype(leaf.dtype)
+        return leaf
+    return checked(to_numpy(leaf))
 
 
 def _cardinality(x: Any, y: Any, sample_weight: Any) -> int:

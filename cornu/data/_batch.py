@@ -10,6 +10,7 @@ import numpy as np
 from ..core import dtypes, tree
 from ..core.config import floatx
 from ..core.keras_tensor import KerasTensor
+from ..engines.host import holds_text
 from ..engines.sparse import SparseTensor, of_library, on_host
 
 
@@ -46,7 +47,19 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
 
 
 def as_arrays(batch: Any) -> Any:
-    return tree.map_structure(_batch_array, batch)
+    return tree.map_structure(_batch_array, _with_text(batch))
+
+
+def _with_text(batch: Any) -> Any:
+    """A batch whose lists and tuples of strings alone, as loaders make them, are arrays."""
+    if isinstance(batch, (list, tuple)):
+        if batch and all(isinstance(x, (str, bytes)) for x in batch):
+            return np.array(batch, object)
+        parts = list(map(_with_text, batch))
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    if isinstance(batch, dict):
+        return {key: _with_text(part) for key, part in batch.items()}
+    return batch
 
 
 def _batch_array(leaf: Any) -> Any:
@@ -55,9 +68,7 @@ def _batch_array(leaf: Any) -> Any:
     sparse = sparse_array(leaf)
     if sparse is not None:
         return sparse
-    array = to_numpy(leaf)
-    check_dtype(array.dtype)
-    return array
+    return checked(to_numpy(leaf))
 
 
 def weighted(batch: Any, class_weight: Mapping[Any, float] | None) -> Any:
@@ -190,6 +201,13 @@ def sparse_array(leaf: Any) -> SparseTensor | None:
     check_dtype(found.dtype)
     wanted = dtypes.numpy_dtype(floatx() if dtypes.is_float(found.dtype) else found.dtype)
     return found.map(lambda values: values.astype(wanted, copy=False))
+
+
+def checked(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array of numbers, booleans or strings; a step takes no strings, layers on the host do."""
+    if not holds_text(array) or not all(isinstance(x, (str, bytes)) for x in array.flat[:1]):
+        check_dtype(array.dtype)
+    return array
 
 
 def check_dtype(dtype: Any) -> None:

@@ -410,6 +410,14 @@ class Engine(ABC):
         """`(shape, dtype)` of what `f` gives, found without computing. `specs` are such pairs."""
         raise NotImplementedError(f"The {self.name} engine has no tracer for native functions.")
 
+    def on_host(
+        self, f: Callable[..., list[Any]], tensors: Sequence[Any], specs: Sequence[Any]
+    ) -> list[Any]:
+        """The arrays that `f` gives for the values of tensors, in NumPy; as tensors of the library where it traces.
+
+        `specs` are pairs `(shape, dtype)` of what `f` gives, with None for unknown sizes."""
+        return f(*[self.convert_to_numpy(x) if self.is_tensor(x) else x for x in tensors])
+
     # ---------------------------------------------------------------- create
 
     @abstractmethod

@@ -15,7 +15,9 @@ Array = np.ndarray[Any, Any]
 
 PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 _SCATTER = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
-_NO_NUMBERS = "OSUMm"
+_NO_NUMBERS = "OSUTMm"
+#: The kinds of arrays of strings; of objects that are such, too.
+_TEXT = "OSUT"
 _LITERALS = {"b": "bool", "i": "int32", "u": "uint32", "f": "float32", "c": "complex64"}
 
 
@@ -63,6 +65,15 @@ def as_array(x: Any, dtype: str | None = None) -> Any:
     # Converting literals again checks that large integers fit.
     again = literal and array.dtype.kind in "iu"
     return np.asarray(x, numpy_dtype(dtype)) if again else cast(array, dtype)
+
+
+def holds_text(x: Any) -> bool:
+    """Whether an array is one of strings, or of objects, which are strings then: no engine has such tensors.
+
+    >>> holds_text(np.array(["a"])), holds_text(np.ones(2)), holds_text("a")
+    (True, False, False)
+    """
+    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in _TEXT
 
 
 def common_dtype(types: Sequence[Any]) -> str:

@@ -13,6 +13,8 @@ from ._attention import GroupedQueryAttention as GroupQueryAttention
 from ._attention import MultiHeadAttention as MultiHeadAttention
 from ._audio import MelSpectrogram as MelSpectrogram
 from ._audio import STFTSpectrogram as STFTSpectrogram
+from ._categories import CategoryEncoding as CategoryEncoding
+from ._categories import Discretization as Discretization
 from ._cells import GRUCell as GRUCell
 from ._cells import LSTMCell as LSTMCell
 from ._cells import SimpleRNNCell as SimpleRNNCell
@@ -42,10 +44,14 @@ from ._core import Embedding as Embedding
 from ._core import Identity as Identity
 from ._core import Lambda as Lambda
 from ._core import Masking as Masking
+from ._hashing import HashedCrossing as HashedCrossing
+from ._hashing import Hashing as Hashing
 from ._input import Input as Input
 from ._input import InputLayer as InputLayer
 from ._input_spec import InputSpec as InputSpec
 from ._layer import Layer as Layer
+from ._lookup import IntegerLookup as IntegerLookup
+from ._lookup import StringLookup as StringLookup
 from ._merging import Add as Add
 from ._merging import Average as Average
 from ._merging import Concatenate as Concatenate
@@ -127,5 +133,6 @@ from ._reshaping import UpSampling3D as UpSampling3D
 from ._reshaping import ZeroPadding1D as ZeroPadding1D
 from ._reshaping import ZeroPadding2D as ZeroPadding2D
 from ._reshaping import ZeroPadding3D as ZeroPadding3D
+from ._text import TextVectorization as TextVectorization
 from ._wrappers import Bidirectional as Bidirectional
 from ._wrappers import TimeDistributed as TimeDistributed

@@ -26,6 +26,7 @@ from ..core.tracebacks import shorten
 from ..core.tracking import PLAIN, Family, Tracker
 from ..core.variable import Variable, host_array, take_all
 from ..engines import Engine, at_hand, current
+from ..engines.host import holds_text
 from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
@@ -86,6 +87,8 @@ class Layer(Operation):
     _remat: int | None = None
     #: Whether a `RematScope` counts it among all layers.
     _may_rematerialize: ClassVar[bool] = True
+    #: Whether it computes in NumPy on the host, on strings maybe, before a compiled step.
+    on_host: bool = False
     #: Attributes that say nothing about what a call computes.
     _beside: ClassVar[frozenset[str]] = frozenset()
 
@@ -577,7 +580,7 @@ class Layer(Operation):
             plain = len(args) == 1 and self.built and self._convert_input_args
             if plain and (not kwargs or self._is_plain_call(kwargs)):
                 x = args[0]
-                if x.__class__ is np.ndarray:
+                if x.__class__ is np.ndarray and not holds_text(x):
                     x = engine.convert_to_tensor(x)
                 if x.__class__ in engine.arrays or engine.is_tensor(x):
                     return self._call_on_tensor(engine, x, kwargs.get("training"))
@@ -635,7 +638,12 @@ class Layer(Operation):
         if "training" in kwargs and not (signature.has_training or signature.takes_any):
             del kwargs["training"]
         for leaf in () if self._allow_non_tensor_positional_args else tree.flatten(args):
-            if leaf is not None and not isinstance(leaf, _SYMBOLIC) and not engine.is_tensor(leaf):
+            if not (
+                leaf is None
+                or isinstance(leaf, _SYMBOLIC)
+                or engine.is_tensor(leaf)
+                or holds_text(leaf)
+            ):
                 raise ValueError(
                     "Positional arguments of a layer must be tensors. Received: "
                     f"{leaf!r} (of {type(leaf).__name__}) for the layer {self.path!r}. "
@@ -758,7 +766,7 @@ class Layer(Operation):
             sparse = on_engine(engine, x)
             if sparse is not None:
                 return sparse.map(functools.partial(self._convert_input, engine))
-            if not hasattr(x, "__array__") and not hasattr(x, "__dlpack__"):
+            if not hasattr(x, "__array__") and not hasattr(x, "__dlpack__") or holds_text(x):
                 return x
             x = engine.convert_to_tensor(x)
         if self.autocast:

@@ -26,12 +26,13 @@ class _Preparing(Layer):
         """Run the layer; in `tf.data.Dataset.map` on TensorFlow's engine, whichever is current."""
         engine = next(filter(None, map(tracing, tree.flatten((args, kwargs)))), None)
         with nullcontext() if engine is None else use(engine):
-            if args and isinstance(args[0], (int, float, list, tuple)):
-                args = (
-                    ops.convert_to_tensor(args[0]),
-                    *args[1:],
-                )  # numbers as they are, as in Keras
+            if args:
+                args = (self._taken(args[0]), *args[1:])
             return super().__call__(*args, **kwargs)
+
+    def _taken(self, x: Any) -> Any:
+        """What a call takes for its first argument: numbers as they are, as in Keras."""
+        return ops.convert_to_tensor(x) if isinstance(x, (int, float, list, tuple)) else x
 
 
 class Rescaling(_Preparing):

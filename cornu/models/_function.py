@@ -36,6 +36,11 @@ class Step(NamedTuple):
     results: tuple[int, ...]
 
 
+def call_operation(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What an operation gives for arguments."""
+    return operation(*args, **kwargs)
+
+
 class Function(Operation):
     """Operations from given inputs to given outputs, as one operation.
 
@@ -106,28 +111,18 @@ class Function(Operation):
             raise ValueError(
                 f"{self.name!r} takes {len(self._inputs)} input(s). Received: {len(values)}."
             )
-        return self._run_steps(values, lambda operation, args, kwargs: operation(*args, **kwargs))
+        return self._run_steps(values)
 
     def _run_steps(
         self,
         inputs: list[Any],
-        call: Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any],
+        call: Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any] = call_operation,
     ) -> Any:
         """Run the plan; `call(operation, args, kwargs)` runs one operation."""
-        values: list[Any] = [None] * self._size
-        values[: len(inputs)] = inputs
-        for operation, args, kwargs, only, results in self._steps:
-            if only is not None:
-                outputs = call(operation, (values[only],), dict(kwargs))
-            else:
-                args, kwargs = tree.map_structure(
-                    lambda x: values[x.index] if isinstance(x, Slot) else x, (args, dict(kwargs))
-                )
-                outputs = call(operation, args, kwargs)
-            given = tree.flatten(outputs) if type(outputs) in _NESTS else (outputs,)
-            given = [value for value in given if value is not None]
-            for index, value in zip(results, given, strict=True):
-                values[index] = value
+        return self._of_outputs(run_steps(self._steps, inputs, self._size, call))
+
+    def _of_outputs(self, values: list[Any]) -> Any:
+        """The outputs in their structure, from the values of a plan that was run."""
         if isinstance(self._outputs_struct, KerasTensor):
             return values[self._output_slots[0]]
         return tree.pack_sequence_as(
@@ -151,6 +146,29 @@ class Function(Operation):
 
 
 _NESTS = (list, tuple, dict)
+
+
+def run_steps(
+    steps: list[Step],
+    given: list[Any],
+    size: int,
+    call: Callable[[Operation, tuple[Any, ...], dict[str, Any]], Any] = call_operation,
+) -> list[Any]:
+    """The `size` values of a plan after some steps, from the first values that are given."""
+    values = [*given, *[None] * (size - len(given))]
+    for operation, args, kwargs, only, results in steps:
+        if only is not None:
+            outputs = call(operation, (values[only],), dict(kwargs))
+        else:
+            args, kwargs = tree.map_structure(
+                lambda x: values[x.index] if isinstance(x, Slot) else x, (args, dict(kwargs))
+            )
+            outputs = call(operation, args, kwargs)
+        made = tree.flatten(outputs) if type(outputs) in _NESTS else (outputs,)
+        made = [value for value in made if value is not None]
+        for index, value in zip(results, made, strict=True):
+            values[index] = value
+    return values
 
 
 def find_graph(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> Graph:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..core import naming, tree
 from ..core.keras_tensor import KerasTensor, made_by
 from ..core.masks import get_keras_mask, set_keras_mask
@@ -15,10 +17,13 @@ from ..core.serialization import (
     get_registered_name,
     serialize_keras_object,
 )
-from ..engines import current
+from ..data import on_host
+from ..engines import current, tracing
+from ..engines.host import holds_text
 from ..engines.sparse import SparseTensor
 from ..layers import Input, InputLayer, InputSpec, Layer
-from ._function import Function
+from ._function import Function, run_steps
+from ._host import HostPart, Prepared, as_input
 from ._model import Model
 
 
@@ -32,6 +37,9 @@ class Functional(Function, Model):
     """
 
     _describes_itself = True
+
+    #: The layers on the host and those after them, where there are such.
+    _host: HostPart | None = None
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         trainable = kwargs.pop("trainable", None)
@@ -53,6 +61,11 @@ class Functional(Function, Model):
         self._check_names()
         self.built = True
         self.supports_masking = True
+        object.__setattr__(
+            self, "_host", HostPart.of(self._steps, len(self._inputs), self._output_slots)
+        )
+        if self._prepares:
+            self._convert_input_args, self._allow_non_tensor_positional_args = False, True
         if trainable is not None:
             self.trainable = trainable
 
@@ -141,6 +154,10 @@ class Functional(Function, Model):
         Returns:
             The outputs in their structure; of a list or tuple of one, the one itself.
         """
+        if self._host is not None and not isinstance(inputs, Prepared) and _has_values(inputs):
+            inputs = self._prepared(inputs)
+        if isinstance(inputs, Prepared):
+            return self._call_rest(inputs, training)
         values = self._standardized(inputs)
         if mask is not None:
             for x, one in zip(values, tree.flatten(mask), strict=False):
@@ -150,14 +167,39 @@ class Functional(Function, Model):
             training = here.training.get()
         try:
             with within(here.training, training):
-                outputs = self._run_steps(
-                    values, lambda layer, args, kwargs: layer(*args, **kwargs)
-                )
+                outputs = self._run_steps(values)
         except Exception as error:
             self._note_other_shapes(error, values)
             raise
-        is_alone = isinstance(outputs, (list, tuple)) and len(outputs) == 1
-        return outputs[0] if is_alone else outputs
+        return _alone(outputs)
+
+    @property
+    def on_host(self) -> bool:  # type: ignore[override]
+        """Whether the whole model may run on the host, as it has layers that do and no variables."""
+        return self._host is not None and not self.variables
+
+    @property
+    def _prepares(self) -> bool:  # type: ignore[override]
+        return self._host is not None
+
+    def _prepared(self, x: Any) -> Any:
+        """What layers on the host make of inputs, given as `call` takes them."""
+        if self._host is None or isinstance(x, Prepared):
+            return x
+        x = on_host(x) if isinstance(x, list) and len(self._inputs) == 1 else x
+        values = map(on_host, self._in_order(x))
+        inputs = [as_input(a, b) for a, b in zip(values, self._inputs, strict=True)]
+        return self._host.prepared(inputs, self._size)
+
+    def _call_rest(self, prepared: Prepared, training: bool | None) -> Any:
+        """Run the layers after those on the host."""
+        assert self._host is not None
+        engine = current()
+        values = self._host.opened(
+            tree.map_structure(lambda x: _as_tensor(engine, x), prepared), self._size
+        )
+        with within(here.training, here.training.get() if training is None else training):
+            return _alone(self._of_outputs(run_steps(self._host.rest, values, self._size)))
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """The outputs for these inputs, as KerasTensors in the structure of the model's outputs."""
@@ -172,6 +214,13 @@ class Functional(Function, Model):
 
     def _standardized(self, inputs: Any) -> list[Any]:
         """The inputs in order, with rank and dtype of the model's."""
+        return [
+            self._adjusted(value, reference)
+            for value, reference in zip(self._in_order(inputs), self._inputs, strict=True)
+        ]
+
+    def _in_order(self, inputs: Any) -> list[Any]:
+        """The inputs in order, as they are."""
         if isinstance(inputs, dict) and not isinstance(self._inputs_struct, dict):
             names = self.input_names
             missing = [name for name in names if name not in inputs]
@@ -195,10 +244,7 @@ class Functional(Function, Model):
                 f"Received: {len(values)}. Pass a list with one tensor for each, or a dictionary by "
                 "their names."
             )
-        return [
-            self._adjusted(value, reference)
-            for value, reference in zip(values, self._inputs, strict=True)
-        ]
+        return values
 
     def _checked_keys(self, inputs: dict[str, Any]) -> list[str]:
         struct = self._inputs_struct
@@ -267,6 +313,23 @@ class Functional(Function, Model):
 
 
 _NESTS = (list, tuple, dict)
+
+
+def _alone(outputs: Any) -> Any:
+    """Of a list or tuple of one output, the one itself."""
+    return outputs[0] if isinstance(outputs, (list, tuple)) and len(outputs) == 1 else outputs
+
+
+def _has_values(inputs: Any) -> bool:
+    """Whether inputs are neither symbolic nor being traced by a library."""
+    engine = current()
+    leaves = tree.flatten(inputs)
+    return not any(isinstance(x, KerasTensor) or tracing(x) or engine.is_traced(x) for x in leaves)
+
+
+def _as_tensor(engine: Any, x: Any) -> Any:
+    """An array of numbers as a tensor of the engine; strings, and what is symbolic, as they are."""
+    return engine.convert_to_tensor(x) if isinstance(x, np.ndarray) and not holds_text(x) else x
 
 
 def _shapes(tensors: list[KerasTensor]) -> Any:
@@ -480,9 +543,7 @@ def _from_new_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
 
     fresh = tree.map_structure(own, inputs)
     graph = Function(inputs, outputs)
-    return fresh, graph._run_steps(
-        tree.flatten(fresh), lambda operation, args, kwargs: operation(*args, **kwargs)
-    )
+    return fresh, graph._run_steps(tree.flatten(fresh))
 
 
 def _constructed_as_functional(cls: type) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..core import naming, tree
 from ..core.keras_tensor import KerasTensor, made_by
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
@@ -116,7 +118,7 @@ class Sequential(Model):
                 # Several inputs: the layers run one after the other, without a graph.
                 self._build_shapes = {"input_shape": input_shape}
                 return
-            dtype = self._stack[0].compute_dtype
+            dtype = self._stack[0].input_dtype
             x = Input(batch_shape=shape, dtype=dtype)
             self._stack.insert(0, made_by(x))
             self._seen_on_data = True
@@ -128,6 +130,26 @@ class Sequential(Model):
         object.__setattr__(
             self, "_functional", Functional(inputs=inputs, outputs=x, name=self.name)
         )
+
+        if self._prepares:
+            self._convert_input_args, self._allow_non_tensor_positional_args = False, True
+
+    @property
+    def on_host(self) -> bool:  # type: ignore[override]
+        """Whether the whole model may run on the host."""
+        return self._functional is not None and self._functional.on_host
+
+    @property
+    def _prepares(self) -> bool:  # type: ignore[override]
+        if self._functional is not None:
+            return self._functional._prepares
+        return any(layer.on_host for layer in self._stack)
+
+    def _prepared(self, x: Any) -> Any:
+        """What layers on the host make of the inputs; the model is built for them, if it is not yet."""
+        if self._functional is None and self._prepares:
+            self.build((None, *np.shape(x)[1:]))
+        return x if self._functional is None else self._functional._prepared(x)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Run the layers one after the other."""

@@ -48,6 +48,7 @@ class WholeCalls:
             or any_symbolic(x)
         ):
             return Layer.__call__(model, x)
+        x = model._prepared(x)
         if engine.whole_models:
             return model._programs.predicting()(
                 [(tree.map_structure(engine.convert_to_tensor, x),)]

@@ -361,6 +361,18 @@ def eval_shape(engine: Any) -> None:
 
 
 @group("control flow")
+def on_host(engine: Any) -> None:
+    """A function of NumPy's, of tensors and of strings, which are none."""
+    x, words = engine.full((2,), 3, "float32"), np.array(["a", "b"])
+
+    def function(x: Any, words: Any) -> list[Any]:
+        return [x * 2, np.char.add(words, "c")]
+
+    found = engine.on_host(function, [x, words], [((2,), "float32"), ((2,), "string")])
+    assert [part.tolist() for part in found] == [[6.0, 6.0], ["ac", "bc"]]
+
+
+@group("control flow")
 def remat(engine: Any) -> None:
     """The function's own result, with any arguments."""
     one = engine.full((), 1, "float32")

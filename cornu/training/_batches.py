@@ -12,11 +12,30 @@ import numpy as np
 
 from .. import tuning
 from ..core import tree
-from ..data import ArrayPass, Pass, Source
+from ..data import (
+    ArrayPass,
+    MappedSource,
+    Pass,
+    Source,
+    pack_x_y_sample_weight,
+    unpack_x_y_sample_weight,
+)
 from ..engines import Engine, current
 
 #: The seconds from which reading a batch counts as waiting: below it is nothing to gain by reading ahead.
 NOTICED = 2e-4
+
+
+def read_by(model: Any, source: Source) -> Source:
+    """A source as a model's steps read it: what layers on the host make of the inputs of its batches."""
+    if not model._prepares:
+        return source
+
+    def prepared(batch: Any) -> Any:
+        x, y, sample_weight = unpack_x_y_sample_weight(batch)
+        return pack_x_y_sample_weight(model._prepared(x), y, sample_weight)
+
+    return MappedSource(source, prepared)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from ..core.keras_tensor import KerasTensor
 from ..core.scopes import SymbolicScope
 from ..core.state import CompiledStep
 from ..core.variable import Variable
-from ..data import unpack_x_y_sample_weight
+from ..data import check_dtype, unpack_x_y_sample_weight
 from ..engines import current
+from ..engines.host import holds_text
 from ._padding import Counted
 from ._steps import AccumulatingSteps, Steps
 from ._values import joined, logs_of
@@ -265,6 +266,8 @@ def _spec(x: Any) -> Any:
     """An array's spec, with the batch left open."""
     if x is None or isinstance(x, KerasTensor):
         return x
+    if holds_text(x):
+        check_dtype(x.dtype)
     engine = current()
     dtype = engine.dtype_of(x) if engine.is_tensor(x) else engine.canonical_dtype(str(x.dtype))
     return KerasTensor((None, *tuple(x.shape)[1:]), dtype)

@@ -16,7 +16,7 @@ from ..core.checks import is_size, positive_integer
 from ..core.config import max_epochs, max_steps_per_epoch
 from ..data import DEFAULT_BATCH_SIZE, Source, make_source, train_validation_split
 from ..engines import current
-from ._batches import Batches
+from ._batches import Batches, read_by
 from ._padding import Padding
 from ._programs import logged, prepare
 from ._restoring import Before
@@ -95,6 +95,7 @@ class Run:
         self.validating: Literal["steps", "epoch"] | None = None
         self.execution: Any = []
         self._started = time.perf_counter()
+        source = read_by(model, source)
         counted = isinstance(model.steps_per_execution, int)
         self.batches = Batches(
             source, _limited(steps, source), model.steps_per_execution if counted else 1

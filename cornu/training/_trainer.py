@@ -20,6 +20,7 @@ import numpy as np
 from ..core.scopes import here, within
 from ..core.state import value_and_grad
 from ..data import make_source, outline, unpack_x_y_sample_weight
+from ._batches import read_by
 from ._compiling import Compiling
 from ._home import at_home
 from ._loop import Step, StepByStep, loop
@@ -108,6 +109,13 @@ class Trainer(Compiling):
     def _checkpoints(self, *args: Any) -> Any:
         """The checkpoints in a directory, by the arguments of `saving.Checkpoints`."""
         raise NotImplementedError
+
+    #: Whether layers on the host come first: they run as batches are read, the step on what they give.
+    _prepares: bool = False
+
+    def _prepared(self, x: Any) -> Any:
+        """What layers on the host make of inputs: a step takes that in their place."""
+        return x
 
     def _output_names(self) -> list[str] | None:
         return getattr(self, "output_names", None)
@@ -319,7 +327,8 @@ class Trainer(Compiling):
         from ._profile import profile
 
         self._require_compiled("profile")
-        found = profile(self, make_source(x, y, sample_weight, batch_size=batch_size), steps)
+        source = make_source(x, y, sample_weight, batch_size=batch_size)
+        found = profile(self, read_by(self, source), steps)
         if path is not None:
             found.save(path)
         if verbose:
@@ -366,6 +375,7 @@ class Trainer(Compiling):
     ) -> Any:
         """The model's outputs for data, in batches, as NumPy arrays."""
         plain = callbacks is None and steps is None and type(x) is np.ndarray and self.built
+        plain = plain and not self._prepares
         plain = plain and x.ndim > 0 and x.dtype.kind in "biuf" and verbose == 0
         if plain and 0 < len(x) <= (batch_size or 32):
             return to_numpy(self._programs.predicting()([(x,)]))
@@ -392,7 +402,7 @@ class Trainer(Compiling):
     ) -> Any:
         """Train on one batch; the metrics of this batch."""
         self._require_compiled("train_on_batch")
-        (data,) = _one_batch(x, y, sample_weight, class_weight)
+        (data,) = _one_batch(self, x, y, sample_weight, class_weight)
         prepare(self, data, training=True)
         self.reset_metrics()
         function = self.make_train_function()
@@ -406,7 +416,7 @@ class Trainer(Compiling):
     ) -> Any:
         """Evaluate one batch; the metrics of this batch."""
         self._require_compiled("test_on_batch")
-        (data,) = _one_batch(x, y, sample_weight, None)
+        (data,) = _one_batch(self, x, y, sample_weight, None)
         prepare(self, data, training=False)
         self.reset_metrics()
         return answer(self, self.make_test_function()([data]), return_dict)
@@ -414,15 +424,15 @@ class Trainer(Compiling):
     @at_home
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch, as NumPy arrays."""
-        (data,) = _one_batch(x, None, None, None)
+        (data,) = _one_batch(self, x, None, None, None)
         prepare(self, data, training=False)
         x, _, _ = unpack_x_y_sample_weight(data)
         return to_numpy(self.make_predict_function()([(x,)]))
 
 
-def _one_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> list[Any]:
+def _one_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> list[Any]:
     source = make_source(x, y, sample_weight, batch_size=sys.maxsize, class_weight=class_weight)
-    batches = list(source)
+    batches = list(read_by(model, source))
     if len(batches) != 1:
         raise ValueError(
             f"A batch must be arrays with samples. Received: {outline(x)}. `fit` and its like take all data."

@@ -297,7 +297,7 @@ OTHERS = (
     "watch_gradient send is_ready is_out_of_memory scope profile "
     "value_and_grad vjp jvp compile compose remat eval_shape slice_axis patches spread "
     "from_dlpack received each module shape_alone dtype_name sparse_parts "
-    "container_of dataset place constrain untraced is_traced set_trainable"
+    "on_host container_of dataset place constrain untraced is_traced set_trainable"
 )
 
 

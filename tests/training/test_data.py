@@ -214,7 +214,6 @@ def test_files_are_read_batch_by_batch(tmp_path: Any, shuffle: Any) -> None:
             np.testing.assert_array_equal(x, X[y])
 
 
-STRINGS = np.array(["a", "b"])
 BAD_ARRAYS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "numbers": (([1.0, 2.0], Y[:2]), {}),
     "nested numbers": (([[1.0], [2.0]],), {}),
@@ -228,11 +227,8 @@ BAD_ARRAYS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "class and sample weights": ((X, Y), {"sample_weight": W, "class_weight": {0: 1.0}}),
     "classes of two outputs": ((X, [Y, Y]), {"class_weight": {0: 1.0}}),
     "classes of a dictionary": ((X, {"a": Y}), {"class_weight": {0: 1.0}}),
-    "strings": ((STRINGS, Y[:2]), {}),
     "objects": ((np.array([{}, {}]),), {}),
-    "bytes": ((np.array([b"a"]),), {}),
     "dates": ((np.array(["2020-01-01"], dtype="datetime64[D]"),), {}),
-    "a frame of strings": ((pd.DataFrame({"a": ["x", "y"]}), Y[:2]), {}),
     "a string": (("abc",), {}),
     "a number": ((3,), {}),
     "an object": ((object(),), {}),

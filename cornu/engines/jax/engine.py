@@ -335,6 +335,19 @@ class JaxEngine(Engine):
         given = [jax.ShapeDtypeStruct(shape, _dtype(dtype)) for shape, dtype in specs]  # type: ignore[no-untyped-call]
         return jax.tree.map(lambda x: (x.shape, x.dtype.name), jax.eval_shape(f, *given))
 
+    def on_host(
+        self, f: Callable[..., list[Any]], tensors: Sequence[Any], specs: Sequence[Any]
+    ) -> list[Any]:
+        if not any(map(self.is_traced, tensors)):
+            return super().on_host(f, tensors, specs)
+        given = [jax.ShapeDtypeStruct(shape, _dtype(dtype)) for shape, dtype in specs]  # type: ignore[no-untyped-call]
+
+        def arrays(*values: Any) -> list[Any]:
+            found = f(*map(np.asarray, values))
+            return [np.asarray(x, spec.dtype) for x, spec in zip(found, given, strict=True)]
+
+        return list(jax.pure_callback(arrays, given, *tensors))
+
     # ---------------------------------------------------------------- create
 
     def full(self, shape: tuple[Any, ...], value: Any, dtype: str) -> Tensor:

@@ -482,6 +482,22 @@ class TensorFlowEngine(KeepingEngine):
         results = _traced(flat, *given).structured_outputs
         return unflatten(made[0], [(tuple(x.shape), x.dtype.name) for x in results])
 
+    def on_host(
+        self, f: Callable[..., list[Any]], tensors: Sequence[Any], specs: Sequence[Any]
+    ) -> list[Any]:
+        if not any(map(self.is_traced, tensors)):
+            return super().on_host(f, tensors, specs)
+        dtypes = [tf.as_dtype(dtype) for _, dtype in specs]
+
+        def arrays(*values: Any) -> list[Any]:
+            pairs = zip(f(*map(np.asarray, values)), dtypes, strict=True)
+            return [np.asarray(x, object if d == tf.string else d.as_numpy_dtype) for x, d in pairs]
+
+        results = tf.numpy_function(arrays, tensors, dtypes)
+        for result, (shape, _) in zip(results, specs, strict=True):
+            result.set_shape(shape)
+        return list(results)
+
     def _tensors(self, tree: Any) -> Any:
         leaves, structure = flatten(tree)
         return unflatten(structure, [self.convert_to_tensor(leaf) for leaf in leaves])

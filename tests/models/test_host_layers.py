@@ -1,0 +1,126 @@
+"""Models that begin with layers of strings: trained, evaluated, saved and loaded on every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+import torch
+
+import cornu
+from cornu import layers, ops
+from tests.engines_tested import ENGINES
+
+WORDS = np.array([["a", "b"], ["c", "q"], ["a", "c"], ["b", "b"], ["q", "a"]])
+NUMBERS = np.arange(5, dtype="float32")[:, None]
+Y = np.array([0, 1, 0, 1, 1])
+
+
+def two_inputs() -> Any:
+    """A model of strings and numbers, compiled."""
+    words, numbers = cornu.Input((2,), dtype="string", name="w"), cornu.Input((1,), name="n")
+    x = layers.Flatten()(
+        layers.Embedding(4, 3)(layers.StringLookup(vocabulary=["a", "b", "c"])(words))
+    )
+    x = layers.Dense(2, activation="softmax")(layers.Concatenate()([x, numbers]))
+    model = cornu.Model({"w": words, "n": numbers}, x)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_training_and_files(engine: str, tmp_path: Path) -> None:
+    cornu.utils.set_random_seed(0)
+    with cornu.backend.use(engine):
+        x, model = {"w": WORDS, "n": NUMBERS}, two_inputs()
+        before = model.predict(x, batch_size=2, verbose=0)
+        np.testing.assert_allclose(ops.convert_to_numpy(model(x)), before, 1e-5)
+        history = model.fit(x, Y, epochs=2, batch_size=2, verbose=0, validation_data=(x, Y)).history
+        assert history["loss"][1] < history["loss"][0]
+        np.testing.assert_allclose(model.evaluate(x, Y, verbose=0)[0], history["val_loss"][1], 1e-5)
+        model.train_on_batch(x, Y)
+        wanted = model.predict_on_batch(x)
+        model.save(tmp_path / "model.keras")
+        again = cornu.models.load_model(tmp_path / "model.keras")
+        np.testing.assert_allclose(again.predict(x, verbose=0), wanted, 1e-5)
+        clone = cornu.models.clone_model(again)
+        clone.set_weights(again.get_weights())
+        np.testing.assert_allclose(clone.predict(x, verbose=0), wanted, 1e-5)
+
+
+class Batches(cornu.utils.PyDataset):
+    """Words and classes in two batches."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Any:
+        return WORDS[index::2, 0], Y[index::2]
+
+
+SOURCES: dict[str, Callable[[], dict[str, Any]]] = {
+    "an array": lambda: {"x": WORDS[:, :1], "y": Y},
+    "a vector": lambda: {"x": WORDS[:, 0], "y": Y},
+    "a pandas column": lambda: {"x": pd.Series(WORDS[:, 0]), "y": Y},
+    "a dataset": lambda: {"x": Batches()},
+    "a generator": lambda: {"x": ((WORDS[i : i + 2, 0], Y[i : i + 2]) for i in (0, 2, 3))},
+    "a loader": lambda: {
+        "x": torch.utils.data.DataLoader(
+            list(zip(WORDS[:, 0].tolist(), Y.tolist(), strict=True)), 3
+        )
+    },
+    "tf.data": lambda: {"x": tf.data.Dataset.from_tensor_slices((WORDS[:, 0], Y)).batch(2)},
+}
+
+
+@pytest.mark.parametrize("engine", sorted({"jax", "torch"} & set(ENGINES)))
+@pytest.mark.parametrize("source", SOURCES)
+def test_sources(source: str, engine: str) -> None:
+    with cornu.backend.use(engine):
+        text = layers.TextVectorization(output_mode="multi_hot", vocabulary=["a", "b", "c"])
+        model = cornu.Sequential([text, layers.Dense(1, kernel_initializer="ones")])
+        model.compile("sgd", "mse")
+        model.fit(**SOURCES[source](), verbose=0)
+        assert np.isfinite(model.evaluate(**SOURCES[source](), verbose=0))
+        assert model.predict(WORDS[:, 0], verbose=0).shape == (5, 1)
+        assert model(WORDS[:, 0]).shape == (5, 1)
+
+
+def test_what_layers_of_strings_need_runs_on_the_host_too() -> None:
+    """A crossing of bins and strings: bins, which compute on the engine elsewhere, are made before the step."""
+    ages, words = cornu.Input((1,)), cornu.Input((1,), dtype="string")
+    bins = layers.Discretization([18.0, 65.0])(ages)
+    crossed = layers.HashedCrossing(16, output_mode="one_hot")([bins, words])
+    inner = cornu.Model([ages, words], crossed)
+    model = cornu.Model([ages, words], layers.Dense(1)(inner([ages, words])))
+    model.compile("sgd", "mse")
+    x = [np.array([[3.0], [70.0], [20.0]]), np.array([["a"], ["b"], ["a"]])]
+    model.fit(x, np.ones(3), verbose=0)
+    expected = layers.HashedCrossing(16)([np.array([[0], [2], [1]]), x[1]])
+    found = inner.predict(x, verbose=0)
+    assert found.argmax(-1).tolist() == ops.convert_to_numpy(expected)[:, 0].tolist()
+
+
+def test_large_integers_stay_what_they_are() -> None:
+    """They are looked up before JAX makes 32 bits of them."""
+    big = [1 << 40, (1 << 40) + 1]
+    model = cornu.Sequential(
+        [cornu.Input((1,), dtype="int64"), layers.IntegerLookup(vocabulary=big)]
+    )
+    assert model.predict(np.array(big)[:, None], verbose=0).ravel().tolist() == [1, 2]
+    assert np.asarray(model(np.array(big)[:, None])).ravel().tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("run", ["predict", "fit"])
+def test_strings_that_no_layer_takes(run: str) -> None:
+    model = cornu.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="must be numbers or booleans. Received: dtype=<U1"):
+        getattr(model, run)(*[WORDS, Y][: 1 + (run == "fit")], verbose=0)
+    with pytest.raises(ValueError, match="must be numbers or booleans. Received: dtype=object"):
+        getattr(model, run)(np.array([{}, 1, 2]), verbose=0)

@@ -2,7 +2,7 @@
 
 `keras-3.15.json` has the signature of every public name of Keras 3.15, by namespace. An entry agrees if Cornu
 has the name in the same place, and its parameters have the same names, order, defaults and kinds; what Cornu
-takes beside them is given by name alone.
+takes beside them follows them or is given by name, and may be what Keras takes as `**kwargs`.
 """
 
 from __future__ import annotations
@@ -50,19 +50,9 @@ NOT_YET = {
         callbacks.OrbaxCheckpoint callbacks.TensorBoard distillation.* export.ExportArchive
         utils.model_to_dot utils.plot_model visualization.*
         """,
-    "layers and optimizers": """
-        layers.ConvLSTM?D layers.FlaxLayer layers.JaxLayer layers.ReversibleEmbedding layers.TFSMLayer
-        layers.TorchModuleWrapper optimizers.ScheduleFreeAdamW
-        """,
 }
 #: Names whose signature is not Keras's yet.
-OTHERWISE = """
-    Optimizer SymbolicScope name_scope remat callbacks.TerminateOnNaN layers.Av*Pool* layers.Conv*
-    layers.DepthwiseConv2D layers.EinsumDense layers.Embedding layers.MaxPool* layers.SeparableConv*
-    layers.ZeroPadding?D layers.concatenate layers.deserialize layers.serialize *.LossScaleOptimizer
-    ops.*layer_normalization ops.*multi_hot ops.top_k optimizers.* saving.deserialize_keras_object
-    saving.load_weights utils.deserialize_keras_object
-    """
+OTHERWISE = ""
 
 
 @functools.cache
@@ -80,13 +70,14 @@ def missing() -> list[str]:
 
 def different() -> dict[str, str]:
     """The signatures that are here and not Keras's, by name."""
-    present = {path: _found(path) for path, text in entries().items() if text is not None}
-    ours = {
-        path: signature(target, entries()[path] or "")
-        for path, target in present.items()
-        if target is not _NONE
-    }
-    return {path: text for path, text in ours.items() if text != entries()[path]}
+    found = {}
+    for path, theirs in entries().items():
+        target = _found(path)
+        if target is not _NONE and theirs is not None:
+            ours, named = signature(target, theirs)
+            if ours not in (theirs, theirs.replace(", **kwargs", "") if named else theirs):
+                found[path] = ours
+    return found
 
 
 _NONE = object()
@@ -100,15 +91,19 @@ def _found(path: str) -> Any:
     return target
 
 
-def signature(target: Any, beside: str) -> str:
-    """The parameters of a call, without annotations, and without those that Cornu alone takes by name."""
+def signature(target: Any, theirs: str) -> tuple[str, bool]:
+    """The parameters of a call without annotations, and without those that Cornu takes beside Keras's, which
+    follow them or are given by name; and whether there are such."""
     given = inspect.signature(target)
-    kept = [
-        p.replace(annotation=p.empty)
-        for p in given.parameters.values()
-        if p.kind is not p.KEYWORD_ONLY or re.search(rf"\b{p.name}\b", beside)
-    ]
-    return str(given.replace(parameters=kept, return_annotation=given.empty))
+    bare = [p.replace(annotation=p.empty) for p in given.parameters.values()]
+    kept = list(bare)
+    for p in reversed(bare):
+        is_own = p.default is not p.empty and not re.search(rf"\b{p.name}\b", theirs)
+        if is_own:
+            kept.remove(p)
+        elif p.kind is p.POSITIONAL_OR_KEYWORD:
+            break
+    return str(given.replace(parameters=kept, return_annotation=given.empty)), kept != bare
 
 
 def matched(paths: Iterable[str], patterns: Iterable[str]) -> list[str]:

@@ -28,7 +28,7 @@ class TerminateOnNaN(Callback):
         RuntimeError: At such a batch, with `raise_error`.
     """
 
-    def __init__(self, raise_error: bool = False, locate: bool = False) -> None:
+    def __init__(self, raise_error: bool = False, *, locate: bool = False) -> None:
         super().__init__()
         self.origin: Any = None
 

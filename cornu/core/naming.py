@@ -113,7 +113,7 @@ class NameScope:
     'encoder'
     """
 
-    def __init__(self, name: str, caller: Any = None, deduplicate: bool = True) -> None:
+    def __init__(self, name: str, *, caller: Any = None, deduplicate: bool = True) -> None:
         if not isinstance(name, str) or "/" in name:
             raise ValueError(
                 f"A scope's name must be a string without '/'. Received: name={name!r}."

@@ -35,7 +35,7 @@ class _Again(StatelessScope):
         return self._given.get(key, self._seen.get(key))
 
 
-def remat(f: Callable[..., Any], variables: Sequence[Variable] = ()) -> Callable[..., Any]:
+def remat(f: Callable[..., Any], *, variables: Sequence[Variable] = ()) -> Callable[..., Any]:
     """`f`, computed again during differentiation: what it makes on the way takes no memory till then.
 
     TensorFlow and PyTensor keep it all the same.

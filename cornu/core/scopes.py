@@ -156,6 +156,9 @@ def get_stateless_scope() -> StatelessScope | None:
 class SymbolicScope(StatelessScope):
     """A block in which ops infer shapes only: an engine of shapes is current, state is untouched."""
 
+    def __init__(self, *, collect_losses: bool = False) -> None:
+        super().__init__(collect_losses=collect_losses)
+
     def __enter__(self) -> SymbolicScope:
         super().__enter__()
         self._computed_on = here.computing.get()

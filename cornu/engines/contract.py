@@ -21,9 +21,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeVar
+
+import optree
 
 if TYPE_CHECKING:
     from .profiles import Profile
@@ -50,6 +52,18 @@ class State(Protocol):
 
     def write(self, changing: Sequence[Tensor]) -> None:
         """Store the values that a step returned."""
+
+
+class Native(Protocol):
+    """A module, or a program, of an engine's library, as a layer runs it."""
+
+    def parts(self) -> Iterable[tuple[str, Any, bool]]:
+        """Its tensors: the name, what holds it as a variable's container does, and whether it is trained."""
+
+    def call(
+        self, values: Mapping[str, Tensor], args: Any, kwargs: Any, training: bool | None
+    ) -> tuple[Any, Mapping[str, Tensor]]:
+        """What it gives with these values in place of its own; the values that the call has changed."""
 
 
 class Layout(Protocol):
@@ -109,6 +123,8 @@ class Engine(ABC):
     module_type: ClassVar[type | None] = None
     #: What the library, and programs in its style, ask of modules: a layer answers by its `module`.
     module_names: ClassVar[frozenset[str]] = frozenset()
+    #: What of its library a layer may wrap: "functions" of structures, "modules", "programs" in files.
+    adopts: ClassVar[frozenset[str]] = frozenset()
     #: Whether a model that is called on tensors must run as one compiled step.
     whole_models: ClassVar[bool] = False
     #: Whether it does so from some call on (`tuning.whole_calls`) where that makes no difference.
@@ -263,6 +279,21 @@ class Engine(ABC):
 
     def set_trainable(self, container: Any, trainable: bool) -> None:  # noqa: B027  (most containers don't say)
         """Tell a container whether its variable is trained now, for what else of the library holds it."""
+
+    def share(self, owner: Any, container: Any) -> None:
+        """Let a variable hold a container of somebody else's once it comes to this engine."""
+        raise NotImplementedError(f"Variables of the {self.name} engine hold values of their own.")
+
+    # ------------------------------------------------- what layers wrap of the library
+
+    def adopt(self, native: Any, *options: Any) -> Native:
+        """A module of the library, or a program in a file with the names of its functions, for a layer."""
+        raise NotImplementedError(f"The library of the {self.name} engine has no modules.")
+
+    def leaves(self, structure: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+        """The tensors of a structure, as functions of the library know it, and what gives it with others."""
+        leaves, form = optree.tree_flatten(structure)
+        return leaves, lambda others: optree.tree_unflatten(form, others)
 
     # --------------------------------------------------------------- devices
 

@@ -28,10 +28,14 @@ class KeepingEngine(Engine):
             self.set_trainable(container, trainable)
             return self.write(container, value)
         container = self.container(value, trainable, layout)
+        self.share(owner, container)
+        return container
+
+    def share(self, owner: Any, container: Any) -> None:
+        key = id(owner)
 
         def forget(reference: weakref.ref[Any]) -> None:
             if key in self._former and self._former[key][1] is reference:
                 del self._former[key]
 
         self._former[key] = weakref.ref(owner), weakref.ref(container, forget)
-        return container

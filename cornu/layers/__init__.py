@@ -1,7 +1,5 @@
 """Layers: state and a computation on tensors."""
 
-from ..core.serialization import deserialize_keras_object as deserialize
-from ..core.serialization import serialize_keras_object as serialize
 from ._activations import ELU as ELU
 from ._activations import LeakyReLU as LeakyReLU
 from ._activations import PReLU as PReLU
@@ -19,6 +17,9 @@ from ._cells import GRUCell as GRUCell
 from ._cells import LSTMCell as LSTMCell
 from ._cells import SimpleRNNCell as SimpleRNNCell
 from ._cells import StackedRNNCells as StackedRNNCells
+from ._conv_lstm import ConvLSTM1D as ConvLSTM1D
+from ._conv_lstm import ConvLSTM2D as ConvLSTM2D
+from ._conv_lstm import ConvLSTM3D as ConvLSTM3D
 from ._convolution import Conv1D as Conv1D
 from ._convolution import Conv1D as Convolution1D
 from ._convolution import Conv1DTranspose as Conv1DTranspose
@@ -44,6 +45,13 @@ from ._core import Embedding as Embedding
 from ._core import Identity as Identity
 from ._core import Lambda as Lambda
 from ._core import Masking as Masking
+from ._core import ReversibleEmbedding as ReversibleEmbedding
+from ._foreign import FlaxLayer as FlaxLayer
+from ._foreign import JaxLayer as JaxLayer
+from ._foreign import TFSMLayer as TFSMLayer
+from ._foreign import TorchModuleWrapper as TorchModuleWrapper
+from ._get import deserialize as deserialize
+from ._get import serialize as serialize
 from ._hashing import HashedCrossing as HashedCrossing
 from ._hashing import Hashing as Hashing
 from ._input import Input as Input

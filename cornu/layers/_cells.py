@@ -180,7 +180,47 @@ class SimpleRNNCell(_Cell):
         return output, [output] if isinstance(states, (list, tuple)) else output
 
 
-class LSTMCell(_Cell):
+class LongShortTerm(_Cell):
+    """What cells with a long short-term memory share: four gates (input, forget, candidate, output), two states."""
+
+    _gates = 4
+    #: The axis on which the gates lie side by side.
+    _gate_axis = -1
+
+    def _joined(self, x: Any, h: Any) -> Any:
+        """What the gates are made of, before their activations."""
+        raise NotImplementedError
+
+    @property
+    def state_size(self) -> Any:
+        """The sizes of output and cell state."""
+        return [self.units, self.units]
+
+    def _bias_initializer(self) -> Any:
+        if not self.unit_forget_bias:
+            return super()._bias_initializer()
+
+        def draw(shape: Any, dtype: Any = None) -> Any:
+            plain = self.bias_initializer
+            i = np.asarray(ops.convert_to_numpy(plain((self.units,), dtype=dtype)))
+            rest = np.asarray(ops.convert_to_numpy(plain((2 * self.units,), dtype=dtype)))
+            return np.concatenate([i, np.ones_like(i), rest])
+
+        return draw
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+        """The output and the new states."""
+        h, c = states
+        x = self._dropped("input", inputs, self.dropout, training)
+        h = self._dropped("recurrent", h, self.recurrent_dropout, training)
+        i, f, g, o = ops.split(self._joined(x, h), self._gates, axis=self._gate_axis)
+        gate, squash = self.recurrent_activation, self.activation
+        c = gate(f) * c + gate(i) * squash(g)
+        h = gate(o) * squash(c)
+        return h, [h, c]
+
+
+class LSTMCell(LongShortTerm):
     """One step of a long short-term memory (Hochreiter and Schmidhuber, 1997).
 
     Args:
@@ -195,7 +235,6 @@ class LSTMCell(_Cell):
         seed: What they are drawn from.
     """
 
-    _gates = 4
     _fused = staticmethod(shared.lstm)
 
     def __init__(
@@ -221,36 +260,9 @@ class LSTMCell(_Cell):
     ) -> None:
         super().__init__(**kwargs)
 
-    @property
-    def state_size(self) -> Any:
-        """The sizes of output and cell state."""
-        return [self.units, self.units]
-
-    def _bias_initializer(self) -> Any:
-        if not self.unit_forget_bias:
-            return super()._bias_initializer()
-
-        def draw(shape: Any, dtype: Any = None) -> Any:
-            plain = self.bias_initializer
-            i = np.asarray(ops.convert_to_numpy(plain((self.units,), dtype=dtype)))
-            rest = np.asarray(ops.convert_to_numpy(plain((2 * self.units,), dtype=dtype)))
-            return np.concatenate([i, np.ones_like(i), rest])
-
-        return draw
-
-    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
-        """The output and the new states."""
-        h, c = states
-        x = self._dropped("input", inputs, self.dropout, training)
-        h = self._dropped("recurrent", h, self.recurrent_dropout, training)
+    def _joined(self, x: Any, h: Any) -> Any:
         joined = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)
-        if self.bias is not None:
-            joined = joined + self.bias
-        i, f, g, o = ops.split(joined, self._gates, axis=1)
-        gate, squash = self.recurrent_activation, self.activation
-        c = gate(f) * c + gate(i) * squash(g)
-        h = gate(o) * squash(c)
-        return h, [h, c]
+        return joined if self.bias is None else joined + self.bias
 
 
 class GRUCell(_Cell):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar
 
 from .. import activations, ops
@@ -13,12 +14,41 @@ from ._lora import AdaptableKernel
 PADDINGS = ("valid", "same")
 
 
+def say_defaults_per_axis(cls: Any, *names: str, **pairs: Any) -> None:
+    """Let the signature of a class of rank 2 or 3 have a default for each spatial axis, as Keras's do.
+
+    The constructor, which serves all ranks, has one for all. A user's class has a signature of its own.
+
+    Args:
+        cls: The class.
+        names: The arguments.
+        pairs: Defaults that are said otherwise.
+    """
+    cls.__signature__ = None
+    rank = vars(cls).get("rank", 1)
+    if rank > 1:
+        given = inspect.signature(cls)
+        said = {
+            n: (given.parameters[n].default,) * rank for n in names if n in given.parameters
+        } | pairs
+        cls.__signature__ = given.replace(
+            parameters=[
+                p if p.default is p.empty else p.replace(default=said.get(p.name, p.default))
+                for p in given.parameters.values()
+            ]
+        )
+
+
 class _Convolution(Layer):
     """What all convolutions share: the window, the layout, bias and activation."""
 
     rank: ClassVar[int]
     padding: str
     _paddings: ClassVar[tuple[str, ...]] = PADDINGS
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        say_defaults_per_axis(cls, "strides", "dilation_rate")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -73,12 +103,16 @@ class _Convolution(Layer):
         windows = {"strides": self.strides, "padding": padding, "dilation_rate": self.dilation_rate}
         return inputs, {**windows, "data_format": self.data_format}
 
+    def _biased(self, outputs: Any, bias: Any) -> Any:
+        if bias is None:
+            return outputs
+        if self.data_format == "channels_first":
+            bias = ops.reshape(bias, (1, -1) + (1,) * self.rank)
+        return ops.add(outputs, bias)
+
     def _finished(self, outputs: Any, bias: Any) -> Any:
         """Bias and activation."""
-        if bias is not None:
-            if self.data_format == "channels_first":
-                bias = ops.reshape(bias, (1, -1) + (1,) * self.rank)
-            outputs = ops.add(outputs, bias)
+        outputs = self._biased(outputs, bias)
         return outputs if self.activation is activations.linear else self.activation(outputs)
 
 
@@ -103,6 +137,7 @@ class _Conv(_Convolution, AdaptableKernel):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        *,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         **kwargs: Any,
@@ -263,6 +298,46 @@ class Conv3DTranspose(_ConvTranspose):
     """The transpose of a convolution over volumes; arguments as in `Conv2DTranspose`."""
 
     rank = 3
+
+    def __init__(  # in Keras's order: `output_padding` after `data_format`
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        output_padding: Any = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters,
+            kernel_size,
+            strides,
+            padding,
+            output_padding,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            bias_constraint,
+            **kwargs,
+        )
 
 
 class _DepthwiseConv(_Convolution):

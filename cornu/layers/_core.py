@@ -111,13 +111,14 @@ class EinsumDense(AdaptableKernel):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         gptq_unpacked_column_size: int | None = None,
         quantization_config: Any = None,
+        *,
+        activity_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -243,6 +244,7 @@ class Embedding(AdaptableKernel):
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         quantization_config: Any = None,
+        *,
         activity_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -269,6 +271,75 @@ class Embedding(AdaptableKernel):
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """True where an input is not 0, if 0 is padding."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
+
+
+class ReversibleEmbedding(Embedding):
+    """An embedding that also leads back: from vectors to a score for each integer.
+
+    Press and Wolf, 2016, https://arxiv.org/abs/1608.05859.
+
+    Args:
+        input_dim, output_dim, mask_zero: As in `Embedding`.
+        tie_weights: Whether the way back is by the transposed table, not by a matrix of its own.
+        embeddings_initializer, embeddings_regularizer, embeddings_constraint: As in `Embedding`.
+        reverse_dtype: The dtype of the product on the way back; that of vectors and table where it is left out.
+        logit_soft_cap: Scores are `cap * tanh(scores / cap)`.
+
+    Input shape: `(batch, ...)`, integers; with `reverse=True` `(batch, ..., output_dim)`.
+    Output shape: `(batch, ..., output_dim)`; with `reverse=True` `(batch, ..., input_dim)`.
+
+    >>> import numpy as np
+    >>> embedding = ReversibleEmbedding(10, 4)
+    >>> embedding(embedding(np.array([[1, 2, 3]])), reverse=True).shape
+    (1, 3, 10)
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        reverse_dtype: Any = None,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            input_dim,
+            output_dim,
+            embeddings_initializer=embeddings_initializer,
+            embeddings_regularizer=embeddings_regularizer,
+            embeddings_constraint=embeddings_constraint,
+            mask_zero=mask_zero,
+            **kwargs,
+        )
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the table (input_dim, output_dim), and the matrix of the way back where it has one."""
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings = self._described_weight(
+                "reverse_embeddings", (self.output_dim, self.input_dim), part="embeddings"
+            )
+
+    def call(self, inputs: Any, reverse: bool = False) -> Any:
+        """The table's rows at the inputs; with `reverse` the scores of all integers."""
+        if not reverse:
+            return super().call(inputs)
+        kernel = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
+        if self.reverse_dtype:
+            inputs, kernel = (ops.cast(x, self.reverse_dtype) for x in (inputs, kernel))
+        logits = ops.matmul(inputs, kernel)
+        cap = self.logit_soft_cap
+        return logits if cap is None else ops.tanh(logits / cap) * cap
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """As in `Embedding`; on the way back that of the vectors."""
+        on_the_way_back = not is_integer(standardize_dtype(inputs.dtype)) and mask is not None
+        return mask if on_the_way_back else super().compute_mask(inputs, mask)
 
 
 class Activation(Layer):

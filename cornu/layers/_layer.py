@@ -946,7 +946,7 @@ class Layer(Operation):
 
     def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
         """`layer_call`, computed again during differentiation instead of kept in memory."""
-        return remat(layer_call, self.variables)
+        return remat(layer_call, variables=self.variables)
 
     def _rematerialized(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[..., Any]:
         """`call`, or where it is large enough for it, the call that is computed again."""

@@ -260,7 +260,12 @@ def _function(layer: type[Merge]) -> Any:
 
 
 add, subtract, multiply, average = (_function(c) for c in (Add, Subtract, Multiply, Average))
-maximum, minimum, concatenate = (_function(c) for c in (Maximum, Minimum, Concatenate))
+maximum, minimum = (_function(c) for c in (Maximum, Minimum))
+
+
+def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+    """`Concatenate` as a function of the inputs."""
+    return Concatenate(axis=axis, **kwargs)(inputs)
 
 
 def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..core.checks import one_of, per_axis
-from ._convolution import PADDINGS
+from ._convolution import PADDINGS, say_defaults_per_axis
 from ._input_spec import InputSpec
 from ._layer import Layer
 
@@ -44,6 +44,10 @@ class _Pooling(Layer):
         one_of(PADDINGS, padding=self.padding)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        say_defaults_per_axis(cls, "pool_size")
+
     def call(self, inputs: Any) -> Any:
         """The reduction of each window."""
         return type(self)._reduce(
@@ -53,6 +57,21 @@ class _Pooling(Layer):
             padding=self.padding,
             data_format=self.data_format,
         )
+
+
+class _AveragePooling(_Pooling):
+    __doc__ = _Pooling.__doc__
+
+    def __init__(
+        self,
+        pool_size: Any,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
 
 class _GlobalPooling(Layer):
@@ -127,7 +146,7 @@ MaxPooling1D, MaxPooling2D, MaxPooling3D = _family(
     _Pooling, ops.max_pool, "MaxPooling", "The largest element in each window"
 )
 AveragePooling1D, AveragePooling2D, AveragePooling3D = _family(
-    _Pooling, ops.average_pool, "AveragePooling", "The mean of each window"
+    _AveragePooling, ops.average_pool, "AveragePooling", "The mean of each window"
 )
 _, GlobalAveragePooling2D, GlobalAveragePooling3D = _family(
     _GlobalPooling, ops.mean, "GlobalAveragePooling", "The mean"

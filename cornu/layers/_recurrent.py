@@ -150,13 +150,16 @@ class RNN(Layer):
 
     def _first_states(self, sequences: Any, given: Any) -> Any:
         if given is None and not self.stateful:
-            given = self.get_initial_state(batch_size=ops.shape(sequences)[0])
+            given = self._starting_states(sequences)
         else:
             if given is None:
                 given = tree.map_structure(lambda state: state.value, self.states)
             given = as_list(given)
             self._check_states(given, sequences)
         return tree.map_structure(lambda x: ops.cast(x, self.compute_dtype), given)
+
+    def _starting_states(self, sequences: Any) -> Any:
+        return self.get_initial_state(batch_size=ops.shape(sequences)[0])
 
     def _check_states(self, states: list[Any], sequences: Any) -> None:
         """Not every kernel looks whether there are states for as many sequences as there are."""
@@ -219,11 +222,13 @@ class _Standard(RNN):
 
     _cell: ClassVar[type[_Cell]]
     _unwritten_arguments = frozenset({"cell", "use_cudnn"})
+    #: The number of axes between time and channels.
+    rank: ClassVar[int] = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in parameters(cls._cell.__init__):
-            if name not in ("kwargs", "name"):
+            if name not in ("name", "rank"):
                 setattr(cls, name, property(operator.attrgetter(f"cell.{name}")))
 
     def _keep_arguments(self, owner: Any, given: dict[str, Any]) -> None:
@@ -246,7 +251,7 @@ class _Standard(RNN):
         penalty = given["activity_regularizer"]
         own = {**taken(RNN.__init__), **kwargs, "activity_regularizer": penalty}
         super().__init__(cell, **own)
-        self.input_spec = [InputSpec(ndim=3)]
+        self.input_spec = [InputSpec(ndim=3 + self.rank)]
 
     def _check_inputs(self, engine: Any, inputs: Any) -> None:
         first = inputs[0] if isinstance(inputs, (list, tuple)) else inputs

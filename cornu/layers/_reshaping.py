@@ -10,6 +10,7 @@ import numpy as np
 from .. import ops
 from ..core.checks import is_size, listed, one_of, per_axis
 from ..core.keras_tensor import KerasTensor
+from ._convolution import say_defaults_per_axis
 from ._input_spec import InputSpec
 from ._layer import Layer
 
@@ -176,6 +177,11 @@ class _ZeroPadding(_Spatial):
         super().__init__(**kwargs)
         self._pairs = pairs_per_axis(padding, self.rank, "padding")
         self.padding: Any = self._pairs[0] if self.rank == 1 else self._pairs
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        rank = vars(cls).get("rank", 1)
+        say_defaults_per_axis(cls, padding=((1, 1),) * 3 if rank == 3 else (1, 1))
 
     def call(self, inputs: Any) -> Any:
         """The inputs with zeros around them."""

@@ -247,7 +247,7 @@ def _neutral(dtype: str, reduction: str) -> Any:
 # ------------------------------------------------------------ largest elements
 
 
-def top_k(x: Any, k: int, sorted: bool = True, is_stable: bool = False) -> tuple[Tensor, Tensor]:
+def top_k(x: Any, k: int, sorted: bool = True, *, is_stable: bool = False) -> tuple[Tensor, Tensor]:
     """The k largest elements of the last axis, in descending order, and their indices.
 
     Args:

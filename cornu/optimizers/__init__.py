@@ -21,3 +21,4 @@ from ._rules import Lion as Lion
 from ._rules import Muon as Muon
 from ._rules import Nadam as Nadam
 from ._rules import RMSprop as RMSprop
+from ._rules import ScheduleFreeAdamW as ScheduleFreeAdamW

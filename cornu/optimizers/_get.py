@@ -9,7 +9,7 @@ from . import _rules
 from ._loss_scale import LossScaleOptimizer
 from ._optimizer import Optimizer
 
-_BY_NAME: dict[str, type[Optimizer]] = {
+_BY_NAME: dict[str, Any] = {
     kind.__name__.lower(): kind
     for kind in vars(_rules).values()
     if isinstance(kind, type) and kind.__module__ == _rules.__name__ and kind.__name__[0] != "_"

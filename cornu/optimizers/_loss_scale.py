@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
 import numpy as np
 
@@ -35,15 +35,16 @@ class LossScaleOptimizer(Optimizer):
         inner_optimizer: Any,
         initial_scale: float = 2.0**15,
         dynamic_growth_steps: int = 2000,
-        **options: Unpack[Options],
+        name: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        refused = {key for key, value in options.items() if value and key != "name"}
+        refused = {key for key, value in kwargs.items() if value}
         if refused:
             raise ValueError(
                 "These belong to the inner optimizer. Received: "
                 f"{sorted(refused)} for LossScaleOptimizer."
             )
-        super().__init__(learning_rate=0.0, name=options.get("name"))
+        super().__init__(learning_rate=0.0, name=name)
         self._log("overflows", np.zeros((), "int32"))
 
     def build(self, variables: Sequence[Variable]) -> None:

@@ -72,7 +72,7 @@ class MultiOptimizer(Optimizer):
         loss_scale_factor: float | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(loss_scale_factor=loss_scale_factor, name=name)
+        super().__init__(0.0, loss_scale_factor=loss_scale_factor, name=name)
         self.optimizers: list[Optimizer] = []
         self._of: dict[Variable, Optimizer] = {}
 

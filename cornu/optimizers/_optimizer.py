@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -77,9 +79,15 @@ class Optimizer(Described):
     _unwritten_arguments = frozenset({"learning_rate", "learning_rates"})
     _optional_arguments = frozenset({"log_gradient_norm"})
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = vars(cls).get("__init__")
+        if own is not None and "options" in inspect.signature(own).parameters:
+            cls.__init__ = _with_options(own)  # type: ignore[method-assign]
+
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: Any,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
@@ -89,9 +97,10 @@ class Optimizer(Described):
         ema_overwrite_frequency: int | None = None,
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        *,
         learning_rates: dict[str, Any] | None = None,
         log_gradient_norm: bool = False,
-        name: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__()
@@ -631,3 +640,23 @@ def clip_by_global_norm(gradients: Sequence[Any], limit: float) -> list[Any]:
     scale = limit * ops.minimum(1.0 / ops.maximum(norm, 1e-30), 1.0 / limit)
     scale = ops.where(ops.isfinite(norm), scale, float("nan"))
     return [gradient * ops.cast(scale, gradient.dtype) for gradient in gradients]
+
+
+def _with_options(own: Callable[..., None]) -> Callable[..., None]:
+    """A constructor with `**options: Unpack[Options]`, which takes them by position too, where they stand in Keras:
+    after its own arguments, but for those that it takes by name."""
+    mine = [p for p in inspect.signature(own).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    options = list(inspect.signature(Optimizer.__init__).parameters.values())[2:]
+    options = [p for p in options if p.name not in {p.name for p in mine}]
+    first = [p for p in mine if p.kind is not p.KEYWORD_ONLY]
+    late = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in mine if p.kind is p.KEYWORD_ONLY]
+    shared = [p for p in options if p.kind is p.POSITIONAL_OR_KEYWORD]
+    parameters = [*first, *shared, *late, *options[len(shared) :]]
+    count, by_position = len(first), [p.name for p in (*shared, *late)]
+
+    @functools.wraps(own)
+    def constructor(*args: Any, **kwargs: Any) -> None:
+        own(*args[:count], **dict(zip(by_position, args[count:], strict=False)), **kwargs)
+
+    constructor.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return constructor

@@ -189,6 +189,57 @@ class Nadam(_OfMoments):
         return w - ahead * rate / (ops.sqrt(spread) + self.epsilon), momentum, velocity
 
 
+class ScheduleFreeAdamW(_OfMoments):
+    """AdamW without a schedule of the rate (Defazio et al., 2024, https://arxiv.org/abs/2405.15682).
+
+    Gradients move a sequence z; x is the mean of all z so far. The weights are between them:
+    `y = (1 - beta_1) z + beta_1 x`.
+
+    Args:
+        learning_rate: The step.
+        beta_1: The share of x in the weights.
+        beta_2: The decay of the mean of squares.
+        epsilon: Keeps the division finite.
+        warmup_steps: Over how many steps the learning rate grows to its value.
+
+    >>> ScheduleFreeAdamW(warmup_steps=10).get_config()["beta_1"]
+    0.9
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.0025,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        warmup_steps: int = 0,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **options)
+        if not 0 < beta_1 <= 1:
+            raise ValueError(
+                f"`beta_1` lies in (0, 1]: it is the share of a mean. Received: beta_1={beta_1!r}."
+            )
+
+    def make_slots(self, variable: Variable) -> dict[str, Variable | None]:
+        """The sequence z, which starts at the weight, and the mean of squares."""
+        add, start = self.add_variable_from_reference, lambda *_, **__: variable.numpy()
+        return {"z": add(variable, "momentum", start), "velocity": add(variable, "velocity")}
+
+    def rule(
+        self, g: Any, w: Any, rate: Any, z: Any = None, velocity: Any = None
+    ) -> tuple[Any, ...]:
+        """A step of z along the gradient, over the root of the mean square; then of the mean."""
+        t = ops.cast(self.step, w.dtype)
+        if self.warmup_steps:
+            rate = rate * ops.minimum(t / self.warmup_steps, 1.0)
+        velocity = velocity + (ops.square(g) - velocity) * (1 - self.beta_2)
+        mean = (w - (1 - self.beta_1) * z) / self.beta_1
+        z = z - rate * g / (ops.sqrt(velocity / (1 - self.beta_2**t)) + self.epsilon)
+        mean = mean + (z - mean) / t
+        return (1 - self.beta_1) * z + self.beta_1 * mean, z, velocity
+
+
 class Adamax(_OfMoments):
     """Adam with the largest gradient instead of the mean square (Kingma and Ba, 2014).
 
@@ -534,6 +585,7 @@ class Muon(Optimizer):
         adam_weight_decay: float = 0.004,
         epsilon: float = 1e-7,
         weight_decay: float = 0.004,
+        *,
         exclude_layers: Any = None,
         exclude_embeddings: bool = True,
         muon_a: float = 3.4445,

@@ -83,6 +83,7 @@ def load_weights(
     model: Any,
     filepath: Any,
     skip_mismatch: bool = False,
+    *,
     names: Names | None = None,
     **kwargs: Any,
 ) -> WeightsReport:

@@ -35,6 +35,7 @@ OWN: dict[str, list[dict[str, Any]]] = {
     "AdamW": [{}, {"weight_decay": 0.2, "amsgrad": True}],
     "Nadam": [{}, {"beta_1": 0.5}],
     "Adamax": [{}, {"beta_2": 0.5}],
+    "ScheduleFreeAdamW": [{}, {"warmup_steps": 3, "beta_1": 0.5, "weight_decay": 0.1}],
     "Adagrad": [{}, {"initial_accumulator_value": 0.5}],
     "Adadelta": [{"learning_rate": 1.0}, {"rho": 0.5}],
     "Adafactor": [{}, {"relative_step": False}, {"clip_threshold": 0.1, "beta_2_decay": -0.5}],

@@ -48,6 +48,7 @@ class JaxEngine(Engine):
     name = "jax"
     repeats_steps = True
     whole_calls = True
+    adopts = frozenset({"functions"})
 
     vars().update(
         **_named(
@@ -294,6 +295,10 @@ class JaxEngine(Engine):
 
         run.jitted = jitted  # type: ignore[attr-defined]
         return run
+
+    def leaves(self, structure: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+        leaves, form = jax.tree.flatten(structure)
+        return leaves, lambda others: jax.tree.unflatten(form, others)
 
     def scope(self, name: str) -> AbstractContextManager[Any]:
         return jax.named_scope(name)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ... import tuning
 from .. import host, loops
-from ..contract import Axes, Layout, Pads, State, Tensor
+from ..contract import Axes, Layout, Native, Pads, State, Tensor
 from ..keeping import KeepingEngine
 from ..loops import flatten
 
@@ -64,6 +64,7 @@ def _loading() -> Iterator[None]:
 with _loading():
     import tensorflow as tf
 
+from .adopted import SavedProgram  # noqa: E402
 from .module import NAMES, LayerModule  # noqa: E402
 from .steps import GraphStep, unflatten  # noqa: E402
 
@@ -138,6 +139,7 @@ class TensorFlowEngine(KeepingEngine):
     protocols: ClassVar[frozenset[str]] = frozenset({"__tf_tensor__"})
     module_type: ClassVar[type | None] = tf.Module
     module_names: ClassVar[frozenset[str]] = NAMES
+    adopts: ClassVar[frozenset[str]] = frozenset({"programs"})
     repeats_steps: ClassVar[bool] = True
 
     vars().update(
@@ -285,6 +287,9 @@ class TensorFlowEngine(KeepingEngine):
 
     def module(self, layer: Any) -> Any:
         return LayerModule(self, layer)
+
+    def adopt(self, native: Any, *options: Any) -> Native:
+        return SavedProgram(native, *options)
 
     # ------------------------------------------------------------ transforms
 

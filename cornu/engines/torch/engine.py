@@ -23,9 +23,10 @@ from torch.utils.checkpoint import checkpoint
 
 from ... import tuning
 from .. import host, loops
-from ..contract import Axes, Layout, Pads, State, Tensor
+from ..contract import Axes, Layout, Native, Pads, State, Tensor
 from ..keeping import KeepingEngine
 from ..profiles import Profile
+from .adopted import AdoptedModule
 from .graph import RecordedStep
 from .lists import Group, together
 from .module import NAMES, LayerModule
@@ -157,6 +158,7 @@ class TorchEngine(KeepingEngine):
     mixes_sparse: ClassVar[bool] = True
     module_type: ClassVar[type | None] = torch.nn.Module
     module_names: ClassVar[frozenset[str]] = NAMES
+    adopts: ClassVar[frozenset[str]] = frozenset({"modules"})
 
     vars().update(
         **_named(torch, "abs ceil floor round trunc sqrt rsqrt exp expm1 log log1p log2 log10"),
@@ -319,6 +321,9 @@ class TorchEngine(KeepingEngine):
 
     def module(self, layer: Any) -> Any:
         return LayerModule(self, layer)
+
+    def adopt(self, native: Any, *options: Any) -> Native:
+        return AdoptedModule(native)
 
     # ------------------------------------------------------------ transforms
 

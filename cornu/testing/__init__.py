@@ -1,1 +1,4 @@
-"""For makers of engines: what an engine must do, as checks that run on any (`conformance`)."""
+"""Checks for what others write: `check_layer` and its like for classes, `conformance` for engines."""
+
+from ._checks import CheckError as CheckError
+from ._layers import check_layer as check_layer

@@ -47,8 +47,8 @@ NOT_YET = {
         utils.*_from_directory utils.*_from_array utils.*_img utils.img_to_array
         """,
     "looking, clients": """
-        callbacks.OrbaxCheckpoint callbacks.TensorBoard distillation.* export.ExportArchive
-        utils.model_to_dot utils.plot_model visualization.*
+        callbacks.OrbaxCheckpoint callbacks.TensorBoard export.ExportArchive
+        visualization.*
         """,
 }
 #: Names whose signature is not Keras's yet.

@@ -57,9 +57,10 @@ from .optimizers import Optimizer as Optimizer
 from .regularizers import Regularizer as Regularizer
 
 if _TYPE_CHECKING:
+    from . import distillation as distillation
     from . import export as export
     from . import visualization as visualization
     from . import wrappers as wrappers
 else:  # what few need is loaded when it is asked for
-    _packages = ("export", "visualization", "wrappers")
+    _packages = ("distillation", "export", "visualization", "wrappers")
     __getattr__, __dir__ = _later(globals(), {name: name for name in _packages})

@@ -32,8 +32,15 @@ from ._splitting import split_dataset as split_dataset
 
 if TYPE_CHECKING:
     from ..training import find_nan as find_nan
+    from ..visualization.plot import model_to_dot as model_to_dot
+    from ..visualization.plot import plot_model as plot_model
     from ._download import get_file as get_file
 else:
-    __getattr__, __dir__ = later(globals(), {".training": "find_nan", "_download": "get_file"})
+    _modules = {
+        ".training": "find_nan",
+        ".visualization.plot": "model_to_dot plot_model",
+        "_download": "get_file",
+    }
+    __getattr__, __dir__ = later(globals(), _modules)
 
 Sequence = PyDataset

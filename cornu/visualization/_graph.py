@@ -52,7 +52,7 @@ class _Graph:
         self._open: list[tuple[Visit, dict[str, Any] | None]] = []
         names = getattr(found.model, "input_names", None) or ["input"] * len(found.inputs)
         for name, x in zip(names, found.inputs, strict=False):
-            node = self._put("Input", name, [x], look="input")
+            node = self._put("InputLayer", name, [x], look="input")
             self._sources[id(x)] = node["id"]
         self._read()
 

@@ -46,7 +46,13 @@ def test_shared_layers_and_what_gives_back_its_input() -> None:
     dense, x = layers.Dense(4, name="shared"), cornu.Input((4,), name="x")
     y = layers.Identity(name="same")(dense(dense(x)))
     graph = graph_of(cornu.Model(x, layers.Add(name="sum")([x, y])))
-    assert names(graph) == ["Input x", "Dense shared", "Dense shared", "Identity same", "Add sum"]
+    assert names(graph) == [
+        "InputLayer x",
+        "Dense shared",
+        "Dense shared",
+        "Identity same",
+        "Add sum",
+    ]
     assert sorted(map(tuple, graph["edges"])) == [(0, 1), (0, 4), (1, 2), (2, 3), (3, 4)]
     assert [dict(node["told"]).get("Call") for node in graph["nodes"][1:3]] == ["1 of 2", "2 of 2"]
 
@@ -62,7 +68,7 @@ def test_a_subclass_of_ops_alone() -> None:
     model = Net()
     model(np.ones((2, 5), "float32"))
     graph = graph_of(model, flops=True)
-    assert names(graph) == ["Input input", "matmul"]
+    assert names(graph) == ["InputLayer input", "matmul"]
     assert graph["nodes"][1]["cost"] == "15 multiply-adds"
     assert graph["facts"][-1] == "15 multiply-adds"
 
@@ -77,7 +83,7 @@ def test_the_page_is_one_file(tmp_path: Path) -> None:
     inline = picture._repr_html_()
     assert inline.startswith("<iframe srcdoc=") and inline.count('"') == 6
     held = json.loads(re.search(r'type="application/json">(.*?)</script>', page)[1])
-    assert [node["kind"] for node in held["nodes"]] == ["Input", "Dense"]
+    assert [node["kind"] for node in held["nodes"]] == ["InputLayer", "Dense"]
 
 
 def test_a_model_that_was_never_built() -> None:

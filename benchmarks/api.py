@@ -43,8 +43,7 @@ NOT_YET = {
         applications.*
         """,
     "data": """
-        datasets.* preprocessing.*_from_directory preprocessing.*_from_array preprocessing.image.*
-        utils.*_from_directory utils.*_from_array utils.*_img utils.img_to_array
+        datasets.*
         """,
     "looking, clients": """
         callbacks.OrbaxCheckpoint callbacks.TensorBoard export.ExportArchive

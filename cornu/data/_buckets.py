@@ -25,7 +25,7 @@ from ._batch import (
 from ._datasets import DatasetSource, is_dataset
 from ._iterables import ReadPass, drawn_from
 from ._sequences import pad_sequences
-from ._source import Orders, Pass, Source
+from ._source import Orders, Pass, Readable, Source
 
 #: A sample: an array of each column.
 Sample = list[Any]
@@ -77,7 +77,7 @@ def bucket_by_length(
     return Buckets(x, y, sample_weight, boundaries, batch_size, value, padding, drop_remainder)
 
 
-class Buckets:
+class Buckets(Readable):
     """What `bucket_by_length` gives: it says how to make batches of what data."""
 
     def __init__(

@@ -85,6 +85,16 @@ class Source:
         """Called when no more passes come."""
 
 
+class Readable:
+    """What is no source itself, and makes one for each use."""
+
+    def source(
+        self, shuffle: bool = False, class_weight: Mapping[Any, float] | None = None
+    ) -> Source:
+        """Its batches as a source."""
+        raise NotImplementedError
+
+
 class Pass(Iterator[Any]):
     """One pass over data, which says where it is: another one goes on from there.
 

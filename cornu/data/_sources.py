@@ -23,10 +23,9 @@ from ._batch import (
     refuse_targets,
     unpack_x_y_sample_weight,
 )
-from ._buckets import Buckets
 from ._datasets import DatasetSource, is_dataset
 from ._iterables import GeneratorSource, IterableSource
-from ._source import Source
+from ._source import Readable, Source
 from ._stored import by_column
 
 
@@ -79,8 +78,8 @@ def make_source(
             f"{outline(x)}. Let the data leave it out: `DataLoader(..., drop_last=True)`, "
             "`dataset.batch(32, drop_remainder=True)`, `bucket_by_length(..., drop_remainder=True)`."
         )
-    if isinstance(x, Buckets):
-        refuse_targets("buckets", y, sample_weight)
+    if isinstance(x, Readable):
+        refuse_targets("a dataset", y, sample_weight)
         return x.source(bool(shuffle), class_weight)
     if is_dataset(x):
         refuse_targets("a PyDataset", y, sample_weight)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeVar
 
@@ -425,6 +425,14 @@ class Engine(ABC):
 
     def dataset(self, arrays: Any) -> Any:
         """Arrays with samples along their first axis as a data set of the library; None where it has none."""
+        return None
+
+    def stream(
+        self, elements: Callable[[], Iterator[Any]], like: Any, batched: bool, length: int
+    ) -> Any:
+        """What a call iterates over, anew for each pass, as a data set of the library; None where it has none.
+
+        Elements have the structure, dtypes and shapes of `like`, but for the first axis of what is batched."""
         return None
 
     def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:

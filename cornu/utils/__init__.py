@@ -28,18 +28,32 @@ from ._config import Config as Config
 from ._labels import normalize as normalize
 from ._labels import to_categorical as to_categorical
 from ._pydataset import PyDataset as PyDataset
-from ._splitting import split_dataset as split_dataset
 
 if TYPE_CHECKING:
+    from ..data.folders import audio_dataset_from_directory as audio_dataset_from_directory
+    from ..data.folders import image_dataset_from_directory as image_dataset_from_directory
+    from ..data.folders import text_dataset_from_directory as text_dataset_from_directory
+    from ..data.images import array_to_img as array_to_img
+    from ..data.images import img_to_array as img_to_array
+    from ..data.images import load_img as load_img
+    from ..data.images import save_img as save_img
+    from ..data.windows import timeseries_dataset_from_array as timeseries_dataset_from_array
     from ..training import find_nan as find_nan
     from ..visualization.plot import model_to_dot as model_to_dot
     from ..visualization.plot import plot_model as plot_model
     from ._download import get_file as get_file
+    from ._splitting import split_dataset as split_dataset
 else:
     _modules = {
+        ".data.folders": """
+            audio_dataset_from_directory image_dataset_from_directory text_dataset_from_directory
+            """,
+        ".data.images": "array_to_img img_to_array load_img save_img",
+        ".data.windows": "timeseries_dataset_from_array",
         ".training": "find_nan",
         ".visualization.plot": "model_to_dot plot_model",
         "_download": "get_file",
+        "_splitting": "split_dataset",
     }
     __getattr__, __dir__ = later(globals(), _modules)
 

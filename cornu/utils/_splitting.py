@@ -2,94 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..core import tree
 from ..core.seeding import make_default_seed
+from ..data.pipelines import Dataset, Elements
 from ..engines import current
-from ._pydataset import PyDataset
-
-
-class Samples:
-    """Samples by index: a part of arrays, or of a dataset with `__len__` and `__getitem__`.
-
-    `batch(size)` makes what `fit` takes; `take`, `skip`, `shuffle` and `map` make other samples.
-    """
-
-    def __init__(
-        self,
-        source: Any,
-        indices: np.ndarray[Any, Any],
-        functions: Sequence[Callable[..., Any]] = (),
-    ) -> None:
-        self.source = source
-        self.indices = indices
-        self.functions = functions
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def cardinality(self) -> int:
-        """The number of samples."""
-        return len(self)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.at(self.indices[index])
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[index] for index in range(len(self)))
-
-    def at(self, index: Any) -> Any:
-        """The sample of the source at an index, or a batch of those at several."""
-        if _is_arrays(self.source) and not (np.ndim(index) and self.functions):
-            sample = tree.map_structure(lambda array: array[index], self.source)
-        elif np.ndim(index):
-            samples = [self.at(one) for one in index]
-            return tree.map_structure(lambda *parts: np.stack(parts), *samples)
-        else:
-            sample = self.source[int(index)]
-        for function in self.functions:
-            sample = function(*sample) if isinstance(sample, tuple) else function(sample)
-        return sample
-
-    def take(self, count: int) -> Samples:
-        """The first samples."""
-        return Samples(self.source, self.indices[:count], self.functions)
-
-    def skip(self, count: int) -> Samples:
-        """The samples after the first ones."""
-        return Samples(self.source, self.indices[count:], self.functions)
-
-    def shuffle(self, buffer_size: int | None = None, seed: int | None = None) -> Samples:
-        """The samples in a random order; all are at hand, so that none waits in a buffer."""
-        order = np.random.default_rng(make_default_seed() if seed is None else seed)
-        return Samples(self.source, order.permutation(self.indices), self.functions)
-
-    def map(self, function: Callable[..., Any]) -> Samples:
-        """What a function makes of each sample, given its parts, where it is a tuple, one by one."""
-        return Samples(self.source, self.indices, [*self.functions, function])
-
-    def batch(self, batch_size: int, drop_remainder: bool = False) -> PyDataset:
-        """The samples in batches, for `fit`, `evaluate` and `predict`."""
-        return _Batches(self, batch_size, drop_remainder)
-
-
-class _Batches(PyDataset):
-    def __init__(self, samples: Samples, size: int, drop_remainder: bool) -> None:
-        super().__init__()
-        self.samples = samples
-        self.size = size
-        self.count = len(samples) // size if drop_remainder else -(-len(samples) // size)
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> Any:
-        rows = slice(index * self.size, (index + 1) * self.size)
-        return self.samples.at(self.samples.indices[rows])
 
 
 def split_dataset(
@@ -112,8 +32,8 @@ def split_dataset(
         preferred_backend: Kept for compatibility; what comes back depends on the dataset alone.
 
     Returns:
-        Two datasets of samples with the methods of TensorFlow's: of arrays, the data set of the current engine's
-        library, if it has one, else `Samples`; of a `tf.data.Dataset` two of these.
+        Two datasets of samples with the methods of a `tf.data.Dataset`: such ones on TensorFlow's engine and of such a
+        dataset, else those of a data set in NumPy.
 
     Raises:
         ValueError: If a part would be empty, or both together have more than all samples.
@@ -126,18 +46,18 @@ def split_dataset(
     left, right = _sizes(total, left_size, right_size)
     if seed is None and shuffle:
         seed = make_default_seed()
-    if hasattr(dataset, "take") and hasattr(dataset, "skip") and not _is_arrays(dataset):
-        if shuffle:
-            dataset = dataset.shuffle(total, seed=seed, reshuffle_each_iteration=False)
-        return dataset.take(left), dataset.skip(total - right)
-    order = np.random.default_rng(seed).permutation(total) if shuffle else np.arange(total)
-    parts = order[:left], order[total - right :]
     if _is_arrays(dataset):
         dataset = tuple(dataset) if isinstance(dataset, list) else dataset
-        own = [current().dataset(tree.map_structure(lambda x: x[rows], dataset)) for rows in parts]  # noqa: B023
-        if None not in own:
-            return own[0], own[1]
-    return Samples(dataset, parts[0]), Samples(dataset, parts[1])
+        if shuffle:
+            order, shuffle = np.random.default_rng(seed).permutation(total), False
+            dataset = tree.map_structure(lambda array: array[order], dataset)
+        own = current().dataset(dataset)
+        dataset = Dataset(Elements(dataset)) if own is None else own
+    elif not (hasattr(dataset, "take") and hasattr(dataset, "skip")):
+        dataset = Dataset(Elements(dataset))
+    if shuffle:
+        dataset = dataset.shuffle(total, seed=seed, reshuffle_each_iteration=False)
+    return dataset.take(left), dataset.skip(total - right)
 
 
 def _is_arrays(dataset: Any) -> bool:

@@ -12,6 +12,8 @@ import torch
 from cornu.core import tree
 from cornu.core.positions import go_on, is_plain, position
 from cornu.data import make_source
+from cornu.data.pipelines import Dataset as Pipeline
+from cornu.data.pipelines import Elements
 from cornu.utils import PyDataset, set_random_seed
 from tests.training.test_sources import SOURCES, TENSORS, X, Y, batches
 
@@ -71,6 +73,11 @@ def loader(**kwargs: Any) -> Any:
     return (torch.utils.data.DataLoader(TENSORS, batch_size=3, **kwargs),)
 
 
+def staged() -> Any:
+    data = Elements((X, Y))
+    return Pipeline(data).shuffle(seed=1).map(lambda x, y: (x + 1, y)).batch(3).prefetch(workers=2)
+
+
 def tf_shuffled() -> Any:
     import tensorflow as tf
 
@@ -92,6 +99,7 @@ POSITIONS: dict[str, tuple[Made, dict[str, Any]]] = {
         {},
     ),
     "tf.data, shuffled": (lambda path: (tf_shuffled(),), {}),
+    "stages, shuffled": (lambda path: (staged(),), {}),
     "DataLoader, PyTorch's generator": (lambda path: loader(shuffle=True), {}),
     "a list's iterator": (lambda path: (iter(list(batches())),), {}),
 }

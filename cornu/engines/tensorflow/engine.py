@@ -460,6 +460,18 @@ class TensorFlowEngine(KeepingEngine):
     def dataset(self, arrays: Any) -> Any:
         return tf.data.Dataset.from_tensor_slices(arrays)
 
+    def stream(
+        self, elements: Callable[[], Iterator[Any]], like: Any, batched: bool, length: int
+    ) -> Any:
+        def spec(part: Any) -> Any:
+            array = np.asarray(part)
+            dtype = tf.string if array.dtype.kind in "OUS" else array.dtype
+            return tf.TensorSpec((None, *array.shape[1:]) if batched else array.shape, dtype)
+
+        signature = tf.nest.map_structure(spec, like)
+        data = tf.data.Dataset.from_generator(elements, output_signature=signature)
+        return data.apply(tf.data.experimental.assert_cardinality(length))
+
     def each(self, f: Callable[..., Any], rows: Sequence[Sequence[Tensor]]) -> list[Any]:
         leaves, structure = flatten([list(row) for row in rows])
         sizes = [x.shape.num_elements() or 0 for x in leaves]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -157,6 +158,18 @@ def described_again(thing: Any) -> Any:
             f"The config of what `from_config` makes is {second}, and it was made of {first}."
         )
     return again
+
+
+def written(thing: Any, arguments: dict[str, Any]) -> None:
+    """A fault where a config lacks what the constructor was given, or needs."""
+    parameters = inspect.signature(type(thing).__init__).parameters.values()
+    defaults = {p.name: p.default for p in parameters}
+    needed = {
+        p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+    }
+    given = {name for name, x in arguments.items() if x is not defaults.get(name)}
+    if lacks := (needed | given) - {"self"} - set(thing.get_config()):
+        raise Fault(f"`get_config` lacks {sorted(lacks)}, which the constructor takes.")
 
 
 def own(kind: type) -> dict[str, Any]:

@@ -59,8 +59,10 @@ from .regularizers import Regularizer as Regularizer
 if _TYPE_CHECKING:
     from . import distillation as distillation
     from . import export as export
+    from . import legacy as legacy
+    from . import testing as testing
     from . import visualization as visualization
     from . import wrappers as wrappers
 else:  # what few need is loaded when it is asked for
-    _packages = ("distillation", "export", "visualization", "wrappers")
+    _packages = ("distillation", "export", "legacy", "testing", "visualization", "wrappers")
     __getattr__, __dir__ = _later(globals(), {name: name for name in _packages})

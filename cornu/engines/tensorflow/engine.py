@@ -635,6 +635,11 @@ class TensorFlowEngine(KeepingEngine):
         return raw.Transpose(x=x, perm=_vector(axes))
 
     def broadcast_to(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
+        if len(shape) > 5 and all(isinstance(n, int) for n in (*shape, *x.shape)):
+            # The kernel knows five axes that are broadcast or not by turns, that of `tile` more.
+            sizes = (*(1,) * (len(shape) - len(x.shape)), *x.shape)
+            pairs = zip(sizes, shape, strict=True)
+            return tf.tile(tf.reshape(x, sizes), [n if size == 1 else 1 for size, n in pairs])
         return tf.broadcast_to(x, _vector(shape))
 
     def concatenate(self, xs: Sequence[Tensor], axis: int) -> Tensor:
@@ -1093,7 +1098,9 @@ def _product(x1: Tensor, x2: Tensor) -> Tensor:
         return tf.squeeze(_product(x1[None], x2), -2 if len(x2.shape) > 1 else 0)
     if len(x2.shape) == 1:
         return tf.squeeze(_product(x1, x2[:, None]), -1)
-    if len(x1.shape) > 2 and len(x2.shape) == 2:  # one large product in place of many
+    if (
+        len(x1.shape) > 2 and len(x2.shape) == 2 and x2.shape[0] != 0
+    ):  # one large product in place of many
         leading = [n if n is not None else tf.shape(x1)[i] for i, n in enumerate(x1.shape[:-1])]
         flat = tf.matmul(tf.reshape(x1, [-1, x2.shape[0]]), x2)
         return tf.reshape(flat, _vector([*leading, x2.shape[1]]))

@@ -492,6 +492,10 @@ def _products() -> list[Row]:
 
 
 ROWS = [
+    Row("matmul", (A(2, 3, 0), A(0, 4)), gradient=False),
+    Row("matmul", (A(3, 3, 1, dtype="bool"), A(1, 3, dtype="bool"))),
+    Row("less", (A(3, dtype="bool"), A(3, dtype="bool"))),
+    Row("tile", (A(2, 3, 2), (2, 1, 2))),
     *_unary(),
     *_binary(),
     *_reductions(),

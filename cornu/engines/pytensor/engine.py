@@ -615,8 +615,10 @@ class PyTensorEngine(Engine):
 
     @primitive
     def matmul(x1: Variable, x2: Variable) -> Variable:
-        if x1.ndim > 2 and x2.ndim == 2:  # one product of matrices, instead of one for each
-            *leading, size = graph.sizes_of(x1)
+        *leading, size = graph.sizes_of(x1)
+        if (
+            x1.ndim > 2 and x2.ndim == 2 and size != 0
+        ):  # one product of matrices, instead of one for each
             flat = pt.dot(pt.reshape(x1, (-1, size)), x2)
             return pt.reshape(flat, (*leading, graph.sizes_of(x2)[1]))
         return pt.matmul(x1, x2)

@@ -151,9 +151,10 @@ class TensorFlowEngine(KeepingEngine):
         **_unary("round:Rint erfinv:Erfinv lgamma:Lgamma i0:BesselI0", _HALF),
         **_unary("negative:Neg sign:Sign", _UNSIGNED),
         **_binary("subtract:Sub divide:RealDiv"),
-        **_binary("equal:Equal not_equal:NotEqual less:Less less_equal:LessEqual"),
-        **_binary("greater:Greater greater_equal:GreaterEqual logical_and:LogicalAnd"),
-        **_binary("logical_or:LogicalOr left_shift:LeftShift right_shift:RightShift"),
+        **_binary("equal:Equal not_equal:NotEqual logical_and:LogicalAnd logical_or:LogicalOr"),
+        **_binary("left_shift:LeftShift right_shift:RightShift"),
+        **_binary("less:Less less_equal:LessEqual", _BOOL),
+        **_binary("greater:Greater greater_equal:GreaterEqual", _BOOL),
         **_binary("add:AddV2 multiply:Mul maximum:Maximum minimum:Minimum", _BOOL),
         **_binary("power:Pow", _UNSIGNED),
     )

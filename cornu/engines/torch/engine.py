@@ -666,6 +666,10 @@ class TorchEngine(KeepingEngine):
     # ----------------------------------------------------- contract, window
 
     def matmul(self, x1: Tensor, x2: Tensor) -> Tensor:
+        if (
+            x1.dtype is torch.bool
+        ):  # which kernel it is depends on the shapes: some know no booleans
+            return _matmul(x1.int(), x2.int()).bool()
         return _matmul(x1, x2)
 
     def einsum(self, subscripts: str, operands: Sequence[Tensor]) -> Tensor:

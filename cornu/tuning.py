@@ -29,8 +29,9 @@ T = TypeVar("T", bound="bool | int | str | None")
 MEASURED_STEPS, SHORT_STEP, LONG_CALL, MOST_STEPS, MOST_BYTES = 16, 2e-3, 50e-3, 128, 2**25
 #: XLA on TensorFlow (`xla_from`): the seconds of a step without loops from which TensorFlow's own
 #: kernels are faster: a step of a GPT of width 128 on 16 sequences of 128 takes 171 ms of one core, by
-#: XLA 208.
-LONG_STEP = 50e-3
+#: XLA 208. The seconds that a step's calls must have taken, as compiling does, and how many programs a process keeps
+#: that were not asked for.
+LONG_STEP, XLA_SECONDS, XLA_PROGRAMS = 50e-3, 1.0, 32
 #: Programs that are kept (`compile_cache`): the seconds that compiling one took at least, and the most
 #: bytes of all.
 LONG_COMPILATION, CACHE_BYTES = 0.2, 2**29
@@ -177,8 +178,9 @@ whole_calls = Choice(
 xla_from = Choice(
     "xla_from",
     32,
-    "From which call XLA compiles a step on TensorFlow, where it wins; 0 for never. It takes 0.9 s for\n"
-    "a tiny MLP and 4.2 s for a small GPT. `compile(jit_compile=)` says so for a model.",
+    "From which call XLA may compile a step on TensorFlow, where it wins; 0 for never. It takes 0.9 s for\n"
+    "a tiny MLP and 4.2 s for a small GPT, so that the calls must have taken a second, and what is compiled stays\n"
+    "until the process ends: 32 steps at most. `compile(jit_compile=)` says so for a model.",
     fixed=0,
 )
 interpreted_calls = Choice(

@@ -120,8 +120,10 @@ def test_keras_stays_unloaded_until_it_is_used() -> None:
     assert done.stderr.startswith("heard")  # `tuning.quiet_import`: and nothing while it loads
 
 
-def test_a_step_by_xla_gives_what_the_graph_gives(caplog: pytest.LogCaptureFixture) -> None:
-    """Which other tests go without (conftest.py)."""
+def test_a_step_by_xla_gives_what_the_graph_gives(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which other tests go without (conftest.py), and models that come and go, and more than some."""
     x = np.random.default_rng(0).normal(size=(48, 5, 3)).astype("float32")
 
     def losses(chosen: int) -> list[float]:
@@ -134,6 +136,12 @@ def test_a_step_by_xla_gives_what_the_graph_gives(caplog: pytest.LogCaptureFixtu
 
     with use("tensorflow"), caplog.at_level(logging.INFO, "cornu"):
         plain = losses(0)
+        assert "XLA" not in caplog.text
+        losses(4)
+        monkeypatch.setattr(tuning, "XLA_SECONDS", 0.0)
+        with monkeypatch.context() as none:
+            none.setattr(tuning, "XLA_PROGRAMS", 0)
+            losses(4)
         assert "XLA" not in caplog.text
         np.testing.assert_allclose(losses(4), plain, rtol=1e-5)
         assert "XLA compiles a step" in caplog.text

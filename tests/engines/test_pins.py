@@ -116,6 +116,16 @@ def gamma_numbers_take_a_generator() -> Any:
     return torch.equal(*drawn)
 
 
+@pin("tensorflow", "data/_iterables.py: _in_arrays, which else takes what the iterator gives")
+def an_iterator_of_tf_data_has_a_resource() -> Any:
+    import tensorflow as tf
+
+    iterator = iter(tf.data.Dataset.from_tensor_slices(([1.0], [2])))
+    wanted = {"output_types": [tf.float32, tf.int32], "output_shapes": [(), ()]}
+    found = tf.raw_ops.IteratorGetNext(iterator=iterator._iterator_resource, **wanted)
+    return [x.numpy() for x in found] == [1.0, 2]
+
+
 @pin("tensorflow", "tensorflow/engine.py: container, a tape takes a Cornu variable for its own")
 def a_tape_differentiates_by_a_variable() -> Any:
     import tensorflow as tf

@@ -120,7 +120,14 @@ class _Trace:
     """A graph function, and from some call on (`tuning.xla_from`) the same by XLA where that wins and can.
 
     With `jit` XLA compiles it at once, whether or not it wins; with False, never.
+
+    What XLA has compiled stays until the process ends, 7 to 12 MB a step, and nothing lets go of it. So a step is
+    compiled when its calls have taken as long as compiling would: models that come and go aren't. And only so many
+    are, unless they are asked for.
     """
+
+    #: How many steps were compiled that nobody asked for.
+    compiled = 0
 
     def __init__(
         self, flat: Callable[..., Any], specs: list[Any], made: list[Any], jit: bool | None
@@ -130,20 +137,39 @@ class _Trace:
         self.jit = jit
         self.call = tf.function(flat, autograph=False).get_concrete_function(*specs)
         self.made = made[0]
+        #: Whether it is decided who computes the step.
+        self.is_chosen = False
         self.calls = 0
-        self.seconds = math.inf  # of the shortest call
+        self.seconds = math.inf  # of the shortest
 
     def __call__(self, leaves: list[Tensor]) -> Any:
-        self.calls += 1
-        chosen = tuning.xla_from() if self.jit is None else int(self.jit)
-        if self.calls == chosen and (self.jit or _suits_xla(self.call, self.seconds)):
-            self._compile(leaves)
-        if self.calls >= chosen:
+        if not self.is_chosen:
+            self._choose(leaves)
+        if self.is_chosen:
             return unflatten(self.made, self.call(*leaves))
         start = time.perf_counter()
         results = self.call(*leaves)
+        self.calls += 1
         self.seconds = min(self.seconds, time.perf_counter() - start)
         return unflatten(self.made, results)
+
+    def _choose(self, leaves: list[Tensor]) -> None:
+        """Decide who computes the step, if it is time to."""
+        chosen = tuning.xla_from() if self.jit is None else int(self.jit)
+        if chosen and not self.jit:
+            spent = self.calls * self.seconds if self.calls else 0.0
+            if self.calls + 1 < chosen or spent < tuning.XLA_SECONDS:
+                return
+        self.is_chosen = True
+        if chosen and (self.jit or self._is_worth_it()):
+            self._compile(leaves)
+
+    def _is_worth_it(self) -> bool:
+        """Whether XLA wins, and may keep one more program."""
+        if _Trace.compiled >= tuning.XLA_PROGRAMS or not _suits_xla(self.call, self.seconds):
+            return False
+        _Trace.compiled += 1
+        return True
 
     def _compile(self, leaves: list[Tensor]) -> None:
         """Have XLA compile the step, where it can.

@@ -271,5 +271,5 @@ def _cardinality(x: Any, y: Any, sample_weight: Any) -> int:
 
 def _batch_size(batch_size: Any, samples: int, steps: int | None) -> int:
     """The samples in a batch; where that is left out, as many as let the steps take all samples once."""
-    check_count("batch_size", batch_size)
+    check_count("batch_size", batch_size, least=1)
     return int(batch_size or (math.ceil(samples / steps) if steps else DEFAULT_BATCH_SIZE))

@@ -222,14 +222,15 @@ def check_dtype(dtype: Any) -> None:
         )
 
 
-def check_count(name: str, value: Any) -> None:
+def check_count(name: str, value: Any, least: int = 0) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}.")
-    if value < 0:
+    if value < least:
+        rule = "be positive" if least else "not be negative"
         raise ValueError(
-            f"`{name}` must not be negative. Received: {name}={value}. Leave it out for the default."
+            f"`{name}` must {rule}. Received: {name}={value}. Leave it out for the default."
         )
 
 

@@ -250,6 +250,7 @@ class Embedding(AdaptableKernel):
     ) -> None:
         kwargs.pop("input_length", None)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        positive_integer(input_dim=input_dim, output_dim=output_dim)
         self.supports_masking = mask_zero
         self.autocast = False
         if weights is not None:

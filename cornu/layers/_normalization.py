@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .. import initializers, ops
+from ..core.checks import positive_integer
 from ..core.dtypes import standardize_dtype
 from ..ops.shared import batch_normalized
 from ._input_spec import InputSpec
@@ -352,6 +353,8 @@ class GroupNormalization(_ScaleAndCenter):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if groups != -1:  # one for each channel
+            positive_integer(groups=groups)
 
     def build(self, input_shape: Any) -> None:
         """Make scale and offset, of the channels' size."""

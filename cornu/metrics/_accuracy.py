@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..core.checks import positive_integer
 from ..core.config import floatx
 from ..losses.shared import operands
 from ._reduction import NamedMetric
@@ -170,6 +171,7 @@ class TopKCategoricalAccuracy(NamedMetric, function=top_k_categorical_accuracy):
         self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None
     ) -> None:
         super().__init__(name, dtype)
+        positive_integer(k=k)
 
 
 def sparse_top_k_categorical_accuracy(
@@ -223,6 +225,7 @@ class SparseTopKCategoricalAccuracy(
         from_sorted_ids: bool = False,
     ) -> None:
         super().__init__(name, dtype)
+        positive_integer(k=k)
 
 
 def _without_class_axis(y_true: Any, y_pred: Any) -> Any:

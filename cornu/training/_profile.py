@@ -29,6 +29,8 @@ from ._trainer import Trainer
 if TYPE_CHECKING:
     from rich.table import Table
 
+#: The number of the process in a trace; 0 is the system's own, for processes and tracks.
+_PROCESS = 1
 #: What is in no layer.
 _OTHERS = {"": ("loss, metrics, optimizer", ""), UNKNOWN: ("kernels without a name", "")}
 #: How many layers have a row of their own: those that take longest.
@@ -83,13 +85,13 @@ class StepProfile:
 
     def _trace(self) -> dict[str, Any]:
         """The trace event format: a track for each thread or stream, and above them the layers."""
-        events: list[dict[str, Any]] = [_name("process", 0, "training step")]
+        events: list[dict[str, Any]] = [_name("process", 1, "training step")]
         tracks = [
             ("layers", self._spans()),
             *((lane[0].lane, lane) for lane in in_lanes(self._kernels)),
         ]
         zero = min((kernel.start for kernel in self._kernels), default=0.0)
-        for number, (title, kernels) in enumerate(tracks):
+        for number, (title, kernels) in enumerate(tracks, 1):
             events.append(_name("thread", number, title))
             events += [self._event(kernel, number, zero) for kernel in kernels]
         return {"traceEvents": events, "displayTimeUnit": "ms"}
@@ -100,9 +102,9 @@ class StepProfile:
             "name": kernel.name,
             "cat": way,
             "ph": "X",
-            "ts": round(kernel.start - zero, 3),
-            "dur": round(kernel.duration, 3),
-            "pid": 0,
+            "ts": (start := _exact(kernel.start - zero)),
+            "dur": _exact(kernel.start + kernel.duration - zero) - start,
+            "pid": _PROCESS,
             "tid": track,
             "args": {"layer": self._layers.path(kernel.scope), "way": way},
         }
@@ -305,7 +307,19 @@ def _shortened(rows: list[Row]) -> list[Row]:
 
 def _name(kind: str, track: int, name: str) -> dict[str, Any]:
     """An event that gives a process or a track its name."""
-    return {"name": f"{kind}_name", "ph": "M", "pid": 0, "tid": track, "args": {"name": name}}
+    return {
+        "name": f"{kind}_name",
+        "ph": "M",
+        "pid": _PROCESS,
+        "tid": track,
+        "args": {"name": name},
+    }
+
+
+def _exact(microseconds: float) -> float:
+    """A time in eighths of a microsecond, which nobody's arithmetic changes: Perfetto reads whole nanoseconds, and
+    leaves out what then ends after what is around it."""
+    return round(microseconds * 8) / 8
 
 
 # ---------------------------------------------------------------- one by one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -160,3 +161,22 @@ def test_what_is_built_is_not_built_again(index: int) -> None:
         **shapes.get("shapes_dict", {}) or {layer._build_signature.names[0]: [*shapes.values()][0]}
     )
     assert list(map(id, layer.variables)) == list(map(id, before))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: layers.Embedding(0, 2),
+            "`input_dim` must be a positive integer. Received: input_dim=0",
+        ),
+        (lambda: layers.Embedding(2, "x"), "Received: output_dim='x'"),
+        (lambda: layers.GroupNormalization(0), "Received: groups=0"),
+        (lambda: cornu.metrics.TopKCategoricalAccuracy(k=0), "Received: k=0"),
+        (lambda: cornu.metrics.SparseTopKCategoricalAccuracy(k=-1), "Received: k=-1"),
+        (lambda: cornu.Variable([1.0], layout="x"), "Received: layout='x'"),
+    ],
+)
+def test_arguments_that_can_not_be(make: Callable[[], Any], said: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=re.escape(said)):
+        make()

@@ -251,6 +251,7 @@ def test_bad_arrays(name: str) -> None:
         ((X, Y), {"steps": -1}, ValueError),
         ((X, Y), {"steps": 1.5}, TypeError),
         ((X, Y), {"batch_size": -1}, ValueError),
+        ((X, Y), {"batch_size": 0}, ValueError),
         ((X, Y), {"batch_size": 2.5}, TypeError),
         ((np.float32(3.0),), {}, ValueError),
         ((None,), {}, ValueError),

@@ -46,7 +46,7 @@ NOT_YET = {
         datasets.*
         """,
     "looking, clients": """
-        callbacks.OrbaxCheckpoint callbacks.TensorBoard export.ExportArchive
+        callbacks.OrbaxCheckpoint
         visualization.*
         """,
 }

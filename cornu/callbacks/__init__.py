@@ -1,5 +1,8 @@
 """What is told of each event of training: to stop it, to save, to log, to change the rate."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from ..core.later import later as _later
 from ._backup_and_restore import BackupAndRestore as BackupAndRestore
 from ._callback import Callback as Callback
 from ._callback_list import CallbackList as CallbackList
@@ -20,3 +23,8 @@ from ._progbar_logger import ProgbarLogger as ProgbarLogger
 from ._remote_monitor import RemoteMonitor as RemoteMonitor
 from ._swap_ema_weights import SwapEMAWeights as SwapEMAWeights
 from ._terminate_on_nan import TerminateOnNaN as TerminateOnNaN
+
+if _TYPE_CHECKING:
+    from ._tensorboard import TensorBoard as TensorBoard
+else:
+    __getattr__, __dir__ = _later(globals(), {"_tensorboard": "TensorBoard"})

@@ -348,6 +348,25 @@ class Engine(ABC):
         """
         return None
 
+    def save_functions(
+        self,
+        path: str,
+        functions: Mapping[str, Any],
+        groups: Mapping[str, Any],
+        options: Any = None,
+    ) -> None:
+        """Write functions in the library's own format, to run without this package.
+
+        Args:
+            path: The folder.
+            functions: By name what has a `call` and its arguments' `specs`, of a shape, a dtype and a name.
+            groups: By name lists of variables, which go along.
+            options: The library's own.
+        """
+        raise NotImplementedError(
+            f"The library of the {self.name} engine has no format of functions."
+        )
+
     # ------------------------------------------------------------ transforms
 
     @abstractmethod

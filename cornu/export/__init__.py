@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ._archive import ExportArchive as ExportArchive
 from ._onnx import write_onnx
 from ._page import write_page
 

@@ -226,6 +226,11 @@ class Model(Trainer, Layer):
 
         return load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
+    def _graph_of_calls(self) -> dict[str, Any]:
+        from ..visualization import graph_of
+
+        return graph_of(self)
+
     def _checkpoints(self, *args: Any) -> Any:
         from ..saving import Checkpoints
 

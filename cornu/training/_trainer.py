@@ -106,6 +106,10 @@ class Trainer(Compiling):
         """The function that predicts the batches of one execution."""
         return self._programs.get("predict", force)
 
+    def _graph_of_calls(self) -> dict[str, Any]:
+        """The graph of the model, by `visualization.graph_of`."""
+        raise NotImplementedError
+
     def _checkpoints(self, *args: Any) -> Any:
         """The checkpoints in a directory, by the arguments of `saving.Checkpoints`."""
         raise NotImplementedError

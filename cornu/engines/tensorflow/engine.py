@@ -11,14 +11,14 @@ import functools
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ... import tuning
-from .. import host, loops
+from .. import host, loops, use
 from ..contract import Axes, Layout, Native, Pads, State, Tensor
 from ..keeping import KeepingEngine
 from ..loops import flatten
@@ -457,6 +457,35 @@ class TensorFlowEngine(KeepingEngine):
         self, step: Callable[..., Any], state: State, jit: bool | None = None
     ) -> Callable[..., Any]:
         return GraphStep(self, step, state, jit)
+
+    def save_functions(
+        self,
+        path: str,
+        functions: Mapping[str, Any],
+        groups: Mapping[str, Any],
+        options: Any = None,
+    ) -> None:
+        root = tf.train.Checkpoint()
+        signatures, read = {}, []
+        for name, one in functions.items():
+            function = self._function(one.call, one.specs)
+            setattr(root, name, function)
+            signatures[name] = function.get_concrete_function()
+            read += signatures[name].graph.variables
+        for name, variables in groups.items():
+            setattr(root, name, [variable.move_to(self).container for variable in variables])
+        root.read = read  # those that nobody named among them
+        signatures.setdefault("serving_default", next(iter(signatures.values())))
+        tf.saved_model.save(root, path, signatures=signatures, options=options)
+
+    def _function(self, call: Callable[..., Any], specs: Sequence[Any]) -> Any:
+        def run(*args: Any) -> Any:
+            with use(self):
+                return call(*args)
+
+        leaves, structure = flatten(list(specs))
+        given = [tf.TensorSpec(x.shape, x.dtype, x._name) for x in leaves]
+        return tf.function(run, unflatten(structure, given), autograph=False)
 
     def dataset(self, arrays: Any) -> Any:
         return tf.data.Dataset.from_tensor_slices(arrays)

@@ -45,10 +45,6 @@ NOT_YET = {
     "data": """
         datasets.*
         """,
-    "looking, clients": """
-        callbacks.OrbaxCheckpoint
-        visualization.*
-        """,
 }
 #: Names whose signature is not Keras's yet.
 OTHERWISE = ""

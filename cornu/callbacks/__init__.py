@@ -25,6 +25,9 @@ from ._swap_ema_weights import SwapEMAWeights as SwapEMAWeights
 from ._terminate_on_nan import TerminateOnNaN as TerminateOnNaN
 
 if _TYPE_CHECKING:
+    from ._orbax import OrbaxCheckpoint as OrbaxCheckpoint
     from ._tensorboard import TensorBoard as TensorBoard
 else:
-    __getattr__, __dir__ = _later(globals(), {"_tensorboard": "TensorBoard"})
+    __getattr__, __dir__ = _later(
+        globals(), {"_orbax": "OrbaxCheckpoint", "_tensorboard": "TensorBoard"}
+    )

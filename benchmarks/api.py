@@ -26,11 +26,6 @@ NOT_YET = {
     "text": """
         utils.FeatureSpace
         """,
-    "images, geometry": """
-        layers.CenterCrop layers.MaxNumBoundingBoxes layers.Pipeline layers.RandomCrop
-        layers.RandomElasticTransform layers.RandomFlip layers.RandomPerspective layers.RandomRotation
-        layers.RandomShear layers.RandomTranslation layers.RandomZoom utils.bounding_boxes.*
-        """,
     "images, colours": """
         layers.AugMix layers.AutoContrast layers.ContrastLimitedAdaptiveHistogramEqualization
         layers.CutMix layers.Equalization layers.MixUp layers.RandAugment layers.RandomBrightness

@@ -1,5 +1,8 @@
 """Layers: state and a computation on tensors."""
 
+from typing import TYPE_CHECKING
+
+from ..core.later import later
 from ._activations import ELU as ELU
 from ._activations import LeakyReLU as LeakyReLU
 from ._activations import PReLU as PReLU
@@ -115,7 +118,6 @@ from ._pooling import MaxPooling3D as MaxPool3D
 from ._pooling import MaxPooling3D as MaxPooling3D
 from ._preprocessing import Normalization as Normalization
 from ._preprocessing import Rescaling as Rescaling
-from ._preprocessing import Resizing as Resizing
 from ._recurrent import GRU as GRU
 from ._recurrent import LSTM as LSTM
 from ._recurrent import RNN as RNN
@@ -144,3 +146,28 @@ from ._reshaping import ZeroPadding3D as ZeroPadding3D
 from ._text import TextVectorization as TextVectorization
 from ._wrappers import Bidirectional as Bidirectional
 from ._wrappers import TimeDistributed as TimeDistributed
+
+if TYPE_CHECKING:
+    from ._geometry import CenterCrop as CenterCrop
+    from ._geometry import MaxNumBoundingBoxes as MaxNumBoundingBoxes
+    from ._geometry import Pipeline as Pipeline
+    from ._geometry import RandomCrop as RandomCrop
+    from ._geometry import RandomElasticTransform as RandomElasticTransform
+    from ._geometry import RandomFlip as RandomFlip
+    from ._geometry import RandomPerspective as RandomPerspective
+    from ._geometry import RandomRotation as RandomRotation
+    from ._geometry import RandomShear as RandomShear
+    from ._geometry import RandomTranslation as RandomTranslation
+    from ._geometry import RandomZoom as RandomZoom
+    from ._geometry import Resizing as Resizing
+else:
+    __getattr__, __dir__ = later(
+        globals(),
+        {
+            "_geometry": """
+                CenterCrop MaxNumBoundingBoxes Pipeline RandomCrop RandomElasticTransform
+                RandomFlip RandomPerspective RandomRotation RandomShear RandomTranslation
+                RandomZoom Resizing
+            """,
+        },
+    )

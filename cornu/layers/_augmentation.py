@@ -291,7 +291,7 @@ def interval(
     ((-0.2, 0.2), (0.1, 0.5))
     """
     ends = listed(value)
-    if ends is None and is_number(value):
+    if ends is None and is_number(value) and low <= value <= high:
         ends = (max(-abs(value), low) if symmetric else 0.0, abs(value))
     numbers = ends is not None and len(ends) == 2 and all(map(is_number, ends))
     if ends is None or not numbers or min(ends) < low or max(ends) > high:

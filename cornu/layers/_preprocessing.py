@@ -1,4 +1,4 @@
-"""Layers that prepare data: scaling, standardization, resizing."""
+"""Layers that prepare data: scaling and standardization."""
 
 from __future__ import annotations
 
@@ -238,52 +238,3 @@ class Normalization(_Preparing):
         for key, value in (("mean", self.input_mean), ("variance", self.input_variance)):
             config[key] = value.tolist() if hasattr(value, "tolist") else value
         return config
-
-
-class Resizing(_Preparing):
-    """Images brought to one size.
-
-    Args:
-        height, width: The size.
-        interpolation: `nearest`, `bilinear`, `bicubic`, `lanczos3` or `lanczos5`.
-        crop_to_aspect_ratio: Whether the edges are cut off instead of the image being distorted.
-        pad_to_aspect_ratio: Whether the image is padded instead of being distorted.
-        fill_mode, fill_value: What padding is made of.
-        antialias: Whether the image is smoothed where it is made smaller.
-        data_format: `channels_last` or `channels_first`.
-
-    >>> import numpy as np
-    >>> Resizing(4, 6)(np.ones((1, 8, 8, 3))).shape
-    (1, 4, 6, 3)
-    """
-
-    _weightless = True
-
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        interpolation: str = "bilinear",
-        crop_to_aspect_ratio: bool = False,
-        pad_to_aspect_ratio: bool = False,
-        fill_mode: str = "constant",
-        fill_value: float = 0.0,
-        antialias: bool = False,
-        data_format: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-
-    def call(self, data: Any, training: bool = True) -> Any:
-        """The resized images."""
-        return ops.image.resize(
-            data,
-            (self.height, self.width),
-            interpolation=self.interpolation,
-            antialias=self.antialias,
-            crop_to_aspect_ratio=self.crop_to_aspect_ratio,
-            pad_to_aspect_ratio=self.pad_to_aspect_ratio,
-            fill_mode=self.fill_mode,
-            fill_value=self.fill_value,
-            data_format=self.data_format,
-        )

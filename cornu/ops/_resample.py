@@ -298,11 +298,19 @@ def _wide(size: Any) -> bool:
 
 
 def _read(
-    x: Tensor, places: Sequence[Tensor], order: int, fill_mode: str, fill_value: Any
+    x: Tensor,
+    places: Sequence[Tensor],
+    order: int,
+    fill_mode: str,
+    fill_value: Any,
+    batch: Tensor | None = None,
 ) -> Tensor:
     """x at places, one tensor for each leading axis: the nearest element (order 0) or linear
-    interpolation between the nearest two along each axis (order 1)."""
-    sizes = engine().shape_of(x)[: len(places)]
+    interpolation between the nearest two along each axis (order 1).
+
+    Where `batch` is given, integers that say which element of the first axis is read, places are along
+    the axes after it.
+    """
     corners: list[tuple[list[Tensor], Any]] = [([], None)]
     for place in places:
         options = _neighbours(place, order)
@@ -313,7 +321,7 @@ def _read(
         ]
     total: Any = None
     for indices, weight in corners:
-        value = _gather(x, indices, sizes, fill_mode, fill_value)
+        value = _gather(x, indices, fill_mode, fill_value, batch)
         if order:
             extra = (1,) * (rank_of(value) - rank_of(weight))
             weight = engine().reshape(weight, (*engine().shape_of(weight), *extra))
@@ -336,12 +344,14 @@ def _neighbours(place: Tensor, order: int) -> list[tuple[Tensor, Tensor]]:
 
 
 def _gather(
-    x: Tensor, indices: Sequence[Tensor], sizes: Sequence[Any], fill_mode: str, fill_value: Any
+    x: Tensor, indices: Sequence[Tensor], fill_mode: str, fill_value: Any, batch: Tensor | None
 ) -> Tensor:
-    """Elements at integer places, which may lie outside."""
-    flat: Any = None
+    """Elements at integer places, which may lie outside; those of `batch` don't."""
+    first = 0 if batch is None else 1
+    sizes = engine().shape_of(x)[: first + len(indices)]
+    flat: Any = batch
     inside: Any = None
-    for index, size in zip(indices, sizes, strict=True):
+    for index, size in zip(indices, sizes[first:], strict=True):
         folded = _folded(index, size, fill_mode)
         flat = folded if flat is None else flat * constant(size, index) + folded
         if fill_mode == "constant":
@@ -400,12 +410,8 @@ def _warped(
 ) -> Tensor:
     """A batch (n, height, width, channels) read at places (n, height, width)."""
     dtype = engine().dtype_of(x)
-
-    def one(pair: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        image, row, column = pair
-        return _read(image, (row, column), order, fill_mode, fill_value)
-
-    return rounded(engine().vectorized_map(one, (as_float(x), rows, columns)), dtype)
+    batch = engine().reshape(engine().arange(0, engine().shape_of(x)[0], 1, "int32"), (-1, 1, 1))
+    return rounded(_read(as_float(x), (rows, columns), order, fill_mode, fill_value, batch), dtype)
 
 
 def _grid(x: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
@@ -424,10 +430,31 @@ def _projected(x: Tensor, transform: Tensor) -> tuple[Tensor, Tensor]:
     return (b0 * columns + b1 * rows + b2) / depth, (a0 * columns + a1 * rows + a2) / depth
 
 
+#: How a place between pixels is read, and the order of the interpolation.
+READINGS = {"nearest": 0, "bilinear": 1}
+
+
 def _order(interpolation: str) -> int:
-    orders = {"nearest": 0, "bilinear": 1}
-    one_of(orders, interpolation=interpolation)
-    return orders[interpolation]
+    one_of(READINGS, interpolation=interpolation)
+    return READINGS[interpolation]
+
+
+@op
+def _sample_images(
+    images: Raw,
+    rows: Raw,
+    columns: Raw,
+    interpolation: str,
+    fill_mode: str,
+    fill_value: float,
+    data_format: str,
+) -> Tensor:
+    """A batch of images read at places: rows and columns (batch, height, width)."""
+
+    def body(x: Tensor) -> Tensor:
+        return _warped(x, rows, columns, _order(interpolation), fill_mode, fill_value)
+
+    return on_batches(images, data_format, body)
 
 
 @op
@@ -507,7 +534,7 @@ def perspective_transform(
     order = _order(interpolation)
     start = _batched("start_points", as_float(start_points), 2, images)
     end = _batched("end_points", as_float(end_points), 2, images)
-    transform = _homography(end, start)
+    transform = homography(end, start)
 
     def body(x: Tensor) -> Tensor:
         rows, columns = _projected(x, transform)
@@ -516,7 +543,7 @@ def perspective_transform(
     return on_batches(images, data_format, body)
 
 
-def _homography(source: Tensor, target: Tensor) -> Tensor:
+def homography(source: Tensor, target: Tensor) -> Tensor:
     """(n, 8): the projective transform that takes four points (n, 4, 2) to four others."""
     x, y = engine().slice_axis(source, 2, 0, 1), engine().slice_axis(source, 2, 1, 2)
     u, v = engine().slice_axis(target, 2, 0, 1), engine().slice_axis(target, 2, 1, 2)

@@ -12,3 +12,7 @@ from ._recurrent import gru as gru
 from ._recurrent import lstm as lstm
 from ._recurrent import rnn as rnn
 from ._recurrent import simple_rnn as simple_rnn
+from ._resample import FILL_MODES as FILL_MODES
+from ._resample import READINGS as READINGS
+from ._resample import homography as homography
+from ._resample import _sample_images as sample_images

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ..training import find_nan as find_nan
     from ..visualization.plot import model_to_dot as model_to_dot
     from ..visualization.plot import plot_model as plot_model
+    from . import bounding_boxes as bounding_boxes
     from ._download import get_file as get_file
     from ._splitting import split_dataset as split_dataset
 else:
@@ -54,6 +55,7 @@ else:
         ".visualization.plot": "model_to_dot plot_model",
         "_download": "get_file",
         "_splitting": "split_dataset",
+        "bounding_boxes": "bounding_boxes",
     }
     __getattr__, __dir__ = later(globals(), _modules)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import ops
 from ..core.checks import is_number, one_of, positive_integer
-from ..ops.shared import FILL_MODES, READINGS, homography, sample_images
+from ..ops.shared import FILL_MODES, READINGS, homography, sample_images, warp_images
 from ._augmentation import BaseImagePreprocessingLayer, Draws, interval
 from ._preprocessing import _Preparing
 from .boxes import box_around, clip_to_image_size, convert_format, corners_of
@@ -131,7 +131,7 @@ class _Affine(_Geometric):
         x, y = (width - 1) / 2, (height - 1) / 2
         zero = ops.zeros_like(a)
         matrix = [a, b, c + x - a * x - b * y, d, e, f + y - d * x - e * y, zero, zero]
-        return ops.image.affine_transform(
+        return warp_images(
             images,
             ops.stack(matrix, axis=1),
             interpolation,
@@ -365,23 +365,23 @@ class RandomPerspective(_Geometric):
         }
 
     def _moved(self, images: Any, drawn: Any, interpolation: str) -> Any:
-        moved = ops.image.perspective_transform(
-            images,
-            drawn["start_points"],
-            drawn["end_points"],
-            interpolation,
-            self.fill_value,
-            self.data_format,
-        )
+        start, end = _points(drawn)
+        how = (interpolation, "constant", self.fill_value, self.data_format)
+        moved = warp_images(images, homography(end, start), *how)
         return ops.where(_over(drawn["apply_perspective"], 4), moved, images)
 
     def _moved_boxes(self, boxes: Any, drawn: Any, height: Any, width: Any) -> Any:
-        start, end = (ops.convert_to_tensor(drawn[f"{name}_points"]) for name in ("start", "end"))
+        start, end = _points(drawn)
         a, b, c, d, e, f, g, h = (_over(x, 3) for x in ops.unstack(homography(start, end), 8, 1))
         x, y = corners_of(boxes)
         depth = g * x + h * y + 1
         moved = box_around((a * x + b * y + c) / depth, (d * x + e * y + f) / depth)
         return ops.where(_over(drawn["apply_perspective"], 3), moved, boxes)
+
+
+def _points(drawn: Any) -> list[Any]:
+    """Where points are, and where they come to lie."""
+    return [ops.convert_to_tensor(drawn[f"{name}_points"]) for name in ("start", "end")]
 
 
 class RandomElasticTransform(_Geometric):
@@ -436,8 +436,8 @@ class RandomElasticTransform(_Geometric):
     def _draw(self, draws: Draws, images: Any) -> Any:
         height, width = self._sizes(images)
         strength = draws.uniform(*self.scale)
-        sizes = (ops.cast(size, "float32") for size in (height, width))
-        alpha, sigma = self.get_elastic_transform_params(*sizes, strength)
+        rows, columns = ops.cast(height, "float32"), ops.cast(width, "float32")
+        alpha, sigma = self.get_elastic_transform_params(rows, columns, strength)
         smooth = draws.normal(2, height, width)
         smooth = ops.einsum("nkij,nil->nklj", smooth, _smoothing(height, sigma))
         smooth = ops.einsum("nkij,njl->nkil", smooth, _smoothing(width, sigma))

@@ -440,7 +440,7 @@ def _order(interpolation: str) -> int:
 
 
 @op
-def _sample_images(
+def sample_images(
     images: Raw,
     rows: Raw,
     columns: Raw,
@@ -452,6 +452,25 @@ def _sample_images(
     """A batch of images read at places: rows and columns (batch, height, width)."""
 
     def body(x: Tensor) -> Tensor:
+        return _warped(x, rows, columns, _order(interpolation), fill_mode, fill_value)
+
+    return on_batches(images, data_format, body)
+
+
+@op
+def warp_images(
+    images: Raw,
+    transform: Raw,
+    interpolation: str,
+    fill_mode: str,
+    fill_value: float,
+    data_format: str,
+) -> Tensor:
+    """A batch of images under projective transforms (batch, 8), of which no gradient is asked: so engines may
+    have a kernel for it."""
+
+    def body(x: Tensor) -> Tensor:
+        rows, columns = _projected(x, transform)
         return _warped(x, rows, columns, _order(interpolation), fill_mode, fill_value)
 
     return on_batches(images, data_format, body)

@@ -15,4 +15,5 @@ from ._recurrent import simple_rnn as simple_rnn
 from ._resample import FILL_MODES as FILL_MODES
 from ._resample import READINGS as READINGS
 from ._resample import homography as homography
-from ._resample import _sample_images as sample_images
+from ._resample import sample_images as sample_images
+from ._resample import warp_images as warp_images

@@ -84,7 +84,9 @@ OWN = {
     "gru",
     "lstm",
     "mish",
+    "sample_images",
     "simple_rnn",
+    "warp_images",
 }
 WITH_CLASSES = ("core", "numpy", "nn", "linalg", "math", "image")
 KERAS_OPS = [

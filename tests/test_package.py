@@ -77,6 +77,11 @@ def test_keras_s_api() -> None:
     # Who brings names takes them out of `api.NOT_YET`, who mends a signature out of `api.OTHERWISE`.
     assert not [p for p in patterns if not api.matched(lacks, [p])]
     assert not [p for p in api.OTHERWISE.split() if not api.matched(differ, [p])]
+    later = len(api.matched(lacks, api.ELSEWHERE))
+    said = (
+        f"all of its {len(api.entries()):,} names but the {later} of quantization and distribution"
+    )
+    assert said in Path(api.__file__).parents[1].joinpath("README.md").read_text()
 
 
 def _imported(path: Path, package: str) -> Iterator[str]:

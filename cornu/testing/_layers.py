@@ -83,8 +83,8 @@ class _Case:
     _kept: list[Any] = field(default_factory=list)
 
     def made(self, **more: Any) -> Any:
-        """A new layer."""
-        return self.kind(**{**self.arguments, **more})
+        """A new layer; layers among the arguments are its own."""
+        return self.kind(**{**copy.deepcopy(self.arguments), **more})
 
     @functools.cached_property
     def layer(self) -> Any:

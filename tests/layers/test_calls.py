@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 from collections.abc import Callable
@@ -345,3 +346,32 @@ def test_values_have_their_variables_shapes_and_dtypes() -> None:
             k.StatelessScope(state_mapping=[(variable, np.zeros(4))])
         with pytest.raises(ValueError, match="3"):
             k.StatelessScope(state_mapping=[(3, np.zeros(4))])
+
+
+def test_an_embedding_leads_back_by_a_matrix_of_its_own() -> None:
+    """As in Keras, with a table and a way back that are apart; the mask goes along."""
+    options = {"tie_weights": False, "reverse_dtype": "float32", "logit_soft_cap": 1.5}
+    ours, theirs = (k.layers.ReversibleEmbedding(5, 3, **options) for k in (cornu, keras))
+    words = np.array([[1, 2, 0]])
+    theirs(words)
+    ours(words)
+    ours.set_weights(theirs.get_weights())
+    vectors = np.asarray(theirs(words)) * 20
+    found, wanted = (layer(vectors, reverse=True) for layer in (ours, theirs))
+    np.testing.assert_allclose(found, wanted, 1e-5, 1e-6)
+    inputs = layers.Input((3,), dtype="int32")
+    masked = layers.ReversibleEmbedding(5, 3, mask_zero=True)
+    scores = masked(masked(inputs), reverse=True)
+    assert get_keras_mask(scores).shape == (None, 3)
+
+
+def test_signatures_of_users_classes_are_their_own() -> None:
+    """Classes of the library say a default for each axis; those that inherit from them say what they take."""
+
+    class Mine(layers.Conv2D):
+        def __init__(self, width: int = 3) -> None:
+            super().__init__(width, 3)
+
+    assert str(inspect.signature(Mine)) == "(width: 'int' = 3) -> 'None'"
+    assert inspect.signature(layers.Conv2D).parameters["strides"].default == (1, 1)
+    assert layers.Conv2D(2, 3).strides == (1, 1)

@@ -415,3 +415,11 @@ def test_refused(case: Any) -> None:
     for k in (cornu, keras):
         with pytest.raises(error):
             make(k)
+
+
+def test_options_by_position() -> None:
+    """Where they stand in Keras: after an optimizer's own arguments."""
+    ours, theirs = (k.optimizers.SGD(0.1, 0.5, True, 0.01, None, 2.0) for k in (cornu, keras))
+    assert ours.get_config() == theirs.get_config()
+    muon = cornu.optimizers.Muon(0.1, 0.9, 0.999, 0.004, 1e-7, 0.004, 1.0)
+    assert (muon.clipnorm, muon.ns_steps) == (1.0, 5)

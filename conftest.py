@@ -30,8 +30,9 @@ from cornu import random
 from cornu.core import config, naming, seeding
 
 pytest_plugins = ["tests.suite"]
-#: It makes files for tests, by a library that they do without.
-collect_ignore = ["tests/saving/make_keras2_files.py"]
+#: One makes files for tests, by a library that they do without; of the other `tests/applications` checks the
+#: examples, each of which builds a network, as it checks the networks.
+collect_ignore = ["tests/saving/make_keras2_files.py", "cornu/applications/__init__.py"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -57,6 +57,7 @@ from .optimizers import Optimizer as Optimizer
 from .regularizers import Regularizer as Regularizer
 
 if _TYPE_CHECKING:
+    from . import applications as applications
     from . import distillation as distillation
     from . import export as export
     from . import legacy as legacy
@@ -64,5 +65,13 @@ if _TYPE_CHECKING:
     from . import visualization as visualization
     from . import wrappers as wrappers
 else:  # what few need is loaded when it is asked for
-    _packages = ("distillation", "export", "legacy", "testing", "visualization", "wrappers")
+    _packages = (
+        "applications",
+        "distillation",
+        "export",
+        "legacy",
+        "testing",
+        "visualization",
+        "wrappers",
+    )
     __getattr__, __dir__ = _later(globals(), {name: name for name in _packages})

@@ -30,6 +30,7 @@ LATE = (
         "email",
         "logging",
         "ml_dtypes",
+        "cornu.applications",
     ),
     *("cornu.saving._models", "cornu.saving._keras2", "cornu.saving._checkpoints"),
     *("cornu.training._nan", "cornu.training._finders", "cornu.engines.samples"),

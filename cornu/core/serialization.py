@@ -65,7 +65,12 @@ ROOT = {
 }
 #: Classes that Keras does not export but its files name, and where Cornu has them.
 INTERNAL = {
+    "CustomScaleLayer": (
+        "keras.src.applications.inception_resnet_v2",
+        "cornu.applications.inception_resnet_v2",
+    ),
     "Functional": ("keras.src.models.functional", "cornu.models._functional"),
+    "LayerScale": ("keras.src.applications.convnext", "cornu.applications.convnext"),
     "LossFunctionWrapper": ("keras.src.losses.losses", "cornu.losses"),
 }
 #: Packages whose functions a file may name; those after `ops` are also searched for a bare name.

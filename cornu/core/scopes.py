@@ -39,6 +39,8 @@ class here:
     #: The layer that is being called.
     calling: ContextVar[Any] = ContextVar("calling", default=None)
     watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+    #: The file whose config objects are being made of: they open nothing that it names.
+    file: ContextVar[str | None] = ContextVar("file", default=None)
     #: Whether what runs is computed again in the course of differentiation.
     recomputed: ContextVar[bool] = ContextVar("recomputed", default=False)
 

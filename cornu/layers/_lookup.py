@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.checks import is_size, one_of
 from ..core.keras_tensor import KerasTensor
+from ..core.scopes import here
 from ..data import inputs_of, on_host
 from ..engines.host import holds_text
 from ._categories import MODES, encoded_spec, host_encoded
@@ -71,6 +72,8 @@ class IndexLookup(HostLayer):
     salt: Any
     #: The dtype of tokens.
     vocabulary_dtype: str = "string"
+    #: The size of the vocabulary that a file's assets bring: outputs have their shape before it comes.
+    _told_size: int = 0
     #: What a config has beside arguments.
     _told: ClassVar[frozenset[str]]
 
@@ -81,9 +84,11 @@ class IndexLookup(HostLayer):
         #: Weights that a file gave, until it gives the vocabulary.
         self._loaded_idf: Array | None = None
         self.reset_state()
-        if vocabulary is not None:
+        is_path = isinstance(vocabulary, (str, os.PathLike))
+        #: Whether a file of other tokens than a saved model's own was named, which is not read while one is loaded.
+        self._is_withheld = is_path and here.file.get() is not None
+        if vocabulary is not None and not self._is_withheld:
             self.set_vocabulary(vocabulary, idf_weights)
-            is_path = isinstance(vocabulary, (str, os.PathLike))
             given = os.fspath(vocabulary) if is_path else _listed(vocabulary)
             self._known().given = given, None if idf_weights is None else _listed(idf_weights)
 
@@ -156,7 +161,8 @@ class IndexLookup(HostLayer):
 
     def vocabulary_size(self) -> int:
         """The number of tokens, special ones among them."""
-        return self._first_index + len(self._tokens)
+        known = self._first_index + len(self._tokens)
+        return known if self._vocabulary is not None else max(known, self._told_size)
 
     @property
     def _tokens(self) -> list[Any]:
@@ -260,9 +266,10 @@ class IndexLookup(HostLayer):
 
     def _known(self) -> Vocabulary:
         if self._vocabulary is None:
+            why = "a path in a saved model, which is not read" if self._is_withheld else "none"
             raise ValueError(
-                f"A {type(self).__name__} needs a vocabulary before it is called. Received: the layer "
-                f"{self.name!r} without one. Pass `vocabulary`, or `adapt` it to data."
+                f"A {type(self).__name__} needs a vocabulary before it is called. Received: {why}, for the "
+                f"layer {self.name!r}. Pass `vocabulary`, `adapt` it to data, or call `set_vocabulary`."
             )
         return self._vocabulary
 
@@ -411,8 +418,8 @@ class IndexLookup(HostLayer):
     # ----------------------------------------------------------------------- files
 
     def save_assets(self, dir_path: str) -> None:
-        """Write the vocabulary into a folder, unless the config has it."""
-        if self.vocabulary is None:
+        """Write the vocabulary into a folder, unless the config has its tokens."""
+        if self.vocabulary is None or isinstance(self.vocabulary, str):
             text = "\n".join(map(str, self.get_vocabulary()))
             Path(dir_path, _VOCABULARY).write_text(text, "utf-8", newline="\n")
 
@@ -448,7 +455,9 @@ class IndexLookup(HostLayer):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """The layer that `get_config` described."""
         given = {k: v for k, v in config.items() if k not in cls._told}
-        return super().from_config(given, custom_objects)
+        layer = super().from_config(given, custom_objects)
+        layer._told_size = config.get("vocabulary_size") or 0
+        return layer
 
 
 class StringLookup(IndexLookup):

@@ -323,7 +323,9 @@ class TextVectorization(HostLayer):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """The layer that `get_config` described."""
         given = {key: value for key, value in config.items() if key != "vocabulary_size"}
-        return super().from_config(given, custom_objects)
+        layer = super().from_config(given, custom_objects)
+        layer._lookup_layer._told_size = config.get("vocabulary_size") or 0
+        return layer
 
 
 def _in_a_row(documents: list[bytes]) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core import naming
 from ..core.operation import Operation
+from ..core.scopes import here, within
 from ..core.serialization import (
     ObjectSharingScope,
     custom_object_scope,
@@ -113,11 +114,14 @@ def described(
 def describing(called: str) -> Iterator[None]:
     """Within it, what Python says of a config that is none becomes an error that tells the file.
 
+    What is made meanwhile opens no path that the config has (`here.file`).
+
     Raises:
         BrokenFileError: If something is missing, or in the place of something else.
     """
     try:
-        yield
+        with within(here.file, called):
+            yield
     except (
         TypeError,
         ValueError,

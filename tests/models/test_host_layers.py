@@ -124,3 +124,30 @@ def test_strings_that_no_layer_takes(run: str) -> None:
         getattr(model, run)(*[WORDS, Y][: 1 + (run == "fit")], verbose=0)
     with pytest.raises(ValueError, match="must be numbers or booleans. Received: dtype=object"):
         getattr(model, run)(np.array([{}, 1, 2]), verbose=0)
+
+
+@pytest.mark.parametrize("given", [None, "path"])
+@pytest.mark.parametrize(
+    "kind, mode", [(layers.StringLookup, "multi_hot"), (layers.TextVectorization, "count")]
+)
+def test_the_size_of_a_vocabulary_is_known_before_its_tokens(
+    kind: Any, mode: str, given: str | None, tmp_path: Path
+) -> None:
+    """They come with a file's assets; the path that a config has is not opened."""
+    tokens = tmp_path / "tokens.txt"
+    tokens.write_text("a\nb\nc\n")
+    layer = kind(output_mode=mode, vocabulary=str(tokens) if given else None)
+    if not given:
+        layer.adapt(np.array(["a", "b", "c"]))
+    words = cornu.Input((1,), dtype="string")
+    model = cornu.Model(words, layers.Dense(2)(layer(words)))
+    model.save(tmp_path / "a.keras")
+    expected = model.predict(WORDS[:, :1], verbose=0)
+    tokens.unlink()
+    loaded = cornu.saving.load_model(tmp_path / "a.keras")
+    np.testing.assert_array_equal(loaded.predict(WORDS[:, :1], verbose=0), expected)
+    tokens.write_text("x\ny\nz\n")
+    bare = cornu.models.model_from_json(model.to_json())
+    if given:
+        with pytest.raises(ValueError, match="a path in a saved model, which is not read"):
+            bare.predict(WORDS[:, :1], verbose=0)

@@ -34,9 +34,6 @@ NOT_YET = {
         layers.RandomInvert layers.RandomPosterization layers.RandomSaturation layers.RandomSharpness
         layers.Solarization
         """,
-    "data": """
-        datasets.*
-        """,
 }
 #: Names whose signature is not Keras's yet.
 OTHERWISE = ""

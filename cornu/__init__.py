@@ -58,6 +58,7 @@ from .regularizers import Regularizer as Regularizer
 
 if _TYPE_CHECKING:
     from . import applications as applications
+    from . import datasets as datasets
     from . import distillation as distillation
     from . import export as export
     from . import legacy as legacy
@@ -67,6 +68,7 @@ if _TYPE_CHECKING:
 else:  # what few need is loaded when it is asked for
     _packages = (
         "applications",
+        "datasets",
         "distillation",
         "export",
         "legacy",

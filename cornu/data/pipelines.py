@@ -171,7 +171,7 @@ class Dataset(Readable):
         return self._then(Placed(self.stage, 0, 0) if count < 0 else Placed(self.stage, count))
 
     def shard(self, num_shards: int, index: int) -> Dataset:
-        """Every so manieth element, from one on: the part of one of several processes."""
+        """Every `num_shards`-th element, from `index` on: the part of one of several processes."""
         positive_integer(num_shards=num_shards)
         return self._then(Placed(self.stage, index, step=num_shards))
 

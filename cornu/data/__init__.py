@@ -21,3 +21,4 @@ from ._strings import encoded as encoded
 from ._strings import joined as joined
 from ._strings import on_host as on_host
 from ._strings import packed as packed
+from ._strings import texts as texts

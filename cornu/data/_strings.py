@@ -7,7 +7,6 @@ such: of the standard library's lists, columns of pandas and pyarrow, and Tensor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +33,15 @@ class Packed(NamedTuple):
     buffer: Array
     starts: Array
     lengths: Array
+
+    def at(self, places: Any) -> Packed:
+        """Some of the strings."""
+        return Packed(self.buffer, self.starts[places], self.lengths[places])
+
+    def bytes_at(self, i: int) -> bytes:
+        """One of the strings."""
+        start = int(self.starts[i])
+        return self.buffer[start : start + int(self.lengths[i])].tobytes()
 
 
 def on_host(x: Any) -> Any:
@@ -69,27 +77,56 @@ def packed(array: Array) -> Packed:
     """The bytes of an array's strings in UTF-8, of its integers the digits, in one buffer."""
     if array.dtype.kind in "biu":
         array = array.astype("S")
-    elif array.dtype.kind == "U":
-        with suppress(UnicodeEncodeError):  # not ASCII alone
-            array = array.astype("S")
-    if array.dtype.kind == "S":
+    if array.dtype.kind in "US" and array.size:
         flat = np.ascontiguousarray(array).ravel()
-        starts = np.arange(flat.size, dtype="int64") * array.dtype.itemsize
-        return _framed(flat.tobytes(), starts, np.char.str_len(flat))
+        size = 4 if array.dtype.kind == "U" else 1
+        codes = flat.view(f"u{size}").reshape(flat.size, -1)
+        if size == 1 or int(codes.max(initial=0)) < 128:
+            return _of_codes(codes.astype("uint8", copy=False))
+    found = texts(array)
+    if set(map(type, found)) == {str}:
+        together = _between("\0".join(found).encode(), len(found))
+        if together is not None:
+            return together
     return joined(encoded(array))
+
+
+def _of_codes(codes: Array) -> Packed:
+    """Strings as rows of bytes, with zeros behind their end."""
+    count, width = codes.shape
+    lengths = np.zeros(count, "int64")
+    for column in range(width):  # in 10 ms for a million of 6 bytes, along the rows in 90
+        np.putmask(lengths, codes[:, column] != 0, column + 1)
+    return _framed(codes.tobytes(), np.arange(count, dtype="int64") * width, lengths)
 
 
 def joined(strings: Sequence[bytes]) -> Packed:
     """Strings, in one buffer.
 
-    >>> joined([b"ab", b"c"]).starts.tolist()
-    [8, 10]
+    >>> joined([b"ab", b"c"]).lengths.tolist()
+    [2, 1]
     """
-    lengths = np.fromiter(map(len, strings), "int64", len(strings))
-    return _framed(b"".join(strings), np.cumsum(lengths) - lengths, lengths)
+    found = _between(b"\0".join(strings), len(strings))
+    if found is None:
+        lengths = np.fromiter(map(len, strings), "int64", len(strings))
+        found = _framed(b"".join(strings), np.cumsum(lengths) - lengths, lengths)
+    return found
+
+
+def _between(content: bytes, count: int) -> Packed | None:
+    """Strings with a zero byte between each two; None if there are other ones."""
+    whole = _framed(content, np.empty(0), np.empty(0))
+    zeros = np.flatnonzero(np.frombuffer(content, "uint8") == 0)
+    if zeros.size != max(0, count - 1):
+        return None
+    if not count:
+        return whole
+    ends = np.append(zeros, len(content))
+    starts = np.insert(zeros + 1, 0, 0)
+    return Packed(whole.buffer, starts + _MARGIN, ends - starts)
 
 
 def _framed(content: bytes, starts: Array, lengths: Array) -> Packed:
     margin = bytes(_MARGIN)
     buffer = np.frombuffer(b"".join((margin, content, margin)), "uint8")
-    return Packed(buffer, starts + _MARGIN, lengths.astype("int64"))
+    return Packed(buffer, starts.astype("int64") + _MARGIN, lengths.astype("int64"))

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..data import Packed
+from ._table import pieces, words_of
 
 Words = np.ndarray[Any, Any]  # of uint64: sums and products are modulo 2**64
 
 _K0, _K1, _K2 = (np.uint64(k) for k in (0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F))
-_MANY = 1 << 18
 
 
 def fingerprint64(strings: Packed) -> Words:
@@ -27,22 +27,20 @@ def fingerprint64(strings: Packed) -> Words:
     >>> fingerprint64(joined([b"a", b"abcdefghijklmnopqrstuvwxyz"])).tolist()
     [12917804110809363939, 6822236678030897597]
     """
-    words, starts, lengths = _words(strings), strings.starts, strings.lengths
+    parts = [_fingerprint64(part) for part in pieces(strings)]
+    return np.concatenate(parts) if parts else np.empty(0, "uint64")
+
+
+def _fingerprint64(strings: Packed) -> Words:
+    words, starts, lengths = words_of(strings), strings.starts, strings.lengths
     found = np.empty(lengths.size, "uint64")
     bounds = (0, 1, 4, 8, 17, 33, 65, np.inf)
     kinds = (_empty, _to_3, _to_7, _to_16, _to_32, _to_64, _longer)
     for low, high, hashed in zip(bounds, bounds[1:], kinds, strict=False):
         places = np.flatnonzero((lengths >= low) & (lengths < high))
-        for at in range(0, places.size, _MANY):
-            some = places[at : at + _MANY]
-            found[some] = hashed(words, starts[some], lengths[some])
+        if places.size:
+            found[places] = hashed(words, starts[places], lengths[places])
     return found
-
-
-def _words(strings: Packed) -> Words:
-    """The words that begin at each byte, as a view."""
-    count = strings.buffer.size - 7
-    return np.ndarray((count,), "<u8", strings.buffer, strides=(1,))
 
 
 def _empty(words: Words, at: Words, n: Words) -> Words:
@@ -157,7 +155,7 @@ def siphash(strings: Packed, key: Sequence[int]) -> Words:
     >>> hex(siphash(joined([bytes(range(15))]), key)[0])
     '0xa129ca6149be45e5'
     """
-    words, at, n = _words(strings), strings.starts, strings.lengths
+    words, at, n = words_of(strings), strings.starts, strings.lengths
     k0, k1 = (np.uint64(int(k) & 0xFFFFFFFFFFFFFFFF) for k in key)
     constants = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
     starting = [np.uint64(c) ^ k for c, k in zip(constants, (k0, k1, k0, k1), strict=True)]

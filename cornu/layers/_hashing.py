@@ -9,7 +9,7 @@ import numpy as np
 from ..core.checks import one_of, positive_integer
 from ..core.dtypes import numpy_dtype
 from ..core.keras_tensor import KerasTensor
-from ..data import on_host, packed
+from ..data import Packed, on_host, packed
 from ..engines.host import holds_text
 from ._categories import MODES, encoded_spec, host_encoded, plain_config
 from ._fingerprints import crossed, fingerprint64, siphash
@@ -30,9 +30,8 @@ def salt_key(salt: Any) -> tuple[int, int] | None:
     return int(pair[0]), int(pair[1])
 
 
-def hashed(array: Array, salt: tuple[int, int] | None) -> Array:
-    """The fingerprint of each string or of an integer's digits, or its SipHash under a salt; flat, uint64."""
-    strings = packed(array)
+def hashed(strings: Packed, salt: tuple[int, int] | None) -> Array:
+    """The fingerprint of each string, or its SipHash under a salt, uint64."""
     return fingerprint64(strings) if salt is None else siphash(strings, salt)
 
 
@@ -76,7 +75,7 @@ class Hashing(HostLayer):
         if not holds_text(inputs) and inputs.dtype.kind != "i":
             inputs = inputs.astype("int64")
         bins = self.num_bins
-        found = hashed(inputs, self.salt).reshape(inputs.shape)
+        found = hashed(packed(inputs), self.salt).reshape(inputs.shape)
         if self.mask_value is None:
             found = found % np.uint64(bins)
         else:
@@ -162,7 +161,7 @@ class HashedCrossing(HostLayer):
     def _compute(self, inputs: Any) -> Array:
         self._check(inputs)
         columns = [
-            hashed(x, None) if holds_text(x) else x.ravel().astype("int64").view("uint64")
+            hashed(packed(x), None) if holds_text(x) else x.ravel().astype("int64").view("uint64")
             for x in inputs
         ]
         found = (crossed(columns) % np.uint64(self.num_bins)).astype("int64")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import repeat
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,19 +13,18 @@ import numpy as np
 from ..core.checks import is_size, one_of
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import here
-from ..data import inputs_of, on_host
+from ..data import Packed, inputs_of, on_host, packed
 from ..engines.host import holds_text
 from ._categories import MODES, encoded_spec, host_encoded
 from ._hashing import hashed, salt_key
 from ._host import HostLayer
+from ._table import Table, counted, in_documents
 
 Array = np.ndarray[Any, Any]
 
-#: What comes after each document in a list of tokens: bytes that no UTF-8 has.
-END = b"\xff"
 _VOCABULARY = "vocabulary.txt"
-#: Beside indices: of a mask that is dropped, of what the table lacks, of `END`.
-_DROPPED, _UNKNOWN, AFTER = -1, -2, -3
+#: Beside indices: of a mask that is dropped, and of what the table lacks.
+_DROPPED, _UNKNOWN = -1, -2
 
 
 class Vocabulary:
@@ -36,10 +34,9 @@ class Vocabulary:
         self.tokens, self.idf = tokens, idf
         #: The vocabulary and weights as the constructor was given them: what a config has.
         self.given: tuple[Any, Any] = None, None
-        #: The index of each token and special token.
-        self.table: dict[Any, int] = {}
-        #: The tokens of a vocabulary of integers in rising order, and their indices.
-        self.sorted: tuple[Array, Array] | None = None
+        #: What finds tokens and special tokens, and the index of each; at the end that of what isn't found.
+        self.table: Any = None
+        self.indices: Array = np.empty(0, "int64")
 
 
 class Seen:
@@ -252,16 +249,17 @@ class IndexLookup(HostLayer):
     def _take(self, own: list[Any], idf: Array | None) -> None:
         """Let these be the tokens."""
         known, first = Vocabulary(own, idf), self._first_index
-        known.table = dict(zip(own, range(first, first + len(own)), strict=True))
+        table = dict(zip(own, range(first, first + len(own)), strict=True))
         if self.mask_token is not None:
-            known.table[self.mask_token] = 0 if self._masks else _DROPPED
+            table[self.mask_token] = 0 if self._masks else _DROPPED
         if self.num_oov_indices == 1:  # unknown tokens may come as what they are called
-            known.table.setdefault(self.oov_token, int(self._masks))
-        self._complete(known)
+            table.setdefault(self.oov_token, int(self._masks))
+        known.table = self._found_by(list(table))
+        known.indices = np.array([*table.values(), _UNKNOWN], "int64")
         self._vocabulary = known
 
-    def _complete(self, known: Vocabulary) -> None:
-        """Add to a vocabulary what calls look up."""
+    def _found_by(self, tokens: list[Any]) -> Any:
+        """What finds the places of tokens."""
         raise NotImplementedError
 
     def _known(self) -> Vocabulary:
@@ -303,15 +301,22 @@ class IndexLookup(HostLayer):
         """Count the tokens of a batch; each row is a document, or each element of a vector."""
         array = on_host(data)
         rows = array.reshape(1, 1) if array.ndim == 0 else array.reshape(len(array), -1)
-        tokens = rows.ravel().tolist()
-        self._count(tokens, (row.tolist() for row in rows), len(rows))
+        documents = np.repeat(np.arange(len(rows)), rows.shape[1])
+        self._see(*self._counted(rows, documents if self._weighs else None), len(rows))
 
-    def _count(self, tokens: list[Any], documents: Iterable[Iterable[Any]], count: int) -> None:
+    @property
+    def _weighs(self) -> bool:
+        return bool(self.output_mode == "tf_idf")
+
+    def _counted(self, rows: Array, documents: Array | None) -> tuple[Any, Any]:
+        """How often each token is there, and in how many of the documents where those are given."""
+        raise NotImplementedError
+
+    def _see(self, tokens: Any, documents: Any, count: int) -> None:
+        """Add counts of tokens, and of the documents that have them."""
         self._seen.tokens.update(tokens)
-        if self.output_mode == "tf_idf":
-            for document in documents:
-                self._seen.documents.update(set(document))
-            self._seen.count += count
+        self._seen.documents.update(documents)
+        self._seen.count += count
 
     def merge_state(self, layers: Iterable[IndexLookup]) -> None:
         """Add what other layers have seen, of other parts of the data say, before `finalize_state`."""
@@ -448,7 +453,7 @@ class IndexLookup(HostLayer):
         """The constructor's arguments, and the size of the vocabulary."""
         return {
             **super().get_config(),
-            "vocabulary_size": self.vocabulary_size(),
+            "vocabulary_size": self.vocabulary_size() if self._tokens else None,
         }
 
     @classmethod
@@ -511,29 +516,29 @@ class StringLookup(IndexLookup):
         super().__init__(vocabulary, idf_weights, name=name, **kwargs)
         one_of(("utf-8",), encoding=encoding)
 
+    def _found_by(self, tokens: list[str]) -> Table:
+        return Table([token.encode() for token in tokens])
+
     def _indices(self, inputs: Array) -> Array:
         if not holds_text(inputs):
             raise TypeError(
                 "A StringLookup takes strings. Received: "
                 f"dtype={inputs.dtype} for {self.name!r}. Use an IntegerLookup, or `inputs.astype(str)`."
             )
-        return self._of_strings(inputs.ravel().tolist()).reshape(inputs.shape)
+        return self._of_strings(packed(inputs)).reshape(inputs.shape)
 
-    def _of_strings(self, strings: list[Any]) -> Array:
-        """The index of each string, in UTF-8 or not."""
-        found = np.fromiter(
-            map(self._known().table.get, strings, repeat(_UNKNOWN)), "int64", len(strings)
-        )
+    def _of_strings(self, strings: Packed) -> Array:
+        """The index of each string."""
+        known = self._known()
+        found = known.indices[known.table.find(strings)]
 
         def unknown(places: Array) -> Array:
-            return hashed(np.array([strings[i] for i in places.tolist()], object), self.salt)
+            return hashed(strings.at(places), self.salt)
 
-        return self._with_unknown(found, unknown, strings.__getitem__)
+        return self._with_unknown(found, unknown, lambda i: strings.bytes_at(i).decode())
 
-    def _complete(self, known: Vocabulary) -> None:
-        # Strings come as `str` or as `bytes`; both are looked up as they are.
-        known.table.update({token.encode(): index for token, index in known.table.items()})
-        known.table[END] = AFTER
+    def _counted(self, rows: Array, documents: Array | None) -> tuple[Any, Any]:
+        return counted(packed(rows), documents)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, and the size of the vocabulary."""
@@ -594,11 +599,10 @@ class IntegerLookup(IndexLookup):
     def _as_token(self, x: Any) -> int:
         return int(x)
 
-    def _complete(self, known: Vocabulary) -> None:
-        keys = np.fromiter(known.table, "int64", len(known.table))
-        values = np.fromiter(known.table.values(), "int64", len(known.table))
-        order = np.argsort(keys)
-        known.sorted = keys[order], values[order]
+    def _found_by(self, tokens: list[int]) -> tuple[Array, Array]:
+        """Tokens in rising order, and their places."""
+        keys = np.array(tokens, "int64")
+        return np.sort(keys), np.argsort(keys)
 
     def _indices(self, inputs: Array) -> Array:
         if holds_text(inputs):
@@ -607,16 +611,24 @@ class IntegerLookup(IndexLookup):
                 f"dtype={inputs.dtype} for {self.name!r}. Use a StringLookup, or `inputs.astype('int64')`."
             )
         flat = inputs.astype("int64").ravel()
-        keys, values = self._known().sorted  # type: ignore[misc]  # `_complete` has set it
+        known = self._known()
+        keys, order = known.table
         places = np.minimum(np.searchsorted(keys, flat), keys.size - 1)
-        found = np.where(keys[places] == flat, values[places], _UNKNOWN)
+        found = known.indices[np.where(keys[places] == flat, order[places], -1)]
 
         def unknown(places: Array) -> Array:
             if self.oov_method == "floormod":
                 return flat[places]
-            return hashed(flat[places], self.salt)
+            return hashed(packed(flat[places]), self.salt)
 
         return self._with_unknown(found, unknown, lambda i: flat[i].item()).reshape(inputs.shape)
+
+    def _counted(self, rows: Array, documents: Array | None) -> tuple[Any, Any]:
+        keys, inverse, counts = np.unique(rows, return_inverse=True, return_counts=True)
+        tokens = dict(zip(keys.tolist(), counts.tolist(), strict=True))
+        return tokens, {} if documents is None else in_documents(
+            keys.tolist(), inverse.ravel(), documents
+        )
 
 
 def _listed(values: Any) -> list[Any]:

@@ -23,9 +23,6 @@ import cornu
 ELSEWHERE = ("Quantizer", "quantizers.*", "dtype_policies.*", "distribution.*")
 #: Names that are not here yet, by who brings them: a name that comes is taken out of its line.
 NOT_YET = {
-    "text": """
-        utils.FeatureSpace
-        """,
     "images, colours": """
         layers.AugMix layers.AutoContrast layers.ContrastLimitedAdaptiveHistogramEqualization
         layers.CutMix layers.Equalization layers.MixUp layers.RandAugment layers.RandomBrightness

@@ -65,13 +65,16 @@ ROOT = {
 }
 #: Classes that Keras does not export but its files name, and where Cornu has them.
 INTERNAL = {
+    "Cross": ("keras.src.layers.preprocessing.feature_space", "cornu.utils._feature_space"),
     "CustomScaleLayer": (
         "keras.src.applications.inception_resnet_v2",
         "cornu.applications.inception_resnet_v2",
     ),
+    "Feature": ("keras.src.layers.preprocessing.feature_space", "cornu.utils._feature_space"),
     "Functional": ("keras.src.models.functional", "cornu.models._functional"),
     "LayerScale": ("keras.src.applications.convnext", "cornu.applications.convnext"),
     "LossFunctionWrapper": ("keras.src.losses.losses", "cornu.losses"),
+    "TFDIdentity": ("keras.src.layers.preprocessing.feature_space", "cornu.utils._feature_space"),
 }
 #: Packages whose functions a file may name; those after `ops` are also searched for a bare name.
 FUNCTION_PACKAGES: tuple[str, ...] = (

@@ -134,7 +134,9 @@ class HashedCrossing(HostLayer):
         return "string"
 
     def _gathered(self, x: Any) -> Any:
-        return [on_host(part) for part in x] if isinstance(x, (list, tuple)) else x
+        plain = (str, bytes, int, list, tuple)
+        several = isinstance(x, (list, tuple))
+        return [on_host(part) if isinstance(part, plain) else part for part in x] if several else x
 
     def _check(self, inputs: Any) -> None:
         """Check that there are several features, of one shape, of strings or integers."""

@@ -25,6 +25,7 @@ from ..data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from ..data import pad_sequences as pad_sequences
 from ..data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from ._config import Config as Config
+from ._feature_space import FeatureSpace as FeatureSpace
 from ._labels import normalize as normalize
 from ._labels import to_categorical as to_categorical
 from ._pydataset import PyDataset as PyDataset

@@ -323,6 +323,8 @@ def _alone(outputs: Any) -> Any:
 def _has_values(inputs: Any) -> bool:
     """Whether inputs are neither symbolic nor being traced by a library."""
     engine = current()
+    if not engine.computes:
+        return False
     leaves = tree.flatten(inputs)
     return not any(isinstance(x, KerasTensor) or tracing(x) or engine.is_traced(x) for x in leaves)
 

@@ -151,3 +151,22 @@ def test_the_size_of_a_vocabulary_is_known_before_its_tokens(
     if given:
         with pytest.raises(ValueError, match="a path in a saved model, which is not read"):
             bare.predict(WORDS[:, :1], verbose=0)
+
+
+@pytest.mark.parametrize(
+    "layer, dtype, message",
+    [
+        ("StringLookup", "string", "has no layers of strings. Received: a tensor of string"),
+        ("IntegerLookup", "int64", "a file has no functions of NumPy's"),
+    ],
+)
+def test_what_an_onnx_file_can_not_hold(
+    layer: str, dtype: str, message: str, tmp_path: Path
+) -> None:
+    """It holds what comes after such layers."""
+    lookup = getattr(layers, layer)(vocabulary=[1, 2])
+    model = cornu.Sequential([cornu.Input((2,), dtype=dtype), lookup, layers.Embedding(3, 2)])
+    with pytest.raises(NotImplementedError, match=message):
+        model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    rest = cornu.Model(lookup.output, model.output)
+    rest.export(tmp_path / "model.onnx", format="onnx", verbose=False)

@@ -55,6 +55,7 @@ class OnnxEngine(Mathematics, WholeOps):
         **dict.fromkeys(_DECOMPOSITIONS.split(), "ONNX has no decompositions of matrices"),
         **dict.fromkeys(_DRAWS.split(), "the numbers of a graph would be the same at each run"),
         **dict.fromkeys("value_and_grad vjp jvp".split(), "a graph computes no gradients"),
+        "on_host": "a file has no functions of NumPy's, such as layers of strings and look-ups are",
         "nextafter": "ONNX has no operation on a float's bits",
     }
 

@@ -316,6 +316,11 @@ def _tensor(name: str, array: Array) -> Any:
 
 def refuse_dtype(what: str, dtype: str) -> NoReturn:
     """Say that the format has nothing for a dtype."""
+    if dtype == "string":
+        raise NotImplementedError(
+            f"The onnx engine can't {what} of strings: a file has no layers of strings. Received: a tensor of string. "
+            "Export what comes after them, `cornu.Model(layer.output, model.output)`, and call them before it."
+        )
     raise NotImplementedError(
         f"The onnx engine can't {what} of {dtype}: ONNX has no operations on such numbers. Received: "
         f"a tensor of {dtype}. Compute with `ops.real` and `ops.imag`, or on another engine."

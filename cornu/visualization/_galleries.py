@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.checks import one_of
 from ..core.config import standardize_data_format
 from ..core.figures import drawing
 from ..engines import current
+from ..layers.boxes import convert_format
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def draw_bounding_boxes(
         )
     height, width = pixels.shape[1:3]
     boxes = _array(bounding_boxes["boxes"])
-    corners = _corners(boxes.astype("float64"), bounding_box_format, height, width)
+    corners = _array(convert_format(boxes, bounding_box_format, "xyxy", height, width))
     labels = _array(bounding_boxes["labels"]).reshape(corners.shape[:2])
     told = _told(labels, class_mapping, bounding_boxes.get("confidences"))
     style = (tuple(map(int, color)), int(line_thickness), int(text_thickness), font_scale)
@@ -353,23 +353,6 @@ def _color(number: int, given: Mapping[int, Any] | None) -> Any:
         return given[number]
     hue = 0.61803 * number % 1  # the golden ratio
     return [255 * x for x in colorsys.hsv_to_rgb(hue, 0.75, 0.9)]
-
-
-def _corners(boxes: Array, layout: str, height: int, width: int) -> Array:
-    """Boxes as left, top, right and bottom, in pixels."""
-    plain = layout.lower().removeprefix("rel_")
-    one_of(("xyxy", "yxyx", "xywh", "center_xywh", "center_yxhw"), bounding_box_format=plain)
-    if plain in ("yxyx", "center_yxhw"):
-        boxes = boxes[..., [1, 0, 3, 2]]
-    first, second = boxes[..., :2], boxes[..., 2:]
-    if plain.startswith("center"):
-        first, second = first - second / 2, first + second / 2
-    elif plain == "xywh":
-        second = first + second
-    corners = np.concatenate([first, second], axis=-1)
-    return (
-        corners * [width, height, width, height] if layout.lower().startswith("rel_") else corners
-    )
 
 
 def _told(labels: Array, names: Any, confidences: Any) -> list[list[str]]:

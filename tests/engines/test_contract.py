@@ -143,8 +143,8 @@ def test_every_primitive_that_is_a_function_of_tensors_has_rows() -> None:
         "convert_to_tensor convert_to_numpy is_tensor dtype_of shape_of weak_type canonical_dtype "
         "from_dlpack received each module dtype_name patches spread slice_axis shape_alone "
         "sparse_parts container_of dataset place constrain untraced is_traced set_trainable "
-        "watch_gradient send is_far is_ready is_out_of_memory scope profile save_functions "
-        "adopt share leaves"
+        "watch_gradient send is_far is_ready is_out_of_memory scope profile "
+        "save_functions stream adopt share leaves"
     )
     functions = public(vars(Engine)) - set(Engine.__annotations__)
     assert not functions - set(ROWS) - checked - set(others.split())

@@ -144,8 +144,7 @@ def load_state(
             break
         if hasattr(part, "load_own_variables"):
             arrays = weights.arrays(path)
-            if isinstance(part, Optimizer) and path == "optimizer" and arrays and not part.built:
-                part.build(model.trainable_variables)
+            _build(model, path, part, arrays)
             misfit = _load_own(part, arrays)
             own = own_variables(part)
             anew = isinstance(part, Optimizer) and len(arrays) != len(own)
@@ -176,11 +175,18 @@ def compared(model: Any, stored: Arrays, leave_out: Collection[Any] = ()) -> Wei
     weights, report = StoredWeights(stored, renaming(parts, None)), WeightsReport()
     for path, part in parts.items():
         arrays = weights.arrays(path).stored
+        _build(model, path, part, arrays)
         if is_numbered(part) and not is_seed(arrays):
             report.note(own_variables(part), arrays, _fits(part, arrays))
     others = (weights.arrays(path).stored for path in weights.paths() if path not in parts)
     report.unexpected.extend(x.name for kept in others if not is_seed(kept) for x in kept.values())
     return report
+
+
+def _build(model: Any, path: str, part: Any, stored: Collection[str]) -> None:
+    """Build the model's optimizer where there is a state for it."""
+    if isinstance(part, Optimizer) and path == "optimizer" and stored and not part.built:
+        part.build(model.trainable_variables)
 
 
 def _fits(part: Any, stored: Arrays) -> bool:

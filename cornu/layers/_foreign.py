@@ -206,6 +206,11 @@ class FlaxLayer(JaxLayer):
 
     The collection `params` is trained, all others are state. Random numbers of every name, such as `dropout`,
     come from the layer's seed.
+
+    >>> import numpy as np
+    >>> from flax import linen
+    >>> FlaxLayer(linen.Dense(4))(np.ones((2, 3))).shape
+    (2, 4)
     """
 
     _unwritten_arguments = frozenset(
@@ -274,6 +279,12 @@ class TorchModuleWrapper(_Adopted):
     Args:
         module: The module; lazy ones must have been called once.
         output_shape: The shape of the output, without the batch, where it can't be found by tracing.
+
+    >>> import numpy as np, torch
+    >>> from cornu import backend
+    >>> with backend.use("torch"):
+    ...     print(TorchModuleWrapper(torch.nn.Linear(3, 4))(np.ones((2, 3))).shape)
+    torch.Size([2, 4])
     """
 
     _wraps, _home = "modules", "torch"

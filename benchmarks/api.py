@@ -22,16 +22,7 @@ import cornu
 #: Names that come with quantization and with distribution.
 ELSEWHERE = ("Quantizer", "quantizers.*", "dtype_policies.*", "distribution.*")
 #: Names that are not here yet, by who brings them: a name that comes is taken out of its line.
-NOT_YET = {
-    "images, colours": """
-        layers.AugMix layers.AutoContrast layers.ContrastLimitedAdaptiveHistogramEqualization
-        layers.CutMix layers.Equalization layers.MixUp layers.RandAugment layers.RandomBrightness
-        layers.RandomColorDegeneration layers.RandomColorJitter layers.RandomContrast
-        layers.RandomErasing layers.RandomGaussianBlur layers.RandomGrayscale layers.RandomHue
-        layers.RandomInvert layers.RandomPosterization layers.RandomSaturation layers.RandomSharpness
-        layers.Solarization
-        """,
-}
+NOT_YET: dict[str, str] = {}
 #: Names whose signature is not Keras's yet.
 OTHERWISE = ""
 

@@ -20,6 +20,23 @@ from ._cells import GRUCell as GRUCell
 from ._cells import LSTMCell as LSTMCell
 from ._cells import SimpleRNNCell as SimpleRNNCell
 from ._cells import StackedRNNCells as StackedRNNCells
+from ._colour import AutoContrast as AutoContrast
+from ._colour import (
+    ContrastLimitedAdaptiveHistogramEqualization as ContrastLimitedAdaptiveHistogramEqualization,
+)
+from ._colour import Equalization as Equalization
+from ._colour import RandomBrightness as RandomBrightness
+from ._colour import RandomColorDegeneration as RandomColorDegeneration
+from ._colour import RandomColorJitter as RandomColorJitter
+from ._colour import RandomContrast as RandomContrast
+from ._colour import RandomGaussianBlur as RandomGaussianBlur
+from ._colour import RandomGrayscale as RandomGrayscale
+from ._colour import RandomHue as RandomHue
+from ._colour import RandomInvert as RandomInvert
+from ._colour import RandomPosterization as RandomPosterization
+from ._colour import RandomSaturation as RandomSaturation
+from ._colour import RandomSharpness as RandomSharpness
+from ._colour import Solarization as Solarization
 from ._conv_lstm import ConvLSTM1D as ConvLSTM1D
 from ._conv_lstm import ConvLSTM2D as ConvLSTM2D
 from ._conv_lstm import ConvLSTM3D as ConvLSTM3D
@@ -79,6 +96,9 @@ from ._merging import maximum as maximum
 from ._merging import minimum as minimum
 from ._merging import multiply as multiply
 from ._merging import subtract as subtract
+from ._mixing import CutMix as CutMix
+from ._mixing import MixUp as MixUp
+from ._mixing import RandomErasing as RandomErasing
 from ._normalization import BatchNormalization as BatchNormalization
 from ._normalization import GroupNormalization as GroupNormalization
 from ._normalization import LayerNormalization as LayerNormalization
@@ -86,6 +106,8 @@ from ._normalization import RMSNormalization as RMSNormalization
 from ._normalization import SpectralNormalization as SpectralNormalization
 from ._normalization import UnitNormalization as UnitNormalization
 from ._normalization import Wrapper as Wrapper
+from ._policies import AugMix as AugMix
+from ._policies import RandAugment as RandAugment
 from ._pooling import AdaptiveAveragePooling1D as AdaptiveAveragePooling1D
 from ._pooling import AdaptiveAveragePooling2D as AdaptiveAveragePooling2D
 from ._pooling import AdaptiveAveragePooling3D as AdaptiveAveragePooling3D

@@ -694,11 +694,13 @@ class TensorFlowEngine(KeepingEngine):
         order = (*(i for i in range(last + 1) if i != axis), axis)
         indices = _wrapped(indices, self.shape_of(x)[axis])
         x, indices = self.transpose(x, order), self.transpose(indices, order)
-        leading = self.shape_of(x)[:-1], self.shape_of(indices)[:-1]
-        if leading[0] != leading[1]:
-            shape = tf.broadcast_static_shape(x.shape[:-1], indices.shape[:-1])
-            x = tf.broadcast_to(x, [*shape, x.shape[-1]])
-            indices = tf.broadcast_to(indices, [*shape, indices.shape[-1]])
+        if x.shape[:-1].as_list() != indices.shape[:-1].as_list():
+            leading = [tf.shape(part)[:-1] for part in (x, indices)]
+            shape = tf.broadcast_dynamic_shape(*leading)
+            x, indices = (
+                tf.broadcast_to(part, tf.concat([shape, tf.shape(part)[-1:]], 0))
+                for part in (x, indices)
+            )
         found = tf.gather(x, indices, axis=last, batch_dims=last)
         return self.transpose(found, tuple(np.argsort(order)))
 
@@ -736,7 +738,8 @@ class TensorFlowEngine(KeepingEngine):
         indices = self._from_front(x, indices)
         if reduction == "mul":
             return _scatter_products(self, x, indices, updates)
-        updates = tf.broadcast_to(updates, [*indices.shape[:-1], *x.shape[indices.shape[-1] :]])
+        rest = self.shape_of(x)[indices.shape[-1] :]
+        updates = tf.broadcast_to(updates, [*self.shape_of(indices)[:-1], *rest])
         return _through(_BOOL)(lambda x, u: _SCATTER[reduction](x, indices, u))(x, updates)
 
     def _from_front(self, x: Tensor, indices: Tensor) -> Tensor:

@@ -1,0 +1,214 @@
+"""Policies: layers that put each image through a few operations, which it draws for itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..core import tree
+from ..core.checks import is_number, is_size, one_of, positive_integer
+from ..engines import current
+from ._augmentation import BaseImagePreprocessingLayer, Draws
+from ._colour import (
+    AutoContrast,
+    Coloured,
+    Equalization,
+    RandomBrightness,
+    RandomColorDegeneration,
+    RandomContrast,
+    RandomPosterization,
+    RandomSharpness,
+    Solarization,
+)
+from ._geometry import RandomRotation, RandomShear, RandomTranslation
+from ._mixing import beta, log_gamma
+
+
+class _Policy(Coloured):
+    """A layer that chooses among operations for each image."""
+
+    def _make(self, interpolation: str, seed: Any, lights: bool = True) -> None:
+        """Make the operations, as strong as the factor says, with or without those of brightness and sharpness."""
+        one_of(("nearest", "bilinear"), interpolation=interpolation)
+        common = {"data_format": self.data_format, "dtype": self.dtype_policy}
+        colours = {**common, "value_range": self.value_range}
+        drawn = {"seed": seed, **colours}
+        moved = {"seed": seed, "interpolation": interpolation, **common}
+        ends = self.factor
+        operations: dict[str, BaseImagePreprocessingLayer] = {
+            "random_shear": RandomShear(ends, ends, **moved),
+            "random_translation": RandomTranslation(ends, ends, **moved),
+            "random_rotation": RandomRotation(ends, **moved),
+        }
+        if lights:
+            operations |= {
+                "random_brightness": RandomBrightness(ends, **drawn),
+                "random_color_degeneration": RandomColorDegeneration(ends, **drawn),
+                "random_contrast": RandomContrast(ends, **drawn),
+                "random_sharpness": RandomSharpness(ends, **drawn),
+            }
+        self._operations = operations | {
+            "random_posterization": RandomPosterization((1, max(1, int(8 * ends[1]))), **drawn),
+            "solarization": Solarization(ends, ends, **drawn),
+            "auto_contrast": AutoContrast(**colours),
+            "equalization": Equalization(**colours),
+        }
+
+    def _drawn_for_all(self, draws: Draws, images: Any) -> Any:
+        """What each operation draws for each image, by its name."""
+        made = self._operations.items()
+        return {name: op._draw(draws, images) for name, op in made if op._draws()}
+
+    def _changed_by(self, which: Any, images: Any, drawn: Any) -> Any:
+        """Each image changed by the operation of its own; as it is where that is beyond the last one.
+
+        Args:
+            which: Indices of operations, (batch,).
+            images: A batch.
+            drawn: What each operation draws for each image.
+
+        Where values are known, the images of an operation are a batch of it: each is changed once. In a
+        function that is traced sizes must be known: all operations see all images, which compilers fuse.
+        """
+        engine = current()
+        if not engine.computes or engine.is_traced(which) or engine.is_traced(images):
+            result = images
+            for at, (name, operation) in enumerate(self._operations.items()):
+                changed = operation._change_images(images, drawn.get(name))
+                result = ops.where(ops.reshape(which == at, (-1, 1, 1, 1)), changed, result)
+            return result
+        chosen = ops.convert_to_numpy(which)
+        parts, places = [], []
+        choices: list[tuple[str, Any]] = [*self._operations.items(), ("", None)]
+        for at, (name, chooses) in enumerate(choices):
+            place = np.flatnonzero(chosen == at if chooses else chosen >= at)
+            if not place.size:
+                continue
+            # Powers of two: there are few sizes that an engine compiles for.
+            padded = np.resize(place, 1 << (place.size - 1).bit_length())
+            x, own = _taken((images, drawn.get(name, {})), padded)
+            changed = x if chooses is None else chooses._change_images(x, own)
+            parts.append(changed[: place.size])
+            places.append(place)
+        order = np.argsort(np.concatenate(places)).astype("int32")
+        return ops.take(ops.concatenate(parts), order, axis=0)
+
+
+def _taken(structure: Any, places: Any) -> Any:
+    places = places.astype("int32")
+    return tree.map_structure(lambda x: ops.take(x, places, axis=0), structure)
+
+
+class RandAugment(_Policy):
+    """Each image changed by a few operations, drawn for it: moved, turned, recoloured.
+
+    Source: E. Cubuk et al., RandAugment (2020).
+
+    Args:
+        value_range: The range of the images' values.
+        num_ops: How many operations, each another one.
+        factor: How strong they are: two numbers from 0 to 1; one means from 0.
+        interpolation: `nearest` or `bilinear`, where pixels move.
+        seed: An integer for the same pictures each time.
+        data_format: `channels_last` or `channels_first`.
+
+    >>> import numpy as np
+    >>> RandAugment(seed=1)(np.ones((2, 8, 8, 3))).shape
+    (2, 8, 8, 3)
+    """
+
+    def __init__(
+        self,
+        value_range: Any = (0, 255),
+        num_ops: int = 2,
+        factor: Any = 0.5,
+        interpolation: str = "bilinear",
+        seed: Any = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_format=data_format, **kwargs)
+        self._make(interpolation, seed)
+        if not is_size(num_ops, 0) or num_ops > len(self._operations):
+            raise ValueError(
+                f"`num_ops` must be from 0 to {len(self._operations)}. Received: num_ops={num_ops!r}."
+            )
+
+    def _draw(self, draws: Draws, images: Any) -> Any:
+        order = ops.argsort(draws.uniform(0.0, 1.0, len(self._operations)), axis=1)
+        return {
+            "transforms": self._drawn_for_all(draws, images),
+            "layer_idxes": order[:, : self.num_ops],
+        }
+
+    def _change_images(self, images: Any, drawn: Any) -> Any:
+        for turn in range(self.num_ops):
+            images = self._changed_by(drawn["layer_idxes"][:, turn], images, drawn["transforms"])
+        return images
+
+
+class AugMix(_Policy):
+    """Each image mixed with pictures of itself that went through chains of operations.
+
+    Source: D. Hendrycks et al., AugMix (2020).
+
+    Args:
+        value_range: The range of the images' values.
+        num_chains: How many pictures are mixed.
+        chain_depth: The most operations of a chain; how many is drawn, from 1.
+        factor: How strong they are: two numbers from 0 to 1; one means from 0.
+        alpha: The parameter of the distributions, Dirichlet's and beta, that the weights are from.
+        all_ops: Whether brightness, colours, contrast and sharpness change, too.
+        interpolation: `nearest` or `bilinear`, where pixels move.
+        seed: An integer for the same pictures each time.
+        data_format: `channels_last` or `channels_first`.
+
+    >>> import numpy as np
+    >>> AugMix(seed=1)(np.ones((2, 8, 8, 3))).shape
+    (2, 8, 8, 3)
+    """
+
+    def __init__(
+        self,
+        value_range: Any = (0, 255),
+        num_chains: int = 3,
+        chain_depth: int = 3,
+        factor: Any = 0.3,
+        alpha: float = 1.0,
+        all_ops: bool = True,
+        interpolation: str = "bilinear",
+        seed: Any = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_format=data_format, **kwargs)
+        positive_integer(num_chains=num_chains, chain_depth=chain_depth)
+        if not is_number(alpha) or alpha <= 0:
+            raise ValueError(f"`alpha` must be a positive number. Received: alpha={alpha!r}.")
+        self._make(interpolation, seed, lights=all_ops)
+
+    def _draw(self, draws: Draws, images: Any) -> Any:
+        chains, depth, count = self.num_chains, self.chain_depth, len(self._operations)
+        which = draws.integers(0, count, chains, depth)
+        length = draws.integers(1, depth + 1, chains, 1)
+        return {
+            "chain_mixing_weights": ops.softmax(log_gamma(draws, self.alpha, chains), axis=-1),
+            "weight_sample": beta(draws, self.alpha),
+            # Beyond a chain's length an image stays as it is.
+            "chain_layers": ops.where(ops.arange(depth) < length, which, count),
+            "chain_transforms": [
+                [self._drawn_for_all(draws, images) for _ in range(depth)] for _ in range(chains)
+            ],
+        }
+
+    def _change_images(self, images: Any, drawn: Any) -> Any:
+        mixed = ops.zeros_like(images)
+        for chain, transforms in enumerate(drawn["chain_transforms"]):
+            x = images
+            for turn, own in enumerate(transforms):
+                x = self._changed_by(drawn["chain_layers"][:, chain, turn], x, own)
+            mixed += x * self._per_image(drawn["chain_mixing_weights"][:, chain], images)
+        weight = self._per_image(drawn["weight_sample"], images)
+        return self._clipped(images * weight + mixed * (1 - weight))

@@ -143,6 +143,19 @@ def test_within_tf_data() -> None:
     )
 
 
+def test_sizes_that_tf_data_does_not_know() -> None:
+    layer = layers.Pipeline(
+        [
+            *(layers.RandomRotation(0.1), layers.RandomElasticTransform(), layers.RandomFlip()),
+            *(layers.RandomPerspective(), layers.RandomCrop(5, 6), layers.CenterCrop(4, 5)),
+        ]
+    )
+    spec = tf.TensorSpec((None, None, 3), "float32")
+    data = tf.data.Dataset.from_generator(lambda: iter(IMAGES), output_signature=spec)
+    for source, shape in ((data, (4, 5, 3)), (data.batch(2), (2, 4, 5, 3))):
+        assert next(iter(source.map(layer))).shape == shape
+
+
 def test_crops_and_numbers_of_boxes() -> None:
     layer = layers.RandomCrop(4, 5, seed=1, bounding_box_format="xyxy")
     images = np.broadcast_to(np.arange(9 * 12.0).reshape(1, 9, 12, 1), (30, 9, 12, 1))

@@ -785,12 +785,13 @@ class Layer(Operation):
         return x
 
     def _check_inputs(self, engine: Engine, inputs: Any) -> None:
+        def dtype_of(x: Any) -> str:
+            if holds_text(x):
+                engine.convert_to_tensor(x)  # which says what is wrong
+            return x.dtype if isinstance(x, _SYMBOLIC) else engine.dtype_of(x)
+
         assert_input_compatibility(
-            self._input_spec,
-            inputs,
-            self.path,
-            lambda x: tuple(x.shape),
-            lambda x: x.dtype if isinstance(x, _SYMBOLIC) else engine.dtype_of(x),
+            self._input_spec, inputs, self.path, lambda x: tuple(x.shape), dtype_of
         )
 
     def _locate(self, error: Exception) -> None:

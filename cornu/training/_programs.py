@@ -245,6 +245,9 @@ def _over_variables(model: Any, step: Callable[..., Any], which: str) -> Callabl
 def prepare(model: Any, data: Any, training: bool) -> None:
     """Make every variable that a step needs, from the shapes of a first batch."""
     x, y, _ = unpack_x_y_sample_weight(data)
+    for leaf in () if model.run_eagerly else tree.flatten(data):
+        if holds_text(leaf):
+            check_dtype(leaf.dtype)
     has_call = model._call_signature.first is not None  # a model of models may have steps alone
     if has_call and not model.built:
         specs = tree.map_structure(_spec, x)

@@ -120,6 +120,9 @@ ROWS = [
     Row("Discretization", {"num_bins": 2}, NUMBERS, np.arange(7.0)),
 ]
 EACH = pytest.mark.parametrize("row", ROWS, ids=[f"{i}-{row.layer}" for i, row in enumerate(ROWS)])
+OF_ONE, OF_SEVERAL = (
+    [row for row in ROWS if isinstance(row.inputs, tuple) is several] for several in (False, True)
+)
 
 
 def made(row: Row, library: Any, **more: Any) -> Any:
@@ -171,11 +174,9 @@ def test_configs(row: Row) -> None:
             assert ours.get_vocabulary(special) == list(theirs.get_vocabulary(special))
 
 
-@EACH
+@pytest.mark.parametrize("row", OF_ONE, ids=[row.layer for row in OF_ONE])
 def test_files(row: Row, tmp_path: Path) -> None:
     """A file that either library writes opens in both, and gives the same."""
-    if isinstance(row.inputs, tuple):
-        return _test_config_of_several(row)
     inputs = np.asarray(row.inputs)
     inputs = (
         inputs[:, None] if inputs.ndim == 1 and row.args.get("split", 0) is not None else inputs
@@ -197,7 +198,8 @@ def test_files(row: Row, tmp_path: Path) -> None:
     assert wanted is not None
 
 
-def _test_config_of_several(row: Row) -> None:
+@pytest.mark.parametrize("row", OF_SEVERAL, ids=[row.layer for row in OF_SEVERAL])
+def test_configs_of_several(row: Row) -> None:
     layer = made(row, cornu)
     again = type(layer).from_config(json.loads(json.dumps(layer.get_config())))
     np.testing.assert_array_equal(host(again(row.inputs)), host(layer(row.inputs)))

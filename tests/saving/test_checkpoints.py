@@ -89,6 +89,13 @@ def test_all_comes_back(engine: str, tmp_path: Path) -> None:
     assert state.items() <= STATE.items()
 
 
+def test_a_model_that_was_only_compiled_takes_one(tmp_path: Path) -> None:
+    last, model = written(tmp_path, trained([])).last(), made([])
+    assert last is not None and not model.optimizer.built
+    last.restore(model)
+    assert len(model.optimizer.variables) > 2 and int(model.optimizer.iterations.numpy()) == 1
+
+
 def test_shards_are_weights_too(tmp_path: Path) -> None:
     kept, model = written(tmp_path, trained(), max_shard_size=1e-7), trained()
     last = kept.last()

@@ -11,8 +11,8 @@ from ..core.checks import one_of, positive_integer
 from ..core.dtypes import numpy_dtype
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import SymbolicScope
-from ..data import inputs_of, on_host
-from ._preprocessing import _Preparing
+from ..data import on_host
+from ._preprocessing import _Preparing, learn
 
 Array = np.ndarray[Any, Any]
 
@@ -196,12 +196,7 @@ class Discretization(_Preparing):
             data: An array, or batches in whatever form `fit` takes. Targets are left out.
             steps: How many batches to read; all where it is left out.
         """
-        self.reset_state()
-        for number, batch in enumerate(inputs_of(data)):
-            if number == steps:
-                break
-            self.update_state(batch)
-        self.finalize_state()
+        learn(self, data, steps)
 
     def reset_state(self) -> None:
         """Forget the numbers seen; boundaries stay."""
@@ -260,10 +255,10 @@ class Discretization(_Preparing):
 
 def _rising(boundaries: Any) -> list[float]:
     found = np.asarray(boundaries, "float64").ravel()
-    if np.any(np.diff(found) <= 0) or not found.size:
+    if np.any(np.diff(found) < 0) or not found.size:  # equal ones come of numbers that are frequent
         raise ValueError(
-            "`bin_boundaries` are numbers that rise. Received: "
-            f"bin_boundaries={np.asarray(boundaries).tolist()}. `sorted(set(...))` lets them."
+            "`bin_boundaries` are numbers that never fall. Received: "
+            f"bin_boundaries={np.asarray(boundaries).tolist()}. `sorted(...)` lets them."
         )
     return found.tolist()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,16 +14,18 @@ import numpy as np
 from ..core.checks import is_size, one_of
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import here
-from ..data import Packed, inputs_of, on_host, packed
+from ..data import Packed, on_host, packed
 from ..engines.host import holds_text
 from ._categories import MODES, encoded_spec, host_encoded
 from ._hashing import hashed, salt_key
 from ._host import HostLayer
+from ._preprocessing import learn
 from ._table import Table, counted, in_documents
 
 Array = np.ndarray[Any, Any]
 
-_VOCABULARY = "vocabulary.txt"
+#: The files of tokens: one in a line, or as JSON where a token has several lines.
+_LINES, _LIST = "vocabulary.txt", "vocabulary.json"
 #: Beside indices: of a mask that is dropped, and of what the table lacks.
 _DROPPED, _UNKNOWN = -1, -2
 
@@ -286,12 +289,7 @@ class IndexLookup(HostLayer):
         Raises:
             ValueError: If there is no token in it.
         """
-        self.reset_state()
-        for number, batch in enumerate(inputs_of(data)):
-            if number == steps:
-                break
-            self.update_state(batch)
-        self.finalize_state()
+        learn(self, data, steps)
 
     def reset_state(self) -> None:
         """Forget what was seen since the vocabulary was set."""
@@ -425,15 +423,19 @@ class IndexLookup(HostLayer):
     def save_assets(self, dir_path: str) -> None:
         """Write the vocabulary into a folder, unless the config has its tokens."""
         if self.vocabulary is None or isinstance(self.vocabulary, str):
-            text = "\n".join(map(str, self.get_vocabulary()))
-            Path(dir_path, _VOCABULARY).write_text(text, "utf-8", newline="\n")
+            tokens = list(map(str, self.get_vocabulary()))
+            breaks = any("\n" in token for token in tokens)
+            name, text = (_LIST, json.dumps(tokens)) if breaks else (_LINES, "\n".join(tokens))
+            Path(dir_path, name).write_bytes(text.encode())
 
     def load_assets(self, dir_path: str) -> None:
         """Read what `save_assets` wrote."""
-        path = Path(dir_path, _VOCABULARY)
-        if self.vocabulary is not None or not path.exists():
+        paths = [path for name in (_LINES, _LIST) if (path := Path(dir_path, name)).exists()]
+        if self.vocabulary is not None or not paths:
             return
-        tokens = [self._as_token(x) for x in path.read_text("utf-8").split("\n")]
+        text = paths[0].read_bytes().decode()
+        given = text.split("\n") if paths[0].name == _LINES else json.loads(text)
+        tokens = [self._as_token(x) for x in given]
         own = tokens[self._first_index :]
         if own:
             idf = self._loaded_idf

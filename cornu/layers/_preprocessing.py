@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from contextlib import nullcontext
 from typing import Any, ClassVar
@@ -33,6 +34,14 @@ class _Preparing(Layer):
     def _taken(self, x: Any) -> Any:
         """What a call takes for its first argument: numbers as they are, as in Keras."""
         return ops.convert_to_tensor(x) if isinstance(x, (int, float, list, tuple)) else x
+
+
+def learn(layer: Any, data: Any, steps: int | None) -> None:
+    """Let a layer learn from the batches of data, all or so many, what it has learned before being forgotten."""
+    layer.reset_state()
+    for batch in itertools.islice(inputs_of(data), steps):
+        layer.update_state(batch)
+    layer.finalize_state()
 
 
 class Rescaling(_Preparing):

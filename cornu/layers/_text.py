@@ -10,10 +10,11 @@ import numpy as np
 
 from ..core.checks import is_size, listed, one_of
 from ..core.keras_tensor import KerasTensor
-from ..data import Packed, encoded, inputs_of, joined, on_host, texts
+from ..data import Packed, encoded, joined, on_host, texts
 from ..engines.host import holds_text
 from ._host import HostLayer
 from ._lookup import StringLookup
+from ._preprocessing import learn
 from ._table import counted
 
 Array = np.ndarray[Any, Any]
@@ -187,12 +188,7 @@ class TextVectorization(HostLayer):
         Raises:
             ValueError: If there is no token in it.
         """
-        self.reset_state()
-        for number, batch in enumerate(inputs_of(data)):
-            if number == steps:
-                break
-            self.update_state(batch)
-        self.finalize_state()
+        learn(self, data, steps)
 
     def reset_state(self) -> None:
         """Forget what was counted since the vocabulary was set."""

@@ -198,6 +198,28 @@ def test_files(row: Row, tmp_path: Path) -> None:
     assert wanted is not None
 
 
+@pytest.mark.parametrize("data", ["a\nb\n", "a\rb\r\r"], ids=repr)
+def test_tokens_that_are_line_breaks(data: str, tmp_path: Path) -> None:
+    """Of a file they come back as they were; Keras's lines can't hold the first."""
+    layer = layers.TextVectorization(split="character", standardize=None)
+    layer.adapt([data])
+    cornu.Sequential([cornu.Input((1,), dtype="string"), layer]).save(tmp_path / "m.keras")
+    again = cornu.saving.load_model(tmp_path / "m.keras").layers[0]
+    assert again.get_vocabulary() == layer.get_vocabulary() == ["", "[UNK]", data[-1], "b", "a"]
+
+
+def test_boundaries_of_frequent_numbers() -> None:
+    """Several are the same number, in Keras too, and come back from a config."""
+    data = np.array([1.0, 1, 1, 1, 1, 2])
+    found = []
+    for library in (cornu, keras):
+        layer = library.layers.Discretization(num_bins=4)
+        layer.adapt(data)
+        again = layers.Discretization.from_config(layer.get_config())
+        found += [layer.bin_boundaries, again.bin_boundaries]
+    assert found == [[1.0, 1.0, 1.0]] * 4
+
+
 @pytest.mark.parametrize("row", OF_SEVERAL, ids=[row.layer for row in OF_SEVERAL])
 def test_configs_of_several(row: Row) -> None:
     layer = made(row, cornu)

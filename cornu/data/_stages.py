@@ -106,11 +106,9 @@ class Mapped(After):
         self.function = function
 
     def read(self, turn: Turn, places: Places) -> Iterator[Any]:
-        """The function of the elements at places. Layers and ops in it compute with NumPy."""
+        """The function of the elements at places."""
         for element in self.source.read(turn, places):
-            with use("numpy"):
-                result = applied(self.function, element)
-            yield result
+            yield applied(self.function, element)
 
 
 class Filtered(After):
@@ -399,8 +397,9 @@ class _ByPlace:
 
 
 def applied(function: Callable[..., Any], element: Any) -> Any:
-    """A function of an element, given its parts one by one where it is a tuple."""
-    return function(*element) if isinstance(element, tuple) else function(element)
+    """A function of an element, given its parts one by one where it is a tuple; ops in it compute with NumPy."""
+    with use("numpy"):
+        return function(*element) if isinstance(element, tuple) else function(element)
 
 
 def stacked(elements: Sequence[Any]) -> Any:

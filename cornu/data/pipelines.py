@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..core.checks import positive_integer
+from ..core.checks import one_of, positive_integer
 from ._batch import as_arrays, weighted
 from ._source import Orders, Readable, Source
 from ._stages import (
@@ -173,6 +173,7 @@ class Dataset(Readable):
     def shard(self, num_shards: int, index: int) -> Dataset:
         """Every `num_shards`-th element, from `index` on: the part of one of several processes."""
         positive_integer(num_shards=num_shards)
+        one_of(range(num_shards), index=index)
         return self._then(Placed(self.stage, index, step=num_shards))
 
     def repeat(self, count: int | None = None) -> Dataset:

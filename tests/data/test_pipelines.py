@@ -139,10 +139,15 @@ def test_a_layer_computes_with_numpy() -> None:
     """Whichever engine is current; its results are arrays."""
     seen = []
     data = Dataset(Elements(np.arange(12.0, dtype="float32").reshape(6, 2)))
-    scaled = data.map(lambda x: seen.append(cornu.backend.backend()) or layers.Rescaling(0.5)(x))
+
+    def scaled(x: Any) -> Any:
+        seen.append(cornu.backend.backend())
+        return layers.Rescaling(0.5)(x)
+
     x = np.arange(12.0).reshape(6, 2) / 2
     for found in (
-        scaled,
+        data.map(scaled),
+        data.filter(lambda x: np.all(scaled(x) >= 0)).map(layers.Rescaling(0.5)),
         data.map(layers.Rescaling(0.5)),
         data.batch(2).map(layers.Rescaling(0.5)),
     ):
@@ -158,6 +163,8 @@ def test_a_layer_computes_with_numpy() -> None:
         (lambda d: d.shuffle(0), ValueError, "`buffer_size` must be a positive integer"),
         (lambda d: len(d.filter(bool)), TypeError, "a length if its elements are counted"),
         (lambda d: d[10], IndexError, "out of range"),
+        (lambda d: d.shard(2, -1), ValueError, "`index` must be one of .*index=-1"),
+        (lambda d: d.shard(2, 2), ValueError, "index=2"),
         (lambda d: list(d.map(np.zeros).batch(2)), ValueError, r"one shape. Received: .*pad=True"),
         (lambda d: list(make_source(d, np.zeros(3))), ValueError, "`y` doesn't go with a dataset"),
     ],

@@ -123,6 +123,16 @@ def test_files(writer: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(again.evaluate(X, Y, verbose=0), wanted, 1e-5)
 
 
+def test_a_loss_is_of_its_own_call() -> None:
+    """Whatever the model was called on before."""
+    model = distiller(cornu, TRAININGS[0][0])
+    wanted = float(model.compute_loss(X, Y, model.student(X)))
+    model.predict(X, verbose=0)
+    assert float(model.compute_loss(X, Y, model.student(X))) == pytest.approx(wanted)
+    model(100 * X)
+    assert float(model.compute_loss(X, Y, model.student(X))) == pytest.approx(wanted)
+
+
 def test_models_of_other_kinds() -> None:
     """Subclasses, built by their first batch, with dictionaries of outputs."""
 

@@ -132,12 +132,16 @@ def as_images(rows: Array) -> Array:
 
 def split(x: Array, y: Array, test_split: float, seed: int) -> Split:
     """Samples in the order that a seed gives, the last ones to test with."""
+    order = shuffled(len(x), np.random.RandomState(seed))
+    return parted(x[order], y[order], test_split)
+
+
+def parted(x: Array, y: Array, test_split: float) -> Split:
+    """Samples as they are, a share of the last ones to test with."""
     if not 0 <= test_split < 1:
         raise ValueError(
             f"`test_split` is a share from 0 to less than 1. Received: test_split={test_split}."
         )
-    order = shuffled(len(x), np.random.RandomState(seed))
-    x, y = x[order], y[order]
     count = int(len(x) * (1 - test_split))
     return (x[:count], y[:count]), (x[count:], y[count:])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._files import Split, arrays, fetched, numbered, shuffled, word_index
+from ._files import Split, arrays, fetched, numbered, parted, shuffled, word_index
 
 #: The topics, by their numbers.
 _TOPICS = """
@@ -43,8 +43,7 @@ def load_data(
     order = shuffled(len(found["x"]), np.random.RandomState(seed))
     x, y = found["x"][order], found["y"][order]
     x, y = numbered(x, y, num_words, skip_top, maxlen, start_char, oov_char, index_from)
-    count = int(len(x) * (1 - test_split))
-    return (x[:count], y[:count]), (x[count:], y[count:])
+    return parted(x, y, test_split)
 
 
 def get_word_index(path: str = "reuters_word_index.json") -> dict[str, int]:

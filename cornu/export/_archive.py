@@ -80,7 +80,11 @@ class ExportArchive:
                 "What is tracked must be a layer or model that was built. Received: "
                 f"{resource!r} (of {type(resource).__name__}). Call it on data first."
             )
-        self._tracked.append(resource)
+        self._take_along(resource)
+
+    def _take_along(self, layer: Layer) -> None:
+        if not any(layer is known for known in self._tracked):
+            self._tracked.append(layer)
 
     def add_endpoint(self, name: str, fn: Any, input_signature: Any = None, **kwargs: Any) -> Any:
         """Add a function under a name.
@@ -118,8 +122,8 @@ class ExportArchive:
                 input_signature if isinstance(input_signature, (list, tuple)) else [input_signature]
             )
             specs = list(given)
-        if isinstance(owner, Layer) and owner not in self._tracked:
-            self._tracked.append(owner)
+        if isinstance(owner, Layer):
+            self._take_along(owner)
         self._endpoints[name] = Endpoint(fn, specs)
         return fn
 

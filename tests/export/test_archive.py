@@ -78,6 +78,7 @@ def test_saved_model(engine: str, tmp_path: Path, capsys: Any) -> None:
 def test_a_signature_that_the_model_tells(tmp_path: Path) -> None:
     model, made = net(), export.ExportArchive("onnx")
     assert made.track_and_add_endpoint("serve", model, None) is model
+    made.track(model)  # once more
     made.write_out(tmp_path, verbose=False)
     assert [path.name for path in tmp_path.iterdir()] == ["serve.onnx"]
     assert made.variables == model.variables and len(made.trainable_variables) == 2

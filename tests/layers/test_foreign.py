@@ -78,6 +78,12 @@ def program(folder: Path) -> Any:
     return layers.TFSMLayer(folder / "program", call_training_endpoint="learn")
 
 
+def test_names_of_a_programs_variables_differ() -> None:
+    from cornu.engines.tensorflow.adopted import _apart
+
+    assert _apart(["a_2", "a", "a", "a", "a_1"]) == ["a_2", "a", "a_1", "a_3", "a_1_1"]
+
+
 #: The engine, what makes the layer, and the shapes of its weights: those that are trained first.
 KINDS: dict[str, tuple[str, Callable[[Path], Any], list[tuple[int, ...]]]] = {
     "jax": ("jax", lambda _: layers.JaxLayer(affine, start), [(1,), (3, 1), ()]),

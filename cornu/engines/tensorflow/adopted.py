@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, count
 from typing import Any
 
 import tensorflow as tf
@@ -87,6 +88,6 @@ def _apart(names: Any) -> list[str]:
     """Names, numbered where there are several of one."""
     made: list[str] = []
     for name in names:
-        same = sum(known == name or known.startswith(f"{name}_") for known in made)
-        made.append(f"{name}_{same}" if name in made else name)
+        each = chain([name], (f"{name}_{i}" for i in count(1)))
+        made.append(next(one for one in each if one not in made))
     return made

@@ -62,7 +62,9 @@ class Functional(Function, Model):
         self.built = True
         self.supports_masking = True
         object.__setattr__(
-            self, "_host", HostPart.of(self._steps, len(self._inputs), self._output_slots)
+            self,
+            "_host",
+            HostPart.of(self._steps, len(self._inputs), self._output_slots, self._size),
         )
         if self._prepares:
             self._convert_input_args, self._allow_non_tensor_positional_args = False, True
@@ -182,6 +184,11 @@ class Functional(Function, Model):
     def _prepares(self) -> bool:  # type: ignore[override]
         return self._host is not None
 
+    @property
+    def _hosted(self) -> Functional | None:
+        """The graph, where a part of it runs on the host."""
+        return self if self._prepares else None
+
     def _prepared(self, x: Any) -> Any:
         """What layers on the host make of inputs, given as `call` takes them."""
         if self._host is None or isinstance(x, Prepared):
@@ -189,17 +196,16 @@ class Functional(Function, Model):
         x = on_host(x) if isinstance(x, list) and len(self._inputs) == 1 else x
         values = map(on_host, self._in_order(x))
         inputs = [as_input(a, b) for a, b in zip(values, self._inputs, strict=True)]
-        return self._host.prepared(inputs, self._size)
+        return self._host.prepared(inputs)
 
     def _call_rest(self, prepared: Prepared, training: bool | None) -> Any:
         """Run the layers after those on the host."""
         assert self._host is not None
         engine = current()
-        values = self._host.opened(
-            tree.map_structure(lambda x: _as_tensor(engine, x), prepared), self._size
-        )
+        host = self._host
+        values = host.opened(tree.map_structure(lambda x: _as_tensor(engine, x), prepared))
         with within(here.training, here.training.get() if training is None else training):
-            return _alone(self._of_outputs(run_steps(self._host.rest, values, self._size)))
+            return _alone(self._of_outputs(run_steps(host.rest, values, host.size)))
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """The outputs for these inputs, as KerasTensors in the structure of the model's outputs."""

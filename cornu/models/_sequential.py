@@ -143,7 +143,11 @@ class Sequential(Model):
     def _prepares(self) -> bool:  # type: ignore[override]
         if self._functional is not None:
             return self._functional._prepares
-        return any(layer.on_host for layer in self._stack)
+        return any(layer.on_host or getattr(layer, "_prepares", False) for layer in self._stack)
+
+    @property
+    def _hosted(self) -> Functional | None:
+        return self._functional._hosted if self._functional is not None else None
 
     def _prepared(self, x: Any) -> Any:
         """What layers on the host make of the inputs; the model is built for them, if it is not yet."""

@@ -53,6 +53,42 @@ def test_training_and_files(engine: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(clone.predict(x, verbose=0), wanted, 1e-5)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_models_of_strings_and_weights_in_others(engine: str, tmp_path: Path) -> None:
+    """Both parts of a nested model run where those of the model around it do, on what comes from a layer too."""
+    with cornu.backend.use(engine):
+        inner, dense, last = two_inputs(), layers.Dense(1), layers.Dense(3)
+        words, numbers = cornu.Input((2,), dtype="string"), cornu.Input((1,))
+        middle = cornu.Model([words, numbers], inner({"w": words, "n": dense(numbers)}))
+        again, n = cornu.Input((2,), dtype="string"), cornu.Input((1,))
+        model = cornu.Model([again, n], last(middle([again, n])))
+        made = inner.predict({"w": WORDS, "n": ops.convert_to_numpy(dense(NUMBERS))}, verbose=0)
+        wanted = ops.convert_to_numpy(last(made))
+        found = model.predict([WORDS, NUMBERS], batch_size=2, verbose=0)
+        np.testing.assert_allclose(found, wanted, 1e-5, 1e-6)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(model([WORDS, NUMBERS])), wanted, 1e-5, 1e-6
+        )
+        model.compile("sgd", "mse")
+        before = inner.get_weights()[0]
+        model.fit([WORDS, NUMBERS], np.ones((5, 3)), verbose=0)
+        assert not np.allclose(inner.get_weights()[0], before)
+        model.save(tmp_path / "model.keras")
+        loaded = cornu.models.load_model(tmp_path / "model.keras")
+        wanted = model.predict([WORDS, NUMBERS], verbose=0)
+        np.testing.assert_allclose(loaded.predict([WORDS, NUMBERS], verbose=0), wanted, 1e-5)
+
+
+def test_a_stack_in_a_stack_is_built_by_strings() -> None:
+    lookup = layers.StringLookup(vocabulary=["a", "b", "c"])
+    inner = cornu.Sequential([lookup, layers.Embedding(4, 3), layers.Flatten()])
+    model = cornu.Sequential([inner, layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.fit(WORDS, np.ones((5, 2)), verbose=0)
+    wanted = model.layers[1](inner.layers[2](inner.layers[1](lookup(WORDS))))
+    np.testing.assert_allclose(model.predict(WORDS, verbose=0), ops.convert_to_numpy(wanted), 1e-5)
+
+
 class Batches(cornu.utils.PyDataset):
     """Words and classes in two batches."""
 

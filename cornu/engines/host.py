@@ -6,7 +6,8 @@ Functions without state, so that an engine that converts loads no other engine f
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,20 @@ def holds_text(x: Any) -> bool:
     (True, False, False)
     """
     return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in _TEXT
+
+
+@dataclass(frozen=True)
+class Tabled:
+    """A function of one array on the host that is a table: an element's value is its key's, or the default."""
+
+    function: Callable[..., list[Any]]
+    keys: list[Any]
+    values: list[int]
+    default: int
+
+    def __call__(self, *arrays: Any) -> list[Any]:
+        """What the function gives."""
+        return self.function(*arrays)
 
 
 def common_dtype(types: Sequence[Any]) -> str:

@@ -169,7 +169,10 @@ def _serialized(traced: Traced, ir_version: int, data: Path | None) -> bytes:
     with _outside(graph, data) as places:
         message = onnx.helper.make_model(
             graph.message(traced.title, traced.axes),
-            opset_imports=[onnx.helper.make_opsetid("", traced.engine.opset)],
+            opset_imports=[
+                onnx.helper.make_opsetid("", traced.engine.opset),
+                *(onnx.helper.make_opsetid(domain, 2) for domain in sorted(graph.domains())),
+            ],
             ir_version=ir_version,
             producer_name="cornu",
             producer_version=__version__,
@@ -271,19 +274,28 @@ def _drawn(
     """Inputs to try: examples, or numbers around zero and, for integers, small ones."""
     if examples is not None:
         pairs = zip(tree.flatten(examples), tree.flatten(traced.specs), strict=True)
-        given = [np.asarray(x).astype(numpy_dtype(spec.dtype)) for x, spec in pairs]
+        given = [np.asarray(x).astype(_dtype(spec)) for x, spec in pairs]
         return [np.resize(x, (batch, *x.shape[1:])) for x in given]
     known = [layer.input_dim for layer in model._flatten_layers() if hasattr(layer, "input_dim")]
     limit = min([10, *(size for size in known if isinstance(size, int))])
     generator = np.random.default_rng(batch)
+    tables = [x.get_vocabulary() for x in model._flatten_layers() if hasattr(x, "get_vocabulary")]
+    words = np.array([str(x) for table in tables for x in table[-1000:]] + ["?"], object)
     arrays = []
     for spec in tree.flatten(traced.specs):
         rest = [length if size is None else size for size in spec.shape[1:]]
         shape = [batch if size is None else size for size in spec.shape[:1]] + rest
+        if spec.dtype == "string":
+            arrays.append(generator.choice(words, shape))
+            continue
         whole = "int" in spec.dtype or spec.dtype == "bool"
         drawn = generator.integers(0, limit, shape) if whole else generator.normal(size=shape)
         arrays.append(np.asarray(get("numpy").convert_to_tensor(np.asarray(drawn), spec.dtype)))
     return arrays
+
+
+def _dtype(spec: Any) -> np.dtype[Any]:
+    return np.dtype(object) if spec.dtype == "string" else numpy_dtype(spec.dtype)
 
 
 def _reference(model: Any, traced: Traced, arrays: list[Any]) -> list[np.ndarray[Any, Any]]:

@@ -95,6 +95,11 @@ def _packed(content: bytes) -> str:
 def _input(name: str, spec: Any, examples: Any) -> dict[str, Any]:
     """What the page must know of an input: its kind, and how its values look."""
     shape = list(spec.shape[1:])
+    if spec.dtype == "string":
+        raise NotImplementedError(
+            f"A page has no fields for strings. Received: the input {name!r} of strings. Export to a file that "
+            "ends in .onnx, or what comes after the layers that take them."
+        )
     described: dict[str, Any] = {"name": name, "shape": shape, "dtype": spec.dtype}
     if _is_image(shape):
         return {**described, "kind": "image", **_picture(shape, examples)}

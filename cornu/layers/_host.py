@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..core import tree
@@ -9,7 +10,7 @@ from ..core.keras_tensor import KerasTensor
 from ..core.operation import any_symbolic
 from ..data import on_host
 from ..engines import current
-from ..engines.host import holds_text
+from ..engines.host import Tabled, holds_text
 from ._preprocessing import _Preparing
 
 
@@ -48,9 +49,15 @@ class HostLayer(_Preparing):
         def compute(*values: Any) -> list[Any]:
             return [self._compute(tree.pack_sequence_as(inputs, list(map(on_host, values))))]
 
-        (found,) = engine.on_host(compute, leaves, [(x.shape, x.dtype) for x in specs])
+        table = None if engine.computes else self._table()
+        function: Callable[..., Any] = compute if table is None else Tabled(compute, *table)
+        (found,) = engine.on_host(function, leaves, [(x.shape, x.dtype) for x in specs])
         is_ready = holds_text(found) or engine.is_tensor(found) or isinstance(found, list)
         return found if is_ready else engine.convert_to_tensor(found)
+
+    def _table(self) -> tuple[list[Any], list[int], int] | None:
+        """Keys, their values and what else is given, where the layer is a table of integers."""
+        return None
 
     def _compute(self, inputs: Any) -> Any:
         """The output, for NumPy arrays."""

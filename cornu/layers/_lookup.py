@@ -251,15 +251,26 @@ class IndexLookup(HostLayer):
 
     def _take(self, own: list[Any], idf: Array | None) -> None:
         """Let these be the tokens."""
-        known, first = Vocabulary(own, idf), self._first_index
+        known, table = Vocabulary(own, idf), self._numbered(own)
+        known.table = self._found_by(list(table))
+        known.indices = np.array([*table.values(), _UNKNOWN], "int64")
+        self._vocabulary = known
+
+    def _numbered(self, own: list[Any]) -> dict[Any, int]:
+        """The indices of tokens and special tokens."""
+        first = self._first_index
         table = dict(zip(own, range(first, first + len(own)), strict=True))
         if self.mask_token is not None:
             table[self.mask_token] = 0 if self._masks else _DROPPED
         if self.num_oov_indices == 1:  # unknown tokens may come as what they are called
             table.setdefault(self.oov_token, int(self._masks))
-        known.table = self._found_by(list(table))
-        known.indices = np.array([*table.values(), _UNKNOWN], "int64")
-        self._vocabulary = known
+        return table
+
+    def _table(self) -> tuple[list[Any], list[int], int] | None:
+        if self.invert or self.output_mode != "int" or self.num_oov_indices != 1:
+            return None
+        table = self._numbered(self._known().tokens)
+        return [*table], [*table.values()], int(self._masks)
 
     def _found_by(self, tokens: list[Any]) -> Any:
         """What finds the places of tokens."""

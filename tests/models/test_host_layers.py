@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import tensorflow as tf
@@ -189,20 +190,46 @@ def test_the_size_of_a_vocabulary_is_known_before_its_tokens(
             bare.predict(WORDS[:, :1], verbose=0)
 
 
+@pytest.mark.parametrize("special", [{}, {"mask_token": ""}])
+def test_look_ups_of_strings_in_an_onnx_file(special: dict[str, Any], tmp_path: Path) -> None:
+    words, numbers = cornu.Input((3,), dtype="string", name="w"), cornu.Input((1,), name="n")
+    lookup = layers.StringLookup(vocabulary=["a", "b", "\u00fc"], **special)
+    x = layers.Flatten()(layers.Embedding(6, 3)(lookup(words)))
+    model = cornu.Model({"w": words, "n": numbers}, layers.Concatenate()([x, numbers]))
+    model.export(tmp_path / "model.onnx", verbose=False)
+    given = np.array([["a", "", "\u00fc"], ["[UNK]", "b", "q"]], object), NUMBERS[:2]
+    inputs = dict(zip("wn", given, strict=True))
+    (found,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, inputs)
+    np.testing.assert_allclose(found, model.predict(inputs, verbose=0), 1e-6)
+    with pytest.raises(NotImplementedError, match="A page has no fields for strings"):
+        model.export(tmp_path / "model.html", verbose=False)
+
+
+def test_look_ups_of_integers_in_an_onnx_file(tmp_path: Path) -> None:
+    lookup = layers.IntegerLookup(vocabulary=[5, 1 << 40, 7], mask_token=0)
+    model = cornu.Sequential([cornu.Input((2,), dtype="int64", name="x"), lookup])
+    model.export(tmp_path / "model.onnx", verbose=False)
+    x = np.array([[5, 1 << 40], [0, 9], [7, -1]])
+    (found,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"x": x})
+    assert found.tolist() == model.predict(x, verbose=0).tolist() == [[2, 3], [0, 1], [4, 1]]
+
+
 @pytest.mark.parametrize(
-    "layer, dtype, message",
+    "layer, given",
     [
-        ("StringLookup", "string", "has no layers of strings. Received: a tensor of string"),
-        ("IntegerLookup", "int64", "a file has no functions of NumPy's"),
+        ("StringLookup", {"vocabulary": ["a"], "num_oov_indices": 2}),
+        ("StringLookup", {"vocabulary": ["a"], "output_mode": "multi_hot"}),
+        ("IntegerLookup", {"vocabulary": [1], "num_oov_indices": 0}),
+        ("TextVectorization", {"vocabulary": ["a"], "output_mode": "count"}),
+        ("Hashing", {"num_bins": 3}),
     ],
 )
-def test_what_an_onnx_file_can_not_hold(
-    layer: str, dtype: str, message: str, tmp_path: Path
-) -> None:
+def test_what_an_onnx_file_can_not_hold(layer: str, given: dict[str, Any], tmp_path: Path) -> None:
     """It holds what comes after such layers."""
-    lookup = getattr(layers, layer)(vocabulary=[1, 2])
-    model = cornu.Sequential([cornu.Input((2,), dtype=dtype), lookup, layers.Embedding(3, 2)])
-    with pytest.raises(NotImplementedError, match=message):
+    first = getattr(layers, layer)(**given)
+    dtype = "int64" if layer == "IntegerLookup" else "string"
+    model = cornu.Sequential([cornu.Input((1,), dtype=dtype), first, layers.Rescaling(2.0)])
+    with pytest.raises(NotImplementedError, match="A file has no functions of NumPy's"):
         model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
-    rest = cornu.Model(lookup.output, model.output)
+    rest = cornu.Model(first.output, model.output)
     rest.export(tmp_path / "model.onnx", format="onnx", verbose=False)

@@ -16,9 +16,10 @@ import numpy as np
 import optree
 
 from ..contract import Axes, Pads, State, Tensor
+from ..host import Tabled
 from ..indexing import full_key
 from ..spec import Dimension, Spec
-from .graph import Graph, Value
+from .graph import ML, Graph, Value
 from .math import Mathematics
 from .nodes import KNOWN, NUMPY, OPSET, WIDE
 from .whole import WholeOps
@@ -55,7 +56,6 @@ class OnnxEngine(Mathematics, WholeOps):
         **dict.fromkeys(_DECOMPOSITIONS.split(), "ONNX has no decompositions of matrices"),
         **dict.fromkeys(_DRAWS.split(), "the numbers of a graph would be the same at each run"),
         **dict.fromkeys("value_and_grad vjp jvp".split(), "a graph computes no gradients"),
-        "on_host": "a file has no functions of NumPy's, such as layers of strings and look-ups are",
         "nextafter": "ONNX has no operation on a float's bits",
     }
 
@@ -65,6 +65,22 @@ class OnnxEngine(Mathematics, WholeOps):
     def for_file(cls, opset: int = OPSET, half: bool = False) -> Self:
         """The engine of a new graph."""
         return cls(opset, half)
+
+    def on_host(
+        self, f: Callable[..., list[Any]], tensors: Sequence[Any], specs: Sequence[Any]
+    ) -> list[Any]:
+        if not isinstance(f, Tabled):
+            raise NotImplementedError(
+                "A file has no functions of NumPy's, as layers of strings and look-ups are, but for look-ups "
+                "with `output_mode='int'` and one index for unknown tokens. Received: another one. Export what "
+                "comes after it, `cornu.Model(layer.output, model.output)`, and call the layer before that."
+            )
+        (x,) = map(self.convert_to_tensor, tensors)
+        kind = "string" if x.dtype == "string" else "int64"
+        x = x if kind == "string" else self.cast(x, kind)
+        keys = [key.encode() for key in f.keys] if kind == "string" else f.keys
+        table = {f"keys_{kind}s": keys, "values_int64s": f.values, "default_int64": f.default}
+        return self.graph.add("LabelEncoder", [x], [Spec(x.dims, "int64")], {"domain": ML, **table})
 
     # ------------------------------------------------------------ transforms
 

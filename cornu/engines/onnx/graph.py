@@ -16,6 +16,8 @@ from ..operators import PrimitiveOperators
 from ..spec import Dimension, Spec
 
 Array = np.ndarray[Any, Any]
+#: The domain of the operation that looks strings up.
+ML = "ai.onnx.ml"
 #: What an operator takes beside a value: a variable's own one reads it.
 _OPERANDS = (Dimension, bool, int, float, complex, np.ndarray, np.generic)
 #: The version of the format itself, which runtimes of four years and browsers read.
@@ -171,7 +173,7 @@ class Graph:
 
     def input(self, dims: Iterable[Any], dtype: str, name: str = "input") -> Value:
         """A new input."""
-        if dtype not in TYPES:
+        if dtype not in (*TYPES, "string"):
             refuse_dtype("take an input", dtype)
         self.inputs.append(self.value(dims, dtype, self.new_name(name)))
         return self.inputs[-1]
@@ -218,7 +220,7 @@ class Graph:
     ) -> list[Value]:
         """The results of an operation, in the outermost graph where it can run."""
         for x in (*inputs, *specs):
-            if x is not None and x.dtype not in TYPES:
+            if x is not None and x.dtype not in TYPES and kind != "LabelEncoder":
                 refuse_dtype(f"do `{kind}`", x.dtype)
         names = tuple("" if x is None else self.name_of(x) for x in inputs)
         key = (kind, names, repr(attributes))
@@ -280,6 +282,12 @@ class Graph:
             found.update(node.inputs, *(body._names() for body in node.bodies.values()))
         return found
 
+    def domains(self) -> set[str]:
+        """The domains of the operations, beside ONNX's own."""
+        bodies = [body.domains() for node in self.nodes for body in node.bodies.values()]
+        own = {node.attributes["domain"] for node in self.nodes if "domain" in node.attributes}
+        return own.union(*bodies)
+
     # ------------------------------------------------------------ messages
 
     def message(self, name: str, axes: Mapping[int, str] | None = None) -> Any:
@@ -305,7 +313,8 @@ def _value(x: Value, axes: Mapping[int, str]) -> Any:
         return dim if known else axes.get(dim.symbols[0]) if plain else None
 
     shape = [size(dim) for dim in x.dims]
-    return onnx.helper.make_tensor_value_info(x.name, TYPES[x.dtype], shape)
+    kind = TYPES.get(x.dtype, onnx.TensorProto.STRING)
+    return onnx.helper.make_tensor_value_info(x.name, kind, shape)
 
 
 def _tensor(name: str, array: Array) -> Any:

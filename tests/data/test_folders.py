@@ -16,6 +16,7 @@ import pytest
 
 import cornu
 from cornu import utils
+from cornu.data.images import _pixels
 from cornu.data.pipelines import Dataset
 
 RNG = np.random.default_rng(0)
@@ -332,6 +333,17 @@ def test_broken_files(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------- one image
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (2100, 2200)])  # the last is more than a block
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_pixels_outlive_their_image(size: tuple[int, int], mode: str) -> None:
+    image = images.effect_noise(size, 50).convert(mode)
+    expected = np.array(image).reshape(*size[::-1], -1)
+    pixels = _pixels(image)
+    del image
+    images.new(mode, size)  # in memory that is free
+    np.testing.assert_array_equal(pixels[..., : len(mode)], expected)
 
 
 def test_images_and_arrays(tmp_path: Path) -> None:

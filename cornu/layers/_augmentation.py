@@ -34,10 +34,12 @@ class Draws:
 
     def key(self) -> Any:
         """A key for one draw of `cornu.random`, each time another one."""
-        # Generators count the second word up from 0: high steps stay clear of their next keys.
-        step = np.array([0, self._taken << 24], np.uint32)
-        self._taken += 1
-        return ops.add(self._first, step) if step[1] else self._first
+        taken, self._taken = self._taken, self._taken + 1
+        if not taken:
+            return self._first
+        # Generators count the second word up from 0: 256 high steps stay clear of their next keys.
+        step = taken // 256 * 0x9E3779B9 % 2**32, taken % 256 << 24
+        return ops.add(self._first, np.array(step, np.uint32))
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, *more: int) -> Any:
         """Float32 numbers in [low, high), of shape (batch, *more)."""
@@ -184,8 +186,14 @@ class BaseImagePreprocessingLayer(_Preparing):
     def transform_segmentation_masks(
         self, segmentation_masks: Any, transformation: Any = None, training: bool = True
     ) -> Any:
-        """The masks of a batch, (batch, height, width, 1), under what was drawn for its images."""
-        return self._changed(self._change_masks, segmentation_masks, transformation, training)
+        """The masks of a batch, (batch, height, width, 1) or (batch, height, width), likewise."""
+        return self._changed(self._changed_masks, segmentation_masks, transformation, training)
+
+    def _changed_masks(self, masks: Any, drawn: Any) -> Any:
+        if len(masks.shape) != 3:
+            return self._change_masks(masks, drawn)
+        axis = self._axes[2]
+        return ops.squeeze(self._change_masks(ops.expand_dims(masks, axis), drawn), axis)
 
     def transform_bounding_boxes(
         self, bounding_boxes: Any, transformation: Any = None, training: bool = True
@@ -248,7 +256,12 @@ class BaseImagePreprocessingLayer(_Preparing):
     @staticmethod
     def _per_image(x: Any, images: Any) -> Any:
         """A number an image, (batch,), in the images' dtype and a shape that broadcasts to them."""
-        return ops.cast(ops.reshape(x, (-1, *(1,) * (len(images.shape) - 1))), images.dtype)
+        return ops.cast(over(x, len(images.shape)), images.dtype)
+
+
+def over(x: Any, rank: int = 4) -> Any:
+    """What was drawn once an image, (batch,), with axes of size 1 up to a rank, to broadcast to images."""
+    return ops.reshape(x, (-1, *(1,) * (rank - 1)))
 
 
 #: What each entry of a dictionary goes through.

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import ops
 from ..core.checks import is_number, is_size, listed, per_axis, positive_integer
-from ._augmentation import BaseImagePreprocessingLayer, Draws, interval
+from ._augmentation import BaseImagePreprocessingLayer, Draws, interval, over
 
 
 def value_range(value: Any) -> tuple[float, float]:
@@ -169,7 +169,7 @@ class RandomInvert(Coloured):
 
     def _change_images(self, images: Any, drawn: Any) -> Any:
         inverted = sum(self.value_range) - images
-        return _chosen(drawn["apply_inversion"], inverted, images)
+        return ops.where(over(drawn["apply_inversion"]), inverted, images)
 
 
 class Solarization(Coloured):
@@ -275,7 +275,7 @@ class RandomGrayscale(Coloured):
         interval("factor", (factor, factor), 0, 1)
 
     def _draw(self, draws: Draws, images: Any) -> Any:
-        return ops.reshape(draws.uniform() < self.factor, (-1, 1, 1, 1))
+        return over(draws.uniform() < self.factor)
 
     def _change_images(self, images: Any, drawn: Any) -> Any:
         return ops.where(drawn, self._grey(images), images)
@@ -709,9 +709,4 @@ class RandomGaussianBlur(Coloured):
             weights = ops.softmax(ops.square(distance / sigma) / -2)  # (batch, size)
             shaped = [self._per_image(weights[:, i], images) for i in range(size)]
             blurred = shifted_sum(blurred, shaped, axis)
-        return _chosen(drawn["should_apply_blur"], blurred, images)
-
-
-def _chosen(chosen: Any, changed: Any, images: Any) -> Any:
-    """Changed images where they were chosen, (batch,), the others as they are."""
-    return ops.where(ops.reshape(chosen, (-1, 1, 1, 1)), changed, images)
+        return ops.where(over(drawn["should_apply_blur"]), blurred, images)

@@ -8,7 +8,7 @@ from typing import Any
 from .. import ops
 from ..core.checks import is_number, one_of, positive_integer
 from ..ops.shared import FILL_MODES, READINGS, homography, sample_images, warp_images
-from ._augmentation import BaseImagePreprocessingLayer, Draws, interval
+from ._augmentation import BaseImagePreprocessingLayer, Draws, interval, over
 from ._preprocessing import _Preparing
 from .boxes import box_around, clip_to_image_size, convert_format, corners_of
 
@@ -22,9 +22,6 @@ class _Geometric(BaseImagePreprocessingLayer):
         return self._moved(images, drawn, getattr(self, "interpolation", "bilinear"))
 
     def _change_masks(self, masks: Any, drawn: Any) -> Any:
-        if len(masks.shape) == 3:  # (batch, height, width)
-            axis = self._axes[2]
-            return ops.squeeze(self._change_masks(ops.expand_dims(masks, axis), drawn), axis)
         return ops.cast(self._moved(masks, drawn, "nearest"), masks.dtype)
 
     def _change_boxes(self, boxes: Any, drawn: Any) -> Any:
@@ -85,7 +82,7 @@ class RandomFlip(_Geometric):
     def _moved(self, images: Any, drawn: Any, interpolation: str) -> Any:
         rows, columns, _ = self._axes
         axes = [a for a, name in ((rows, "vertical"), (columns, "horizontal")) if name in self.mode]
-        return ops.where(_over(drawn["flips"], 4), ops.flip(images, axes), images)
+        return ops.where(over(drawn["flips"]), ops.flip(images, axes), images)
 
     def _moved_boxes(self, boxes: Any, drawn: Any, height: Any, width: Any) -> Any:
         x1, y1, x2, y2 = (boxes[..., i] for i in range(4))
@@ -94,12 +91,7 @@ class RandomFlip(_Geometric):
         if "vertical" in self.mode:
             y1, y2 = height - y2, height - y1
         flipped = ops.stack([x1, y1, x2, y2], axis=-1)
-        return ops.where(_over(drawn["flips"], 3), flipped, boxes)
-
-
-def _over(x: Any, rank: int) -> Any:
-    """What was drawn once an image, with axes of size 1 up to a rank."""
-    return ops.reshape(x, (-1, *(1,) * (rank - 1)))
+        return ops.where(over(drawn["flips"], 3), flipped, boxes)
 
 
 # ------------------------------------------------------------------- affine layers
@@ -143,7 +135,7 @@ class _Affine(_Geometric):
     def _moved_boxes(self, boxes: Any, drawn: Any, height: Any, width: Any) -> Any:
         """The boxes around their corners, which go where the inverse says."""
         height, width = (ops.cast(size, "float32") for size in (height, width))
-        a, b, c, d, e, f = (_over(x, 3) for x in self._matrix(drawn, height, width))
+        a, b, c, d, e, f = (over(x, 3) for x in self._matrix(drawn, height, width))
         x0, y0 = (width - 1) / 2, (height - 1) / 2
         x, y = corners_of(boxes)
         x, y = x - x0 - c, y - y0 - f
@@ -368,15 +360,15 @@ class RandomPerspective(_Geometric):
         start, end = _points(drawn)
         how = (interpolation, "constant", self.fill_value, self.data_format)
         moved = warp_images(images, homography(end, start), *how)
-        return ops.where(_over(drawn["apply_perspective"], 4), moved, images)
+        return ops.where(over(drawn["apply_perspective"]), moved, images)
 
     def _moved_boxes(self, boxes: Any, drawn: Any, height: Any, width: Any) -> Any:
         start, end = _points(drawn)
-        a, b, c, d, e, f, g, h = (_over(x, 3) for x in ops.unstack(homography(start, end), 8, 1))
+        a, b, c, d, e, f, g, h = (over(x, 3) for x in ops.unstack(homography(start, end), 8, 1))
         x, y = corners_of(boxes)
         depth = g * x + h * y + 1
         moved = box_around((a * x + b * y + c) / depth, (d * x + e * y + f) / depth)
-        return ops.where(_over(drawn["apply_perspective"], 3), moved, boxes)
+        return ops.where(over(drawn["apply_perspective"], 3), moved, boxes)
 
 
 def _points(drawn: Any) -> list[Any]:
@@ -445,7 +437,7 @@ class RandomElasticTransform(_Geometric):
             "apply_transform": draws.chance(*self.factor),
             "distortion_factor": strength,
             # Noise of variance sigma² keeps its strength when it is smoothed by sigma.
-            "displacements": smooth * _over(alpha * sigma, 4),
+            "displacements": smooth * over(alpha * sigma),
         }
 
     def _moved(self, images: Any, drawn: Any, interpolation: str) -> Any:
@@ -455,7 +447,7 @@ class RandomElasticTransform(_Geometric):
         columns = right + ops.arange(width, dtype="float32")
         how = (interpolation, self.fill_mode, self.fill_value, self.data_format)
         moved = ops.clip(sample_images(images, rows, columns, *how), *self.value_range)
-        return ops.where(_over(drawn["apply_transform"], 4), moved, images)
+        return ops.where(over(drawn["apply_transform"]), moved, images)
 
     def _moved_boxes(self, boxes: Any, drawn: Any, height: Any, width: Any) -> Any:
         x, y = corners_of(boxes)
@@ -469,13 +461,13 @@ class RandomElasticTransform(_Geometric):
         moves = ops.take_along_axis(moves, ops.repeat(places, 2, axis=1), axis=2)
         down, right = (ops.reshape(moves[:, i], ops.shape(x)) for i in range(2))
         moved = box_around(x - right, y - down)  # what lies there was read here, nearly
-        return ops.where(_over(drawn["apply_transform"], 3), moved, boxes)
+        return ops.where(over(drawn["apply_transform"], 3), moved, boxes)
 
 
 def _smoothing(size: Any, sigma: Any) -> Any:
     """(batch, size, size): how much each element adds to each other one, by a Gaussian for each image."""
     places = ops.arange(size, dtype="float32")
-    distances = (places[:, None] - places) / _over(ops.maximum(sigma, 0.1), 3)
+    distances = (places[:, None] - places) / over(ops.maximum(sigma, 0.1), 3)
     weights = ops.exp(distances**2 / -2)
     return weights / ops.max(ops.sum(weights, axis=1, keepdims=True), axis=2, keepdims=True)
 
@@ -499,7 +491,7 @@ class _Sizing(_Geometric):
 
     def _moved_boxes(self, boxes: Any, drawn: Any, height: Any, width: Any) -> Any:
         top, left, rows, columns = (
-            _over(ops.cast(x, "float32"), 2) for x in self._part(drawn, height, width)
+            over(ops.cast(x, "float32"), 2) for x in self._part(drawn, height, width)
         )
         across, down = self.width / columns, self.height / rows
         x1, y1, x2, y2 = (boxes[..., i] for i in range(4))
@@ -659,8 +651,8 @@ class RandomCrop(_Sizing):
         stretched = self._stretched(*sizes)
         if stretched != sizes:
             images = self._resized(images, stretched, interpolation=interpolation)
-        rows = _over(drawn["top"], 3) + ops.arange(self.height)[:, None]
-        columns = _over(drawn["left"], 3) + ops.arange(self.width)
+        rows = over(drawn["top"], 3) + ops.arange(self.height)[:, None]
+        columns = over(drawn["left"], 3) + ops.arange(self.width)
         rows, columns = (ops.cast(x, "float32") for x in (rows, columns))
         return sample_images(images, rows, columns, "nearest", "nearest", 0.0, self.data_format)
 

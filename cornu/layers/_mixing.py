@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from .. import ops
 from ..core.checks import is_number
 from ..core.dtypes import is_float, standardize_dtype
-from ._augmentation import BaseImagePreprocessingLayer, Draws, interval
+from ._augmentation import BaseImagePreprocessingLayer, Draws, interval, over
 from ._colour import Coloured
 
 
@@ -49,7 +49,7 @@ def patch(images: Any, axes: tuple[int, int, int], height: Any, width: Any, at: 
         line = [1, 1, 1, 1]
         line[axis] = -1
         places = ops.reshape(ops.arange(size, dtype="float32"), line)
-        start, extent = (ops.reshape(x, (-1, 1, 1, 1)) for x in (start, extent))
+        start, extent = map(over, (start, extent))
         within = ops.logical_and(places >= start, places < start + extent)
         inside = ops.logical_and(inside, within)
     return inside
@@ -64,8 +64,7 @@ def _shares(labels: Any, weight: Any, dtype: Any) -> tuple[Any, Any]:
                 f"labels.shape={tuple(labels.shape)} of {labels.dtype}. Use `ops.one_hot` before."
             )
         labels = ops.cast(labels, dtype)
-    weight = ops.reshape(weight, (-1, *(1,) * (len(labels.shape) - 1)))
-    return labels, ops.cast(weight, labels.dtype)
+    return labels, ops.cast(over(weight, len(labels.shape)), labels.dtype)
 
 
 class _Mixing(BaseImagePreprocessingLayer):
@@ -119,11 +118,10 @@ class MixUp(_Mixing):
 
     def _change_boxes(self, boxes: Any, drawn: Any) -> Any:
         order = drawn["permutation_order"]
-        both = {
+        return {
             key: ops.concatenate([value, ops.take(value, order, axis=0)], axis=1)
             for key, value in boxes.items()
         }
-        return both
 
 
 class CutMix(_Mixing):
@@ -229,6 +227,5 @@ class RandomErasing(Coloured):
         }
 
     def _change_images(self, images: Any, drawn: Any) -> Any:
-        chosen = ops.reshape(drawn["apply_erasing"], (-1, 1, 1, 1))
-        erased = ops.logical_and(chosen, drawn["batch_masks"])
+        erased = ops.logical_and(over(drawn["apply_erasing"]), drawn["batch_masks"])
         return ops.where(erased, ops.cast(drawn["fill_value"], images.dtype), images)

@@ -10,7 +10,7 @@ from .. import ops
 from ..core import tree
 from ..core.checks import is_number, is_size, one_of, positive_integer
 from ..engines import current
-from ._augmentation import BaseImagePreprocessingLayer, Draws
+from ._augmentation import BaseImagePreprocessingLayer, Draws, over
 from ._colour import (
     AutoContrast,
     Coloured,
@@ -77,7 +77,7 @@ class _Policy(Coloured):
             result = images
             for at, (name, operation) in enumerate(self._operations.items()):
                 changed = operation._change_images(images, drawn.get(name))
-                result = ops.where(ops.reshape(which == at, (-1, 1, 1, 1)), changed, result)
+                result = ops.where(over(which == at), changed, result)
             return result
         chosen = ops.convert_to_numpy(which)
         parts, places = [], []

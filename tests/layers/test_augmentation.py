@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import cornu
 from cornu import engines, layers, ops, utils
+from cornu.layers._augmentation import Draws
 from tests.engines_tested import ENGINES
 from tests.layers.test_geometry import BOXES, DATA, IMAGES, ROWS, SIZES, host, made, names
 
@@ -43,6 +44,19 @@ def test_configs(name: str, arguments: dict[str, Any], boxes: str) -> None:
         again = cornu.saving.deserialize_keras_object(keras.saving.serialize_keras_object(theirs))
         assert plain(again.get_config()) == configs[1]
         assert layer is not again
+
+
+def test_draws_never_end() -> None:
+    """Each has a key of its own, the same on every engine, however many there are."""
+    found = []
+    for engine in ENGINES:
+        with engines.use(engine):
+            draws = Draws(ops.convert_to_tensor(np.array([2**32 - 1, 7], "uint32")), 2)
+            found.append(np.array([ops.convert_to_numpy(draws.key()) for _ in range(600)]))
+            np.testing.assert_array_equal(found[-1], found[0])
+    assert len(np.unique(found[0], axis=0)) == 600
+    deep = layers.AugMix(num_chains=5, chain_depth=5, seed=1)(IMAGES)
+    assert np.isfinite(host(deep)).all()
 
 
 @pytest.mark.parametrize("name, arguments, boxes", ALL, ids=names(ALL))

@@ -206,6 +206,11 @@ def test_what_belongs_to_images() -> None:
             expected = getattr(theirs, f"transform_{part}")(x, drawn, training=True)
             got = getattr(ours, f"transform_{part}")(data[part], drawn)
             np.testing.assert_allclose(np.asarray(got), np.asarray(expected), 1e-5, 1e-5)
+        flat = ours.transform_segmentation_masks(
+            masks[..., 0], row.drawn
+        )  # with no axis of channels
+        whole = ours.transform_segmentation_masks(masks, row.drawn)
+        np.testing.assert_array_equal(flat, np.asarray(whole)[..., 0])
         assert ours(data)["labels"].shape == (2, 2)
         with pytest.raises(ValueError, match="one_hot"):
             ours({"images": IMAGES, "labels": np.array([0, 1])})

@@ -16,6 +16,10 @@ from ..core import tree
 from ..core.keras_tensor import KerasTensor
 
 Body = Callable[[Any], None]
+#: What to change where a config is not the thing's.
+CONFIGS = (
+    "`get_config` returns `{**super().get_config(), 'argument': self.argument}` for each argument."
+)
 #: Engines that compute nothing, or run what was traced alone.
 _OTHERS = ("spec", "onnxruntime")
 

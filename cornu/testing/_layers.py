@@ -19,6 +19,7 @@ from ..core.dtypes import is_float
 from ..core.state import value_and_grad
 from ..engines import current
 from ._checks import (
+    CONFIGS,
     Checks,
     Fault,
     arrays,
@@ -225,9 +226,7 @@ def _in_place_of_float32(dtype: str, other: str) -> str:
 # ------------------------------------------------------------------- configs, files
 
 
-@CHECKS.add(
-    "`get_config` returns `{**super().get_config(), 'argument': self.argument}` for each argument."
-)
+@CHECKS.add(CONFIGS)
 def config(case: _Case) -> None:
     """What its config describes is the same layer."""
     layer = case.layer

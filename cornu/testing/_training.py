@@ -17,6 +17,7 @@ from ..core import tree
 from ..core.state import CompiledStep, value_and_grad
 from ..core.variable import Variable
 from ._checks import (
+    CONFIGS,
     Checks,
     Fault,
     arrays,
@@ -86,7 +87,7 @@ def check_loss(
     >>> y = np.array([[1.0], [2.0]], "float32")
     >>> check_loss(losses.Huber, {"delta": 0.5}, y, y + 1, engines=["numpy"])
     """
-    case = _Measure(loss, dict(arguments or {}), arrays(y_true), arrays(y_pred), engines, tolerance)
+    case = _Measure(loss, dict(arguments or {}), engines, tolerance, arrays(y_true), arrays(y_pred))
     LOSS.run(loss.__name__, case, skip)
 
 
@@ -116,7 +117,7 @@ def check_metric(
     >>> check_metric(metrics.MeanSquaredError, {}, y, y + 1, engines=["numpy"])
     """
     case = _Measure(
-        metric, dict(arguments or {}), arrays(y_true), arrays(y_pred), engines, tolerance
+        metric, dict(arguments or {}), engines, tolerance, arrays(y_true), arrays(y_pred)
     )
     METRIC.run(metric.__name__, case, skip)
 
@@ -262,16 +263,22 @@ def export(case: _Model) -> None:
 
 
 @dataclass
-class _Measure:
+class _Made:
+    """A class, and how it is made."""
+
     kind: Any
     arguments: dict[str, Any]
-    y_true: Any
-    y_pred: Any
     engines: Sequence[str] | None
     tolerance: float
 
     def made(self, **more: Any) -> Any:
         return self.kind(**{**self.arguments, **more})
+
+
+@dataclass
+class _Measure(_Made):
+    y_true: Any
+    y_pred: Any
 
     def loss(self, **more: Any) -> Any:
         """The loss of the predictions."""
@@ -338,13 +345,10 @@ def gradients(case: _Measure) -> None:
     finite(found, "The gradient")
 
 
-@LOSS.add(
-    "`get_config` returns `{**super().get_config(), 'argument': self.argument}` for each argument."
-)
-@METRIC.add(
-    "`get_config` returns `{**super().get_config(), 'argument': self.argument}` for each argument."
-)
-def config(case: _Measure) -> None:
+@LOSS.add(CONFIGS)
+@METRIC.add(CONFIGS)
+@OPTIMIZER.add(CONFIGS)
+def config(case: _Made) -> None:
     """What its config describes is the same."""
     made = case.made()
     written(made, case.arguments)
@@ -428,16 +432,7 @@ def compiled_and_engines(case: _Measure) -> None:
 # ---------------------------------------------------------------------- optimizers
 
 
-@dataclass
-class _Optimizer:
-    kind: Any
-    arguments: dict[str, Any]
-    engines: Sequence[str] | None
-    tolerance: float
-
-    def made(self, **more: Any) -> Any:
-        return self.kind(**{**self.arguments, **more})
-
+class _Optimizer(_Made):
     def run(self, optimizer: Any, variables: list[Any], steps: int, compiled: bool = False) -> None:
         """Steps down the square of the distance from 1."""
 
@@ -476,16 +471,6 @@ def goes_down(case: _Optimizer) -> None:
         raise Fault(
             f"The loss is {_distance(variables):.3g} after twenty steps, {_distance(_variables()):.3g} before."
         )
-
-
-@OPTIMIZER.add(
-    "`get_config` returns `{**super().get_config(), 'argument': self.argument}` for each argument."
-)
-def its_config(case: _Optimizer) -> None:
-    """What its config describes is the same."""
-    made = case.made()
-    written(made, case.arguments)
-    described_again(made)
 
 
 @OPTIMIZER.add(

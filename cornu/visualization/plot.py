@@ -31,17 +31,9 @@ def model_to_dot(
     """A model as a graph of pydot's, which graphviz draws.
 
     Args:
-        model: A model that was built.
-        show_shapes: Whether boxes tell the shapes of inputs and outputs.
-        show_dtype: Whether they tell the dtype of outputs.
-        show_layer_names: Whether they tell the names of layers.
-        rankdir: The direction of reading: `"TB"`, `"BT"`, `"LR"` or `"RL"`.
-        expand_nested: Whether the layers of models within the model have boxes.
-        dpi: Dots per inch.
+        model, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi: As of `plot_model`.
         subgraph: Whether a `pydot.Cluster` is made, for a graph of one's own.
-        show_layer_activations: Whether boxes tell the activations of layers.
-        show_trainable: Whether they tell what is trainable.
-        splines: How lines are drawn, as graphviz names it.
+        show_layer_activations, show_trainable, splines: As of `plot_model`.
 
     Returns:
         A `pydot.Dot`, or a `pydot.Cluster`.
@@ -160,16 +152,7 @@ def _draw(
             "write an .svg, which needs neither."
         )
     dot = model_to_dot(
-        model,
-        show_shapes=shown.shapes,
-        show_dtype=shown.dtype,
-        show_layer_names=shown.names,
-        rankdir=rankdir,
-        expand_nested=expand_nested,
-        dpi=dpi,
-        show_layer_activations=shown.activations,
-        show_trainable=shown.trainable,
-        splines=splines,
+        model, *shown[:3], rankdir, expand_nested, dpi, False, *shown[3:], splines=splines
     )
     with replacing(path) as draft:
         dot.write(draft, format=path.suffix[1:] or "png")

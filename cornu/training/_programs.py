@@ -245,12 +245,14 @@ def _over_variables(model: Any, step: Callable[..., Any], which: str) -> Callabl
 def prepare(model: Any, data: Any, training: bool) -> None:
     """Make every variable that a step needs, from the shapes of a first batch."""
     x, y, _ = unpack_x_y_sample_weight(data)
+    if any(map(holds_text, tree.flatten(x))) and not model.run_eagerly:
+        _take_strings(model)
     for leaf in () if model.run_eagerly else tree.flatten(data):
         if holds_text(leaf):
             check_dtype(leaf.dtype)
     has_call = model._call_signature.first is not None  # a model of models may have steps alone
+    specs = tree.map_structure(_input_spec, x)
     if has_call and not model.built:
-        specs = tree.map_structure(_spec, x)
         with SymbolicScope():
             model(specs)
     if model.optimizer is not None and training and not model.optimizer.built:
@@ -259,10 +261,25 @@ def prepare(model: Any, data: Any, training: bool) -> None:
     if has_call and y is not None and any(not container.built for container in containers):
         y_spec = tree.map_structure(_spec, y)
         with SymbolicScope():
-            y_pred = model._predicted(tree.map_structure(_spec, x), training=False)
+            y_pred = model._predicted(specs, training=False)
         for container in containers:
             container.build(y_spec, y_pred, model._output_names())
     model._clear_losses()
+
+
+def _take_strings(model: Any) -> None:
+    """Let the steps of a model whose call has layers of strings run eagerly: no engine compiles them."""
+    if any(layer.on_host for layer in model._flatten_layers()):
+        model.run_eagerly = True
+        tuning.say(
+            "The steps of %r run eagerly, as its call takes strings. In front of it, as in "
+            "`Sequential([vectorize, model])`, the layer that takes them leaves it compiled.",
+            model.name,
+        )
+
+
+def _input_spec(x: Any) -> Any:
+    return KerasTensor((None, *x.shape[1:]), "string") if holds_text(x) else _spec(x)
 
 
 def _spec(x: Any) -> Any:

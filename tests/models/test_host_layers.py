@@ -153,6 +153,37 @@ def test_large_integers_stay_what_they_are() -> None:
     assert np.asarray(model(np.array(big)[:, None])).ravel().tolist() == [1, 2]
 
 
+class Own(cornu.Model):
+    """A model whose call begins with a layer of strings."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.text = layers.TextVectorization(output_mode="multi_hot", vocabulary=["a", "b", "c"])
+        self.dense = layers.Dense(2, activation="softmax")
+
+    def call(self, inputs: Any) -> Any:
+        """The classes' probabilities."""
+        return self.dense(ops.concatenate([self.text(inputs["w"]), inputs["n"]], -1))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", ["U1", object])
+def test_a_call_of_ones_own_takes_strings(
+    engine: str, dtype: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its steps run eagerly, and the log says what leaves them compiled."""
+    x = {"w": WORDS[:, :1].astype(dtype), "n": NUMBERS}
+    with cornu.backend.use(engine), caplog.at_level("INFO", "cornu"):
+        model = Own(name="own")
+        before = model.predict(x, batch_size=2, verbose=0)
+        np.testing.assert_allclose(ops.convert_to_numpy(model(x)), before, 1e-5)
+        assert "'own' run eagerly, as its call takes strings" in caplog.text
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        history = model.fit(x, Y, epochs=2, batch_size=2, verbose=0, validation_data=(x, Y)).history
+        assert history["val_loss"][1] == pytest.approx(model.evaluate(x, Y, verbose=0), 1e-5)
+        assert not np.allclose(model.predict_on_batch(x), before)
+
+
 @pytest.mark.parametrize("run", ["predict", "fit"])
 def test_strings_that_no_layer_takes(run: str) -> None:
     model = cornu.Sequential([layers.Dense(1)])

@@ -204,13 +204,14 @@ class Discretization(_Preparing):
         self._summary = np.empty((2, 0))
 
     def update_state(self, data: Any) -> None:
-        """Take the numbers of a batch into the summary."""
+        """Take the numbers of a batch into the summary; NaN is none."""
         if self.num_bins is None:
             raise ValueError(
                 "`adapt` finds boundaries where none were given. Received: a layer with "
                 f"bin_boundaries={self.bin_boundaries} ({self.name!r}). Pass `num_bins` instead."
             )
         values = np.asarray(on_host(data), "float64").ravel()
+        values = values[~np.isnan(values)]
         self._merge(np.stack([values, np.ones_like(values)]))
 
     def merge_state(self, layers: Any) -> None:
@@ -255,7 +256,8 @@ class Discretization(_Preparing):
 
 def _rising(boundaries: Any) -> list[float]:
     found = np.asarray(boundaries, "float64").ravel()
-    if np.any(np.diff(found) < 0) or not found.size:  # equal ones come of numbers that are frequent
+    # Equal ones come of numbers that are frequent, none of one bin.
+    if np.isnan(found).any() or np.any(np.diff(found) < 0):
         raise ValueError(
             "`bin_boundaries` are numbers that never fall. Received: "
             f"bin_boundaries={np.asarray(boundaries).tolist()}. `sorted(...)` lets them."

@@ -227,6 +227,20 @@ def test_configs_of_several(row: Row) -> None:
     np.testing.assert_array_equal(host(again(row.inputs)), host(layer(row.inputs)))
 
 
+@pytest.mark.parametrize(
+    ("data", "bins"),
+    [([3.0], 4), ([0.0, 1, 1, 0, 1], 5), ([1.0, np.nan, 2], 3), ([1.0, 2.0], 1)],
+)
+def test_boundaries_of_few_numbers_come_back(data: Any, bins: int, tmp_path: Path) -> None:
+    """Equal ones, and none at all."""
+    layer = layers.Discretization(num_bins=bins)
+    layer.adapt(np.array(data))
+    assert len(layer.bin_boundaries) == bins - 1 and np.isfinite(layer.bin_boundaries).all()
+    cornu.Sequential([cornu.Input((1,)), layer]).save(tmp_path / "model.keras")
+    again = cornu.saving.load_model(tmp_path / "model.keras").layers[0]
+    assert again.bin_boundaries == layer.bin_boundaries
+
+
 #: The same strings, however they come.
 STRINGS: dict[str, Callable[[], Any]] = {
     "a list": lambda: ["a", "q", "c"],

@@ -123,6 +123,38 @@ BROKEN: list[tuple[type, Any, str, str]] = [
 ]
 
 
+class OfLowRank(Scale):
+    """Of two factors one is 0 at first, so no gradient reaches the other."""
+
+    def build(self, input_shape: Any) -> None:
+        size = input_shape[-1]
+        self.down = self.add_weight(shape=(size, 2), name="down")
+        self.up = self.add_weight(shape=(2, size), initializer="zeros", name="up")
+
+    def call(self, inputs: Any) -> Any:
+        return inputs @ self.down @ self.up
+
+
+#: Layers that are right, if unusual, with their arguments and inputs.
+RIGHT: list[tuple[type, dict[str, Any], Any]] = [
+    (OfLowRank, {}, X),
+    (layers.Dense, {"units": 3, "kernel_initializer": "zeros"}, X),
+    (layers.SpectralNormalization, {"layer": layers.Dense(3)}, X),
+    (layers.StringLookup, {"vocabulary": ["a", "b"]}, np.array([["a"], ["q"]])),
+    (layers.TextVectorization, {"vocabulary": ["a"], "output_mode": "count"}, np.array([["a q"]])),
+]
+
+
+@pytest.mark.parametrize("kind, arguments, inputs", RIGHT, ids=[row[0].__name__ for row in RIGHT])
+def test_unusual_layers(kind: type, arguments: dict[str, Any], inputs: Any) -> None:
+    testing.check_layer(kind, arguments, inputs, engines=["jax"], skip="export")
+
+
+def test_an_object_is_no_class() -> None:
+    with pytest.raises(TypeError, match=r"Received: <Dense name=.*Pass Dense\."):
+        testing.check_layer(layers.Dense(3), {}, X)  # type: ignore[arg-type]
+
+
 def test_a_layer_that_is_right() -> None:
     testing.check_layer(Scale, {"power": 2.0}, S, engines=["jax", "torch"])
     testing.check_layer(layers.GRU, {"units": 2}, S, engines=["torch"], skip="export")

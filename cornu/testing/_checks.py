@@ -14,6 +14,7 @@ import numpy as np
 from .. import engines, ops, saving
 from ..core import tree
 from ..core.keras_tensor import KerasTensor
+from ..engines.host import holds_text
 
 Body = Callable[[Any], None]
 #: What to change where a config is not the thing's.
@@ -51,13 +52,20 @@ class Checks(dict[str, tuple[Body, str]]):
 
         return put
 
-    def run(self, title: str, case: Any, skip: Iterable[str]) -> None:
-        """Run all checks but some.
+    def run(self, kind: Any, case: Any, skip: Iterable[str]) -> None:
+        """Run all checks but some on a class, or on what a text names.
 
         Raises:
             CheckError: With all that was found.
+            TypeError: If an object is given in place of a class.
             ValueError: If a check that is to be left out is none.
         """
+        if not isinstance(kind, (type, str)):
+            raise TypeError(
+                f"A class is checked, with its constructor's arguments. Received: {kind!r}. "
+                f"Pass {type(kind).__name__}."
+            )
+        title = kind if isinstance(kind, str) else kind.__name__
         skip = {skip} if isinstance(skip, str) else set(skip)
         if unknown := skip - set(self):
             raise ValueError(
@@ -133,6 +141,11 @@ def finite(structure: Any, what: str) -> None:
             raise Fault(f"{what} has NaN or infinities.")
 
 
+def dtype_of(x: np.ndarray[Any, Any]) -> str:
+    """The dtype of an array, as symbolic tensors have it."""
+    return "string" if holds_text(x) else x.dtype.name
+
+
 def specs(structure: Any, unknown: bool = False) -> Any:
     """Symbolic tensors for arrays, of any batch size with `unknown`."""
 
@@ -140,7 +153,7 @@ def specs(structure: Any, unknown: bool = False) -> Any:
         if not isinstance(x, np.ndarray):
             return x
         shape = (None, *x.shape[1:]) if unknown and x.ndim else x.shape
-        return KerasTensor(shape, x.dtype.name)
+        return KerasTensor(shape, dtype_of(x))
 
     return tree.map_structure(spec, structure)
 

@@ -88,7 +88,7 @@ def check_loss(
     >>> check_loss(losses.Huber, {"delta": 0.5}, y, y + 1, engines=["numpy"])
     """
     case = _Measure(loss, dict(arguments or {}), engines, tolerance, arrays(y_true), arrays(y_pred))
-    LOSS.run(loss.__name__, case, skip)
+    LOSS.run(loss, case, skip)
 
 
 def check_metric(
@@ -119,7 +119,7 @@ def check_metric(
     case = _Measure(
         metric, dict(arguments or {}), engines, tolerance, arrays(y_true), arrays(y_pred)
     )
-    METRIC.run(metric.__name__, case, skip)
+    METRIC.run(metric, case, skip)
 
 
 def check_optimizer(
@@ -144,7 +144,7 @@ def check_optimizer(
     >>> check_optimizer(optimizers.SGD, {"learning_rate": 0.1}, engines=["numpy"])
     """
     case = _Optimizer(optimizer, dict(arguments or {}), engines, tolerance)
-    OPTIMIZER.run(optimizer.__name__, case, skip)
+    OPTIMIZER.run(optimizer, case, skip)
 
 
 # -------------------------------------------------------------------------- models

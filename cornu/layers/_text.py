@@ -111,6 +111,7 @@ class TextVectorization(HostLayer):
             mask_token="",
             output_mode=output_mode,
             encoding=encoding,
+            dtype=None if output_mode == "int" else self.dtype_policy,
         )
 
     def _check_arguments(self) -> None:

@@ -113,8 +113,8 @@ class CompiledStep:
         self.jit = jit
         self.state = VariableState(changing, constant)
         self.compiled: dict[Engine, Callable[..., Any]] = {}
-        #: What was written without being declared belongs to others too: one step at a time has it.
-        self._shared: list[Variable] = []
+        #: What others draw from, or was written without being declared: one step at a time has it, in one order.
+        self._shared = sorted((v for v in self.state.changing if v.is_shared), key=id)
 
     def __call__(self, *args: Any) -> Any:
         if not self._shared:
@@ -136,7 +136,8 @@ class CompiledStep:
         except ConstantWrittenError as error:
             tuning.say("A step is compiled again, for it writes what it was to read: %s.", error)
             declared = {id(variable) for variable in self.state.constant}
-            self._shared += [v for v in error.variables if id(v) not in declared]
+            written = [v for v in error.variables if id(v) not in declared]
+            self._shared = sorted(_unique([*self._shared, *written]), key=id)
             self.state = VariableState(
                 [*self.state.changing, *error.variables], self.state.constant, complete=True
             )

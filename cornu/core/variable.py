@@ -99,6 +99,8 @@ class Variable(OpOperators):
         self._regularizer: Any = None
         self._constraint: Any = None
         self.overwrite_with_gradient = False
+        #: Whether others draw from it while steps run: the state of random numbers.
+        self.is_shared = False
         #: Held by whoever moves the value or writes it.
         self.lock = threading.RLock()
         value, self._shape, self._dtype = initial_value(initializer, shape, dtype)

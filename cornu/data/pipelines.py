@@ -62,6 +62,10 @@ class Dataset(Readable):
         """The seed of the passes and the number of the next one."""
         return Orders()
 
+    def __repr__(self) -> str:
+        count = "a stream" if self.stage.length is None else f"{self.stage.length} elements"
+        return f"<Dataset of {count}, by {type(self.stage).__name__}>"
+
     def _then(self, stage: Stage) -> Dataset:
         made = Dataset(stage)
         made.class_names, made.file_paths = self.class_names, self.file_paths

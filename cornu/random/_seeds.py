@@ -60,6 +60,7 @@ class SeedGenerator:
                 aggregation="none",
                 name="seed_generator_state",
             )
+        self.state.is_shared = True
 
     def next(self, ordered: bool = True) -> Tensor:
         """The next key, a uint32 tensor of shape `(2,)`; the state moves on.

@@ -104,6 +104,18 @@ def test_orders(make: Any) -> None:
         assert [np.asarray(x).tolist() for x in reading] == passes[number][2:]
 
 
+def test_a_layer_draws_in_a_pipeline_and_in_the_step_beside_it() -> None:
+    """Two threads get two keys, and none reads a state that a step has taken."""
+    noise = layers.GaussianNoise(0.1, seed=1)
+    model = cornu.Sequential([cornu.Input((4,)), noise, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    samples = Dataset(Elements([(np.ones(4, "float32"), np.ones(1))] * 200)).batch(2)
+    drawn = samples.map(lambda x, y: (noise(x, training=True), y), num_parallel_calls=2)
+    model.fit(drawn, epochs=2, verbose=0)
+    assert noise.seed_generator.state.numpy().tolist()[1] >= 400
+    assert repr(drawn) == "<Dataset of 100 elements, by Ahead>"
+
+
 def test_a_fixed_order() -> None:
     data = numbers().shuffle(seed=1, reshuffle_each_iteration=False)
     assert plain(data) == plain(data) != list(range(10))

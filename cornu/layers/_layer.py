@@ -253,10 +253,9 @@ class Layer(Operation):
         return family
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy takes over: all but what it finds out again."""
-        return {k: x for k, x in vars(self).items() if k not in ("_found", "_accepted")} | {
-            "_accepted": None
-        }
+        """What a copy takes over: all but what it finds out again, and losses, which are of a call."""
+        kept = {k: x for k, x in vars(self).items() if k != "_found"}
+        return {**kept, "_accepted": None, "_losses": []}
 
     def _own_weights(self) -> list[Variable]:
         """Those made to be trained first: freezing them changes no order."""

@@ -192,6 +192,16 @@ def test_a_copy_goes_on_as_the_model_would(engine: str, build: Callable[[], Any]
         assert not np.allclose(before[0], model.get_weights()[0])
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("make", COPIES)
+def test_a_copy_has_no_losses_of_a_call(engine: str, make: Callable[[Any], Any]) -> None:
+    """On PyTorch they hold the graph that they came from, which is nobody else's."""
+    with use(engine):
+        layer = layers.Dense(2, activity_regularizer="l2")
+        layer(X)
+        assert len(layer.losses) == 1 and make(layer).losses == []
+
+
 @pytest.mark.parametrize("make", COPIES)
 def test_containers_of_a_copy_go_on_tracking(make: Callable[[Any], Any]) -> None:
     owner = layers.Layer()

@@ -41,7 +41,7 @@ class Profile(NamedTuple):
         kernels: What ran in `steps` further steps.
         steps: How many those were.
         remark: How kernels were timed.
-        spent: The seconds of those steps, where they ran as in training.
+        is_trained: Whether those steps ran as in training.
     """
 
     first: float
@@ -49,7 +49,7 @@ class Profile(NamedTuple):
     kernels: list[Kernel]
     steps: int
     remark: str
-    spent: float | None = None
+    is_trained: bool = False
 
 
 def timed(step: Callable[[], Any], times: int) -> tuple[float, list[float]]:

@@ -69,8 +69,8 @@ class StepProfile:
         own = [whole - wait for whole, wait in zip(found.seconds, waits, strict=True)]
         self.step = 1e3 * statistics.median(own)
         self.idle = None
-        if found.spent is not None:
-            self.idle = max(0.0, 1e3 * found.spent - busy(found.kernels) / 1e3) / found.steps
+        if found.is_trained:  # the profiler's own time is in no step
+            self.idle = max(0.0, self.step - busy(found.kernels) / 1e3 / found.steps)
         self.waiting = 1e3 * statistics.median(waits)
         self.compiling = max(0.0, found.first - self.step / 1e3)
         self.remark = found.remark

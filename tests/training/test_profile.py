@@ -43,6 +43,7 @@ def test_layers_are_known(engine: str, tmp_path: Path, capfd: pytest.CaptureFixt
     assert all(rows[name].forward > 0 and rows[name].backward > 0 for name in ("first", "last"))
     assert found.step > 0 and found.waiting >= 0 and found.compiling >= 0
     assert (found.idle is None) == (engine != "jax")
+    assert found.idle is None or found.idle <= found.step
     printed = capfd.readouterr().out
     assert "inner/second (Dense)" in printed and "Waiting for data" in printed
     assert ("called by itself" in printed) == (engine == "numpy")

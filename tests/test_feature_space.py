@@ -138,7 +138,7 @@ def test_within_a_data_pipeline_and_a_model(engine: str, tmp_path: Path) -> None
             r"\['a'\] are not",
         ),
         (lambda: FeatureSpace({"a": "float"})({"b": [1.0]}), ValueError, r"Received: no \['a'\]"),
-        (lambda: FeatureSpace({"a": "float"})([1.0]), ValueError, "Received: list"),
+        (lambda: FeatureSpace({"a": "float"})([1.0]), ValueError, "Received: list .*dict.frame"),
         (lambda: FeatureSpace({"a": "float"}).adapt(np.ones(3)), ValueError, "Received: ndarray"),
         (
             lambda: FeatureSpace(

@@ -106,7 +106,8 @@ class Optimizer(Described):
         super().__init__()
         if kwargs:
             raise ValueError(
-                f"{type(self).__name__} has no such arguments. Received: {sorted(kwargs)}."
+                f"{type(self).__name__} has no such arguments. Received: {sorted(kwargs)}. "
+                f"It takes {list(inspect.signature(type(self)).parameters)[:-1]}."
             )
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         if sum(value is not None for value in clips.values()) > 1:

@@ -296,6 +296,10 @@ def _check_weights(loss: Any, loss_weights: Any) -> None:
     if loss_weights is None:
         return
     losses, weights = (tree.flatten(part) for part in (loss, loss_weights))
+    if any(isinstance(weight, str) for weight in weights):
+        raise ValueError(
+            f"`loss_weights` are numbers. Received: loss_weights={loss_weights!r}. Names of metrics go to `metrics=`."
+        )
     alike = _is_container(loss) == _is_container(loss_weights) or len(losses) == 1
     if not alike or len(losses) != len(weights):
         raise ValueError(

@@ -299,7 +299,7 @@ class FeatureSpace(Layer):
         ):
             raise ValueError(
                 "A FeatureSpace adapts to a dictionary of columns, or to what gives some each time it is iterated "
-                f"over. Received: {type(dataset).__name__}."
+                f"over. Received: {type(dataset).__name__}. Make a frame a dictionary: `dict(frame)`."
             )
         for name, layer in self.preprocessors.items():
             if hasattr(layer, "adapt") and not _is_given(layer):
@@ -331,7 +331,7 @@ class FeatureSpace(Layer):
         if not isinstance(data, Mapping):
             raise ValueError(
                 "A FeatureSpace is called on a dictionary of columns. Received: "
-                f"{type(data).__name__} for {self.name!r}."
+                f"{type(data).__name__} for {self.name!r}. Make a frame a dictionary: `dict(frame)`."
             )
         missing = [name for name in self.features if name not in data]
         if missing:

@@ -283,6 +283,10 @@ ERRORS: dict[str, tuple[Any, str]] = {
         lambda: CompiledLoss("mse")(YB, B, np.ones((8, 3))),
         "y_pred of shape (8, 3), sample_weight of shape (8, 3), for the output 'output'. ",
     ),
+    "metrics in the place of weights": (
+        lambda: CompiledLoss("mse", ["accuracy"]),
+        "Received: loss_weights=['accuracy']. Names of metrics go to `metrics=`.",
+    ),
     "too few losses": (
         lambda: CompiledLoss(["mse"]).build(*LIST, NAMES),
         "`loss` must have an entry for each output of the model. Received: loss=['mse'], while the "

@@ -250,7 +250,7 @@ class Discretization(_Preparing):
             given["bin_boundaries"] = None
         layer = super().from_config(given, custom_objects)
         if adapted is not None:
-            layer.bin_boundaries = _rising(adapted)
+            layer.bin_boundaries = adapted and _rising(adapted)  # of one bin there are none
         return layer
 
 

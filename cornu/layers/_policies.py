@@ -92,6 +92,8 @@ class _Policy(Coloured):
             changed = x if chooses is None else chooses._change_images(x, own)
             parts.append(changed[: place.size])
             places.append(place)
+        if not parts:  # a batch of no images
+            return images
         order = np.argsort(np.concatenate(places)).astype("int32")
         return ops.take(ops.concatenate(parts), order, axis=0)
 

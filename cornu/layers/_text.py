@@ -256,7 +256,7 @@ class TextVectorization(HostLayer):
             return ([character.encode() for character in x.decode()] for x in strings)
         if self.split is None:
             width = len(strings) // count
-            return (strings[i : i + width] for i in range(0, len(strings), width))
+            return (strings[i * width : (i + 1) * width] for i in range(count))
         found = self.split(_as_str(np.array(strings, object)))
         rows = found if isinstance(found, (list, tuple)) else on_host(found)
         return (encoded(np.array(list(row), object)) for row in rows)
@@ -278,12 +278,12 @@ class TextVectorization(HostLayer):
         indices = np.concatenate([none, *found])
         lengths = np.concatenate([none, *[tokens.lengths for tokens in pieces]])
         if self.ragged:
-            return [row.tolist() for row in np.split(indices, np.cumsum(lengths)[:-1])]
+            return [row.tolist() for row in np.split(indices, np.cumsum(lengths))[:-1]]
         output = self._lookup_layer._encoded(self._padded(indices, lengths))
         if not inputs.ndim:
             return output[0]
         is_vector = self._keeps_shape and inputs.ndim == 1 and self.output_mode == "int"
-        return output[:, 0] if is_vector and self.output_sequence_length is None else output
+        return output.reshape(-1) if is_vector and self.output_sequence_length is None else output
 
     def _padded(self, indices: Array, lengths: Array) -> Array:
         """Indices of documents one after the other as `(batch, length)`; padding counts for nothing."""

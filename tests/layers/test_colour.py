@@ -269,6 +269,7 @@ def test_policies(layer: str) -> None:
             found[engine] = ops.convert_to_numpy(made_here.transform_images(IMAGES, drawn))
     np.testing.assert_allclose(found["torch"], found["numpy"], 0, 1.01)
     assert found["numpy"].shape == IMAGES.shape
+    assert made_here(IMAGES[:0]).shape == (0, *IMAGES.shape[1:])
     assert np.abs(found["numpy"] - IMAGES).max() > 1
     theirs = getattr(keras.layers, layer)().get_config()
     assert plain(getattr(layers, layer)().get_config()) == plain(theirs)

@@ -208,6 +208,21 @@ def test_tokens_that_are_line_breaks(data: str, tmp_path: Path) -> None:
     assert again.get_vocabulary() == layer.get_vocabulary() == ["", "[UNK]", data[-1], "b", "a"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "shape", "wanted"),
+    [
+        ({}, (0,), (0, 0)),
+        ({"ragged": True}, (0,), (0,)),
+        ({"split": None}, (0,), (0,)),
+        ({"split": None, "ngrams": 2}, (2, 0), (2, 0)),
+    ],
+    ids=repr,
+)
+def test_no_documents_and_no_tokens(arguments: Any, shape: Any, wanted: Any) -> None:
+    found = layers.TextVectorization(**arguments, vocabulary=["a"])(np.empty(shape, object))
+    assert np.shape(found) == wanted
+
+
 def test_boundaries_of_frequent_numbers() -> None:
     """Several are the same number, in Keras too, and come back from a config."""
     data = np.array([1.0, 1, 1, 1, 1, 2])
@@ -218,6 +233,9 @@ def test_boundaries_of_frequent_numbers() -> None:
         again = layers.Discretization.from_config(layer.get_config())
         found += [layer.bin_boundaries, again.bin_boundaries]
     assert found == [[1.0, 1.0, 1.0]] * 4
+    one = layers.Discretization(num_bins=1)
+    one.adapt(data)
+    assert layers.Discretization.from_config(one.get_config()).bin_boundaries == []
 
 
 @pytest.mark.parametrize("row", OF_SEVERAL, ids=[row.layer for row in OF_SEVERAL])

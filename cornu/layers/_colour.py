@@ -35,11 +35,7 @@ def _factor(
     low: float, high: float, symmetric: bool = False
 ) -> Callable[[Any], tuple[float, float]]:
     """What a factor goes through: two numbers, or the end alone, which begins at 0 or at its negative."""
-    return functools.partial(_interval, low=low, high=high, symmetric=symmetric)
-
-
-def _interval(value: Any, low: float, high: float, symmetric: bool) -> tuple[float, float]:
-    return interval("factor", value, low, high, symmetric)
+    return functools.partial(interval, "factor", low=low, high=high, symmetric=symmetric)
 
 
 class Coloured(BaseImagePreprocessingLayer):

@@ -64,7 +64,7 @@ class SKLBase(BaseEstimator):  # type: ignore[misc]
 
     @property
     def epoch_(self) -> int:
-        """How many epochs the model was trained for."""
+        """How many epochs the last `fit` had."""
         history = getattr(self, "history_", None)
         return 0 if history is None else len(history.epoch)
 
@@ -204,15 +204,7 @@ class SKLearnTransformer(TransformerMixin, SKLBase):  # type: ignore[misc]
     """A model as a transformer: it is trained on targets, and what it gives for samples is their transform.
 
     Args:
-        model: A compiled model, of which each `fit` trains a copy with new weights, or a function
-            `model(X, y, **model_kwargs)` that gives a compiled model for the data; its `y` is (n, 1).
-        warm_start: Whether `fit` goes on from the weights of the last one, at first from the model's.
-        model_kwargs: Arguments of that function.
-        fit_kwargs: Arguments of the model's `fit`.
-
-    Attributes:
-        model_: The trained model, after `fit`.
-        history_: What its `fit` returned.
+        model, warm_start, model_kwargs, fit_kwargs: As of `SKLearnRegressor`, and so are its attributes.
     """
 
     def __sklearn_tags__(self) -> Any:

@@ -20,6 +20,10 @@ class Server(ThreadingHTTPServer):
         self.breaks_after: int | None = None
         self.ranges, self.lengths = True, True
         self.version = "one"
+        #: By how much a piece is another one than was asked for, and what is told as the length of a file.
+        self.shift, self.told = 0, ""
+        #: Whether it gives pieces of another version too.
+        self.careless = False
         #: The answers to the next requests, where they are no files.
         self.codes: list[int] = []
         #: The `Range` of each request, None for all of a file.
@@ -38,10 +42,10 @@ class _Handler(BaseHTTPRequestHandler):
         server.asked.append(wanted)
         code = server.codes.pop(0) if server.codes else 200 if name in server.files else 404
         content = server.files.get(name, b"")
-        same = self.headers["If-Range"] in (None, f'"{server.version}"')
+        same = server.careless or self.headers["If-Range"] in (None, f'"{server.version}"')
         self.close_connection = True
         if code == 200 and wanted and server.ranges and same:
-            code, start = 206, int(wanted[len("bytes=") :].rstrip("-"))
+            code, start = 206, int(wanted[len("bytes=") :].rstrip("-")) + server.shift
             self.send_response(code)
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
             content = content[start:]
@@ -50,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         if server.version:
             self.send_header("ETag", f'"{server.version}"')
         if server.lengths:
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", server.told or str(len(content)))
         self.end_headers()
         self.wfile.write(content[: server.breaks_after])
 

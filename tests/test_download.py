@@ -120,6 +120,33 @@ def test_a_new_version_in_the_middle(server: Server, monkeypatch: pytest.MonkeyP
     assert Path(get_file(origin=server.url("x.bin"))).read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("digest", [MD5, None])
+@pytest.mark.parametrize("habit", ["another piece", "no pieces", "another version"])
+def test_a_piece_that_does_not_fit(
+    server: Server, monkeypatch: pytest.MonkeyPatch, digest: str | None, habit: str
+) -> None:
+    """Is no part of the file: all of it is fetched, and no more pieces."""
+    server.breaks_after = 4000
+    server.shift = 100 if habit == "another piece" else 0
+    server.codes = [200, 416, 200] if habit == "no pieces" else []
+
+    def later(seconds: float) -> None:
+        if habit == "another version":
+            server.version, server.careless = "two", True
+        if len(server.asked) == 2:
+            server.breaks_after = None
+
+    monkeypatch.setattr(_download.time, "sleep", later)
+    path = Path(get_file(origin=server.url("x.bin"), file_hash=digest))
+    assert path.read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=4000-", None]
+
+
+def test_a_length_that_is_no_number(server: Server) -> None:
+    server.told = "many"
+    assert Path(get_file(origin=server.url("x.bin"))).read_bytes() == CONTENT
+
+
 def test_a_server_that_is_busy(server: Server) -> None:
     server.codes, server.lengths = [200, 503, 429], False
     server.files["y"] = b""
@@ -276,6 +303,13 @@ def damaged() -> bytes:
     return bytes(content)
 
 
+def crooked() -> bytes:
+    """A tar file whose sum is another one."""
+    content = bytearray(tar(":gz"))
+    content[-6] ^= 255
+    return bytes(content)
+
+
 def bomb() -> bytes:
     """Some kilobytes of zip that are 40 MB."""
     return zipped(content=bytes(40_000_000))
@@ -298,6 +332,9 @@ SUSPECT: dict[str, tuple[Callable[[], bytes], str]] = {
     "a link in a zip file": (lambda: zipped(mode=0o120777), "'a/x', which is neither"),
     "a bomb": (bomb, "files of more than 200 times its size"),
     "half an archive": (lambda: tar(":gz")[:-50], "An archive must be whole"),
+    "a wrong sum": (crooked, "CRC check failed"),
+    "a file in the place of a folder": (lambda: tar("", name="a"), "An archive must be whole"),
+    "a file without a name": (lambda: tar("", name="."), "An archive must be whole"),
     "a broken zip file": (
         damaged,
         "An archive must be whole",

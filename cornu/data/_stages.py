@@ -281,51 +281,58 @@ class Repeated(After):
         size = self.source.length
         if self.length is None or size is None:
             skipped = places[0] // size if size else 0
-            passes = itertools.count(skipped) if self.count is None else range(skipped, self.count)
-            each = (self.source.all(self._turn(turn, number)) for number in passes)
-            whole = itertools.chain.from_iterable(each)
+            whole = self._passes(turn, skipped)
             yield from itertools.islice(whole, places[0] - skipped * (size or 0), None)
             return
         for number, group in itertools.groupby(places, lambda place: place // size):
             inner = [place % size for place in group]
             yield from self.source.read(self._turn(turn, number), inner)
 
+    def _passes(self, turn: Turn, start: int) -> Iterator[Any]:
+        for number in itertools.count(start) if self.count is None else range(start, self.count):
+            elements = self.source.all(self._turn(turn, number))
+            first = list(itertools.islice(elements, 1))
+            if self.count is None and not first:
+                return  # the next ones would have none either
+            yield from itertools.chain(first, elements)
+
     def _turn(self, turn: Turn, number: int) -> Turn:
         return turn._replace(number=turn.number * (self.count or 1) + number)
 
 
 class Cached(After):
-    """Elements that are kept once they were read."""
+    """Elements that are kept once they were read: those of the first pass, whichever pass or process reads them."""
 
     def __init__(self, source: Stage) -> None:
         super().__init__(source)
+        self._seed: int | None = None
         self._kept: dict[int, Any] = {}
+        #: Of a stream that was read to its end. It stays a stream: passes go on in another process as they began.
         self._count: int | None = None
-
-    @property
-    def length(self) -> int | None:  # type: ignore[override]
-        """How many there are, known of a stream too once it was read."""
-        return self._count if self.source.length is None else self.source.length
 
     def read(self, turn: Turn, places: Places) -> Iterator[Any]:
         """The elements at places, as they were when they were first read."""
+        self._seed = turn.seed if self._seed is None else self._seed
+        turn = turn._replace(seed=self._seed, number=0)
         if self.length is None:
             yield from self._streamed(turn, places[0])
             return
         left = [place for place in places if place not in self._kept]
-        missing = self.source.read(turn, left) if left else iter(())
+        missing, own = self.source.read(turn, left) if left else iter(()), set(left)
         for place in places:
-            if place not in self._kept:
-                self._kept[place] = next(missing)
-            yield self._kept[place]
+            # Another pass may have kept it in the meantime.
+            yield self._kept.setdefault(place, next(missing)) if place in own else self._kept[place]
 
     def _streamed(self, turn: Turn, start: int) -> Iterator[Any]:
+        if self._count is not None:
+            yield from map(self._kept.__getitem__, range(start, self._count))
+            return
         count = 0
         for place, element in enumerate(self.source.all(turn)):
-            self._kept[place] = element
+            kept = self._kept.setdefault(place, element)
             count += 1
             if place >= start:
-                yield element
+                yield kept
         self._count = count
 
     def __getstate__(self) -> dict[str, Any]:
@@ -437,8 +444,8 @@ def padded(elements: Sequence[Any]) -> Any:
     """
 
     def pad(*parts: Any) -> Any:
-        if isinstance(parts[0], (str, bytes)):
-            return objects(parts)
+        if parts[0] is None or isinstance(parts[0], (str, bytes)):
+            return _stack(parts)
         arrays = [np.asarray(part) for part in parts]
         largest = np.max([array.shape for array in arrays], axis=0).astype(int)
         result = np.zeros((len(arrays), *largest), np.result_type(*arrays))
@@ -468,8 +475,9 @@ def objects(parts: Sequence[Any]) -> np.ndarray[Any, Any]:
 
 def unstacked(batch: Any) -> Iterator[Any]:
     """The samples of a batch."""
-    for place in range(len(tree.flatten(batch)[0])):
-        yield tree.map_structure(lambda part: part[place], batch)  # noqa: B023
+    parts = [part for part in tree.flatten(batch) if part is not None]
+    for place in range(len(parts[0])):
+        yield tree.map_structure(lambda part: None if part is None else part[place], batch)  # noqa: B023
 
 
 def cores() -> int:

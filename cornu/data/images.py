@@ -16,6 +16,7 @@ import numpy as np
 from .. import ops
 from ..core.checks import one_of
 from ..core.config import floatx, standardize_data_format
+from ..core.dtypes import is_float, standardize_dtype
 from ..engines import use
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def smart_resize(
         **kwargs: `backend_module` alone, which Keras knows and nothing needs.
 
     Returns:
-        Images of the given size, in NumPy if x is.
+        Images of the given size, in NumPy if x is; of integers, as `floatx` but by `"nearest"`.
 
     >>> smart_resize(np.ones((40, 60, 3)), (20, 20)).shape
     (20, 20, 3)
@@ -208,6 +209,8 @@ def smart_resize(
             "Images have height, width and channels, and maybe a batch in front. Received: "
             f"x.shape={tuple(images.shape)}."
         )
+    if interpolation != "nearest" and not is_float(standardize_dtype(images.dtype)):
+        images = ops.cast(images, floatx())
     result = ops.image.resize(
         images, tuple(size), interpolation, crop_to_aspect_ratio=True, data_format=data_format
     )

@@ -182,10 +182,10 @@ class Dataset(Readable):
 
     def repeat(self, count: int | None = None) -> Dataset:
         """Several passes as one, or passes without an end."""
-        return self._then(Repeated(self.stage, None if count in (None, -1) else count))
+        return self._then(Repeated(self.stage, None if count is None or count < 0 else count))
 
     def cache(self) -> Dataset:
-        """The elements, kept in memory once they were read."""
+        """The elements, kept in memory once they were read: in the order of the first pass, after a `shuffle`."""
         return self._then(Cached(self.stage))
 
     def prefetch(
@@ -230,4 +230,6 @@ def _batch(element: Any) -> Any:
 
 
 def _workers(count: int) -> int:
-    return cores() if count == AUTOTUNE else count
+    count = cores() if count == AUTOTUNE else count
+    positive_integer(workers=count)
+    return count

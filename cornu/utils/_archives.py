@@ -115,6 +115,8 @@ def _tar(path: str) -> Iterator[Entry]:
         for info in file:
             content = partial(file.extractfile, info) if info.isreg() else None
             yield Entry(info.name, info.isdir(), content)
+        while file.fileobj.read(CHUNK):  # at its end, gzip and its like check all that was read
+            pass
 
 
 def _is_zip(path: str) -> bool:
@@ -157,16 +159,20 @@ def _reader(archive: str, formats: Any) -> Callable[[str], Iterator[Entry]]:
 @contextmanager
 def _told(archive: str) -> Iterator[None]:
     """Errors of a damaged archive name it."""
+    import gzip
     import lzma
     import tarfile
     import zipfile
     import zlib
 
     damaged = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+    in_the_way = (FileExistsError, IsADirectoryError, NotADirectoryError)
     try:
         yield
     except (
         *damaged,
+        *in_the_way,
+        gzip.BadGzipFile,
         NotImplementedError,
         RuntimeError,
     ) as error:  # encrypted, or packed in a rare way

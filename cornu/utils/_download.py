@@ -24,6 +24,8 @@ PAUSE = 1.0
 #: The seconds without a byte after which it counts as broken.
 PATIENCE = 60.0
 CHUNK = 1 << 18
+#: HTTP's number of that.
+NO_SUCH_PIECE = 416
 
 
 def get_file(
@@ -137,6 +139,8 @@ class _Fetching:
         self.size: int | None = None
         #: What says that the file at the URL is still the same.
         self.version: str | None = None
+        #: Whether it gives what comes from a byte on; not if it once gave something else.
+        self.gives_pieces = True
         self.draft = ""
         self.progress = Transfer(None, os.path.basename(path))
 
@@ -179,6 +183,7 @@ class _Fetching:
                         os.remove(self.draft)
                     raise
                 why = error
+                self.gives_pieces &= getattr(error, "code", None) != NO_SUCH_PIECE
             broken = 0 if self._done() > before else broken + 1
             if broken == TRIES or _is_final(why, bool(self.draft)):
                 raise OSError(
@@ -189,12 +194,16 @@ class _Fetching:
 
     def _request(self, start: int) -> None:
         """Ask for what comes from a byte on, and add it to the draft."""
+        from urllib.error import HTTPError
+
         headers = {"User-Agent": "cornu"}
         if start:
             headers["Range"] = f"bytes={start}-"
             headers |= {"If-Range": self.version} if self.version else {}
         with _open(self.url, headers) as response:
-            goes_on = start and str(response.headers["Content-Range"]).startswith(f"bytes {start}-")
+            goes_on = response.headers["Content-Range"] is not None
+            if goes_on and not (start and self._fits(response.headers, start)):
+                raise HTTPError(self.url, NO_SUCH_PIECE, "another piece", response.headers, None)
             if not goes_on:
                 self._describe(response.headers)
             earlier = 0 if start else self._done()
@@ -205,17 +214,27 @@ class _Fetching:
 
     def _describe(self, headers: Any) -> None:
         """Note what the server says of the file."""
-        size, tag = headers["Content-Length"], headers["ETag"]
-        self.size = None if size is None else int(size)
-        self.version = headers["Last-Modified"] if tag is None or tag.startswith("W/") else tag
+        size = headers["Content-Length"] or ""
+        self.size = int(size) if size.isdecimal() else None
+        self.version = _version(headers)
         key = zlib.crc32(f"{self.url} {self.size} {self.version}".encode())
         self.draft = draft_name(self.path, f"{key:08x}")
         self.progress.target = self.size
 
+    def _fits(self, headers: Any, start: int) -> bool:
+        """Whether what comes is the rest of the file from a byte on, and the file is still the same."""
+        piece = headers["Content-Range"]
+        same = _version(headers) in (None, self.version)
+        return (
+            same and piece.startswith(f"bytes {start}-") and piece.endswith((f"/{self.size}", "/*"))
+        )
+
     def _done(self) -> int:
         """How many bytes are there that a request can go on from."""
         same = self.version is not None or self.right.digest is not None
-        if self.size is None or not same or not os.path.exists(self.draft):
+        if not (self.gives_pieces and self.size is not None and same) or not os.path.exists(
+            self.draft
+        ):
             return 0
         size = os.path.getsize(self.draft)
         return size if size <= self.size else 0
@@ -243,10 +262,18 @@ def _open(url: str, headers: dict[str, str]) -> Any:
         raise
 
 
+def _version(headers: Any) -> str | None:
+    """What is another one when the file is."""
+    tag: str | None = headers["ETag"]
+    return headers["Last-Modified"] if tag is None or tag.startswith("W/") else tag
+
+
 def _is_final(error: Exception, begun: bool) -> bool:
     """Whether it is of no use to try again: the server says so, or can't be reached."""
     code = getattr(error, "code", None)
-    return not begun if code is None else code < 500 and code != 429  # too many requests
+    if code is None:
+        return not begun
+    return code < 500 and code not in (NO_SUCH_PIECE, 429)  # too many requests
 
 
 def _folder(cache_dir: str | os.PathLike[str] | None, subfolder: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import tensorflow as tf
 import cornu
 from cornu import layers
 from cornu.data import make_source
-from cornu.data._stages import Elements
+from cornu.data._stages import Elements, Turn
 from cornu.data.pipelines import Dataset
 
 
@@ -125,6 +126,52 @@ def test_a_fixed_order() -> None:
     assert plain(streams) == plain(streams) and sorted(plain(streams)) == list(range(10))
 
 
+@pytest.mark.parametrize("filtered", [False, True])
+def test_passes_share_a_cache(filtered: bool) -> None:
+    """Each has all elements, wherever others are; all have the order of the first, whoever reads them."""
+    data = numbers().shuffle()
+    data = (data.filter(lambda x: x >= 0) if filtered else data).cache()
+    one, other = iter(data), iter(data.map(float))
+    begun = [next(one), *(next(other) for _ in range(6))]
+    assert [begun[0], *one] == [*begun[1:], *other] == plain(data)
+    assert sorted(plain(data)) == list(range(10))
+
+
+def test_a_cache_in_another_process() -> None:
+    data = numbers().shuffle().cache()
+    first = plain(data)
+    worker = pickle.loads(pickle.dumps(data.stage))
+    assert list(worker.all(Turn(5, 3, ahead=False), 4)) == first[4:]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda d: d.shuffle().cache(),
+        lambda d: d.cache().shuffle(),
+        lambda d: d.filter(lambda x: x >= 0).shuffle(4).cache(),
+        lambda d: d.filter(lambda x: x >= 0).cache().shuffle(4),
+    ],
+)
+def test_a_cache_and_a_pass_that_goes_on_without_it(make: Any) -> None:
+    data, resumed = make(numbers()), make(numbers())
+    passes = [plain(data) for _ in range(3)]
+    resumed.orders.seed = data.orders.seed
+    rest = iter(resumed)
+    rest.restore({"pass": 2, "batch": 4})
+    assert list(rest) == passes[2][4:]
+
+
+def test_passes_without_elements_end() -> None:
+    assert plain(numbers(0).repeat()) == plain(numbers().filter(lambda x: x > 9).repeat()) == []
+
+
+def test_nothing_in_the_place_of_targets() -> None:
+    data = numbers(3).map(lambda x: (x, None))
+    for batched in (data.batch(2), data.batch(2, pad=True)):
+        assert [y for _, y in batched] == [None, None] and plain(batched.unbatch()) == plain(data)
+
+
 def slow(x: int) -> tuple[int, str]:
     time.sleep(0.02 * (x % 3))
     return x, f"{os.getpid()} {threading.get_ident()}"
@@ -173,6 +220,7 @@ def test_a_layer_computes_with_numpy() -> None:
     [
         (lambda d: d.batch(0), ValueError, "`batch_size` must be a positive integer"),
         (lambda d: d.shuffle(0), ValueError, "`buffer_size` must be a positive integer"),
+        (lambda d: d.prefetch(workers=0), ValueError, "`workers` must be a positive integer"),
         (lambda d: len(d.filter(bool)), TypeError, "a length if its elements are counted"),
         (lambda d: d[10], IndexError, "out of range"),
         (lambda d: d.shard(2, -1), ValueError, "`index` must be one of .*index=-1"),

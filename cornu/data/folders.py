@@ -269,6 +269,14 @@ class Files:
             names = [str(label) for label in sorted(set(numbers.tolist()))]
         if label_mode == "binary" and numbers is not None and len(names or ()) != 2:
             raise ValueError(f"label_mode='binary' is for two classes. Received: {names}.")
+        if (
+            label_mode == "categorical"
+            and numbers is not None
+            and {*numbers.tolist()} - {*range(len(names or ()))}
+        ):
+            raise ValueError(
+                f"label_mode='categorical' is for classes that are counted from 0. Received: labels {names}."
+            )
         return cls([path for part in paths for path in part], numbers, names)
 
     def at(self, chosen: Any) -> Files:

@@ -275,6 +275,10 @@ def test_bad_windows(given: dict[str, Any], text: str) -> None:
         ({"labels": "x"}, "'inferred', None or an integer for each file. Received: labels='x'"),
         ({"label_mode": "x"}, "`label_mode` must be one of .*Received: label_mode='x'"),
         ({"label_mode": "binary"}, "'binary' is for two classes. Received: .'a', 'b', 'c'"),
+        (
+            {"label_mode": "categorical", "labels": [-1, 0] * 9},
+            "counted from 0. Received: labels .'-1', '0'",
+        ),
         ({"class_names": ["a", "z"]}, "Received: .'z'. among class_names"),
         ({"labels": None, "class_names": ["a"]}, "`class_names` goes with labels='inferred'"),
         ({"color_mode": "x"}, "`color_mode` must be one of"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,12 @@ from ..core.serialization import (
     serialize_keras_object,
 )
 from ..data import on_host
-from ..engines import current, tracing
+from ..engines import current, tracing, use
 from ..engines.host import holds_text
 from ..engines.sparse import SparseTensor
 from ..layers import Input, InputLayer, InputSpec, Layer
 from ._function import Function, run_steps
-from ._host import HostPart, Prepared, as_input
+from ._host import HostPart, Prepared, as_input, before_strings
 from ._model import Model
 
 
@@ -188,6 +189,27 @@ class Functional(Function, Model):
     def _hosted(self) -> Functional | None:
         """The graph, where a part of it runs on the host."""
         return self if self._prepares else None
+
+    @functools.cached_property
+    def _ending(self) -> tuple[Any, Callable[[Any], Any]] | None:  # type: ignore[override]
+        """The model without the layers at its end that give strings, and these: they run on the host."""
+        strings = [x for x in self._outputs if x.dtype == "string"]
+        taken = before_strings(strings)
+        if not taken:
+            return None
+        kept = [x for x in self._outputs if x.dtype != "string"]
+        body = Functional(self._inputs_struct, [*kept, *taken], name=self.name)
+        last = Function(taken, strings, name=self.name)
+
+        def finished(found: Any) -> Any:
+            values = tree.flatten(found)
+            with use("numpy"):
+                made = iter(tree.flatten(last._run_steps(values[len(kept) :])))
+            rest = iter(values)
+            outputs = [next(made if x.dtype == "string" else rest) for x in self._outputs]
+            return _alone(tree.pack_sequence_as(self._outputs_struct, outputs))
+
+        return body, finished
 
     def _prepared(self, x: Any) -> Any:
         """What layers on the host make of inputs, given as `call` takes them."""

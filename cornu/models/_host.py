@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..core import naming, tree
 from ..core.keras_tensor import KerasTensor
+from ..core.operation import node_of
 from ..data import on_host
 from ..engines import use
 from ..engines.host import holds_text, numpy_dtype
@@ -75,6 +76,22 @@ class HostPart:
         for slot, value in zip(self.cut, prepared.values, strict=True):
             values[slot] = value
         return values
+
+
+def before_strings(outputs: Sequence[KerasTensor]) -> list[KerasTensor] | None:
+    """The numbers that outputs of strings are made from; None where they are made from strings that are given."""
+    found: dict[int, KerasTensor] = {}
+    waiting = list(outputs)
+    while waiting:
+        x = waiting.pop()
+        node = node_of(x)
+        if x.dtype != "string":
+            found[id(x)] = x
+        elif node is None or node.is_input:
+            return None
+        else:
+            waiting.extend(node.input_tensors)
+    return list(found.values())
 
 
 class _Beginning:

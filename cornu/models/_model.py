@@ -61,7 +61,8 @@ class Model(Trainer, Layer):
         return WholeCalls(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: x for k, x in super().__getstate__().items() if k != "_whole_calls"}
+        made = "_whole_calls", "_ending"
+        return {k: x for k, x in super().__getstate__().items() if k not in made}
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """What the model computes; subclasses define it."""

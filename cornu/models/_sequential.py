@@ -149,6 +149,10 @@ class Sequential(Model):
     def _hosted(self) -> Functional | None:
         return self._functional._hosted if self._functional is not None else None
 
+    @property
+    def _ending(self) -> Any:  # type: ignore[override]
+        return self._functional._ending if self._functional is not None else None
+
     def _prepared(self, x: Any) -> Any:
         """What layers on the host make of the inputs; the model is built for them, if it is not yet."""
         if self._functional is None and self._prepares:

@@ -21,6 +21,7 @@ from ..data import (
     unpack_x_y_sample_weight,
 )
 from ..engines import Engine, current
+from ..engines.host import holds_text
 
 #: The seconds from which reading a batch counts as waiting: below it is nothing to gain by reading ahead.
 NOTICED = 2e-4
@@ -225,4 +226,7 @@ class Batches:
 
 
 def _sent(engine: Engine, data: Any) -> Any:
-    return tree.map_structure(lambda x: engine.send(x) if type(x) is np.ndarray else x, data)
+    def sent(x: Any) -> Any:
+        return engine.send(x) if type(x) is np.ndarray and not holds_text(x) else x
+
+    return tree.map_structure(sent, data)

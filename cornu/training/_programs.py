@@ -250,6 +250,11 @@ def prepare(model: Any, data: Any, training: bool) -> None:
     for leaf in () if model.run_eagerly else tree.flatten(data):
         if holds_text(leaf):
             check_dtype(leaf.dtype)
+    if y is not None and model._ending is not None and not model.run_eagerly:
+        raise ValueError(
+            f"Outputs are numbers in training and evaluation. Received: the model {model.name!r}, some of whose "
+            "outputs are strings. Train `cornu.Model(inputs, outputs)` of the others, and predict with this one."
+        )
     has_call = model._call_signature.first is not None  # a model of models may have steps alone
     specs = tree.map_structure(_input_spec, x)
     if has_call and not model.built:

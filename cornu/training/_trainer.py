@@ -117,6 +117,9 @@ class Trainer(Compiling):
     #: Whether layers on the host come first: they run as batches are read, the step on what they give.
     _prepares: bool = False
 
+    #: A model of numbers, and what makes the outputs of those that it gives, where some are strings.
+    _ending: tuple[Any, Callable[[Any], Any]] | None = None
+
     def _prepared(self, x: Any) -> Any:
         """What layers on the host make of inputs: a step takes that in their place."""
         return x
@@ -378,6 +381,9 @@ class Trainer(Compiling):
         callbacks: Any = None,
     ) -> Any:
         """The model's outputs for data, in batches, as NumPy arrays."""
+        if self._ending is not None:
+            body, finished = self._ending
+            return finished(body.predict(x, batch_size, verbose, steps, callbacks))
         plain = callbacks is None and steps is None and type(x) is np.ndarray and self.built
         plain = plain and not self._prepares
         plain = plain and x.ndim > 0 and x.dtype.kind in "biuf" and verbose == 0
@@ -428,6 +434,9 @@ class Trainer(Compiling):
     @at_home
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch, as NumPy arrays."""
+        if self._ending is not None:
+            body, finished = self._ending
+            return finished(body.predict_on_batch(x))
         (data,) = _one_batch(self, x, None, None, None)
         prepare(self, data, training=False)
         x, _, _ = unpack_x_y_sample_weight(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,40 @@ def test_a_call_of_ones_own_takes_strings(
         history = model.fit(x, Y, epochs=2, batch_size=2, verbose=0, validation_data=(x, Y)).history
         assert history["val_loss"][1] == pytest.approx(model.evaluate(x, Y, verbose=0), 1e-5)
         assert not np.allclose(model.predict_on_batch(x), before)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_strings_that_a_model_gives(engine: str, tmp_path: Path) -> None:
+    """Layers at the end that make them run on the host, on what the compiled rest gives."""
+    with cornu.backend.use(engine):
+        x, classes = cornu.Input((3,)), ["a", "b", "c"]
+        scores = layers.Dense(3)(x)
+        names = layers.StringLookup(vocabulary=classes, invert=True, num_oov_indices=0)
+        model = cornu.Model(x, {"name": names(ops.argmax(scores, -1)), "score": scores})
+        given = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+        found = model.predict(given, batch_size=2, verbose=0)
+        best = found["score"].argmax(-1)
+        assert found["name"].tolist() == [classes[i] for i in best]
+        assert model.predict_on_batch(given)["name"].tolist() == found["name"].tolist()
+        assert list(model(given)["name"]) == found["name"].tolist()
+        model.compile("sgd", {"score": "mse"})
+        with pytest.raises(ValueError, match="Outputs are numbers in training and evaluation"):
+            model.fit(given, {"score": given}, verbose=0)
+        copy.deepcopy(model).save(tmp_path / "model.keras")
+        loaded = cornu.models.load_model(tmp_path / "model.keras")
+        again = loaded.predict(given, verbose=0)
+        assert again["name"].tolist() == found["name"].tolist()
+        there_and_back = cornu.Sequential(
+            [cornu.Input((), dtype="string"), layers.StringLookup(vocabulary=classes)]
+            + [layers.StringLookup(vocabulary=classes, invert=True)]
+        )
+        assert there_and_back.predict(WORDS[:, 0], verbose=0).tolist() == [
+            "a",
+            "c",
+            "a",
+            "b",
+            "[UNK]",
+        ]
 
 
 @pytest.mark.parametrize("run", ["predict", "fit"])

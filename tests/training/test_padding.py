@@ -67,7 +67,7 @@ APART: dict[str, tuple[Callable[[], Any], Any]] = {
                 layers.DepthwiseConv2D(3),
                 layers.GroupNormalization(2),
                 layers.Conv2DTranspose(2, 2),
-                layers.AveragePooling2D(),
+                layers.AveragePooling2D(2),
                 layers.Flatten(),
             ]
         ),

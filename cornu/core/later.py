@@ -21,14 +21,21 @@ def later(
     >>> attribute, names = later(found, {"checks": "one_of checks"})
     >>> "one_of" in names(), attribute("one_of").__name__, "one_of" in found
     (True, 'one_of', True)
+    >>> "checks" in attribute("__all__")
+    True
     """
     places = {name: module for module, names in modules.items() for name in names.split()}
 
     def attribute(name: str) -> Any:
+        if name == "__all__":  # which `from package import *` asks for
+            return [name for name in names() if not name.startswith("_")]
         if name not in places:
             raise AttributeError(f"module {package['__name__']!r} has no attribute {name!r}")
         module = importlib.import_module(f".{places[name]}", package["__name__"])
         package[name] = module if name == places[name] else getattr(module, name)
         return package[name]
 
-    return attribute, lambda: sorted({*package, *places})
+    def names() -> list[str]:
+        return sorted({*package, *places})
+
+    return attribute, names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -40,6 +41,12 @@ class Draws:
         # Generators count the second word up from 0: 256 high steps stay clear of their next keys.
         step = taken // 256 * 0x9E3779B9 % 2**32, taken % 256 << 24
         return ops.add(self._first, np.array(step, np.uint32))
+
+    def of(self, batch: Any) -> Draws:
+        """Draws for another number of images, which go on from here."""
+        draws = copy.copy(self)
+        draws.batch = batch
+        return draws
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, *more: int) -> Any:
         """Float32 numbers in [low, high), of shape (batch, *more)."""
@@ -174,7 +181,7 @@ class BaseImagePreprocessingLayer(_Preparing):
         floats = ops.cast(images, self.compute_dtype)
         changed = self._changed(self._change_images, floats, transformation, training, rank=3)
         if is_float(dtype) or not self._keeps_dtype:
-            return changed
+            return ops.cast(changed, self.compute_dtype)  # NumPy makes bfloat16 times 2.0 a float32
         return images if changed is floats else ops.cast(ops.round(changed), dtype)
 
     def transform_labels(

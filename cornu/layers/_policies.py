@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,10 @@ class _Policy(Coloured):
         """Make the operations, as strong as the factor says, with or without those of brightness and sharpness."""
         one_of(("nearest", "bilinear"), interpolation=interpolation)
         common = {"data_format": self.data_format, "dtype": self.dtype_policy}
+        boxes = {"bounding_box_format": getattr(self, "bounding_box_format", None)}
         colours = {**common, "value_range": self.value_range}
         drawn = {"seed": seed, **colours}
-        moved = {"seed": seed, "interpolation": interpolation, **common}
+        moved = {"seed": seed, "interpolation": interpolation, **common, **boxes}
         ends = self.factor
         operations: dict[str, BaseImagePreprocessingLayer] = {
             "random_shear": RandomShear(ends, ends, **moved),
@@ -69,33 +71,45 @@ class _Policy(Coloured):
             images: A batch.
             drawn: What each operation draws for each image.
 
-        Where values are known, the images of an operation are a batch of it: each is changed once. In a
-        function that is traced sizes must be known: all operations see all images, which compilers fuse.
+        Where values are known, each image is changed once, in groups of one operation and of one size: an
+        engine compiles for few shapes. In a function that is traced sizes must be known: all operations see
+        all images, which compilers fuse.
         """
         engine = current()
         if not engine.computes or engine.is_traced(which) or engine.is_traced(images):
-            result = images
-            for at, (name, operation) in enumerate(self._operations.items()):
-                changed = operation._change_images(images, drawn.get(name))
-                result = ops.where(over(which == at), changed, result)
-            return result
-        chosen = ops.convert_to_numpy(which)
-        parts, places = [], []
-        choices: list[tuple[str, Any]] = [*self._operations.items(), ("", None)]
-        for at, (name, chooses) in enumerate(choices):
-            place = np.flatnonzero(chosen == at if chooses else chosen >= at)
-            if not place.size:
-                continue
-            # Powers of two: there are few sizes that an engine compiles for.
-            padded = np.resize(place, 1 << (place.size - 1).bit_length())
-            x, own = _taken((images, drawn.get(name, {})), padded)
-            changed = x if chooses is None else chooses._change_images(x, own)
-            parts.append(changed[: place.size])
-            places.append(place)
-        if not parts:  # a batch of no images
-            return images
-        order = np.argsort(np.concatenate(places)).astype("int32")
-        return ops.take(ops.concatenate(parts), order, axis=0)
+            return self._seen_by_all("images", which, images, drawn)
+        chosen, count = ops.convert_to_numpy(which), len(self._operations)
+        # About as many as choose an operation, a power of two, so that batches of any size have few.
+        size = 1 << max(0, (len(chosen) // count).bit_length() - 1)
+        order, parts = np.arange(len(chosen)), [images]
+        for at, (name, operation) in enumerate(self._operations.items()):
+            own = drawn.get(name, {})
+            for group in _groups(np.flatnonzero(chosen == at), size):
+                x, numbers = _taken((images, own), group)
+                order[group] = len(chosen) + size * (len(parts) - 1) + np.arange(size)
+                parts.append(operation._change_images(x, numbers))
+        # As many parts as there can be: joining them is compiled once, too.
+        most = (len(chosen) + count * (size - 1)) // size
+        parts += [parts[-1]] * (most + 1 - len(parts)) if len(parts) > 1 else []
+        return _taken(ops.concatenate(parts), order)
+
+    def _seen_by_all(self, part: str, which: Any, x: Any, drawn: Any) -> Any:
+        """A part of the data, images, masks or boxes, changed by all operations, of which each image has its own."""
+        result = x
+        for at, (name, operation) in enumerate(self._operations.items()):
+            changed = getattr(operation, f"_change_{part}")(x, drawn.get(name))
+            if changed is not x:
+                result = tree.map_structure(functools.partial(_where, which == at), changed, result)
+        return result
+
+
+def _where(chosen: Any, changed: Any, x: Any) -> Any:
+    return ops.where(over(chosen, len(x.shape)), changed, x)
+
+
+def _groups(places: Any, size: int) -> list[Any]:
+    """Places in groups of one size, the last one filled up with its own."""
+    return [np.resize(places[at : at + size], size) for at in range(0, len(places), size)]
 
 
 def _taken(structure: Any, places: Any) -> Any:
@@ -150,6 +164,20 @@ class RandAugment(_Policy):
             images = self._changed_by(drawn["layer_idxes"][:, turn], images, drawn["transforms"])
         return images
 
+    def _change_masks(self, masks: Any, drawn: Any) -> Any:
+        return self._moved("masks", ops.convert_to_tensor(masks), drawn)
+
+    def _change_boxes(self, boxes: Any, drawn: Any) -> Any:
+        return self._moved("boxes", tree.map_structure(ops.convert_to_tensor, boxes), drawn)
+
+    def _moved(self, part: str, x: Any, drawn: Any) -> Any:
+        """Masks or boxes, which go where the pixels do."""
+        size = {"input_shape": drawn["input_shape"]}
+        transforms = {name: {**own, **size} for name, own in drawn["transforms"].items()}
+        for turn in range(self.num_ops):
+            x = self._seen_by_all(part, drawn["layer_idxes"][:, turn], x, transforms)
+        return x
+
 
 class AugMix(_Policy):
     """Each image mixed with pictures of itself that went through chains of operations.
@@ -195,22 +223,26 @@ class AugMix(_Policy):
         chains, depth, count = self.num_chains, self.chain_depth, len(self._operations)
         which = draws.integers(0, count, chains, depth)
         length = draws.integers(1, depth + 1, chains, 1)
+        weights = ops.softmax(log_gamma(draws, self.alpha, chains), axis=-1)
+        sample = beta(draws, self.alpha)
+        each = draws.of(draws.batch * chains)
         return {
-            "chain_mixing_weights": ops.softmax(log_gamma(draws, self.alpha, chains), axis=-1),
-            "weight_sample": beta(draws, self.alpha),
+            "chain_mixing_weights": weights,
+            "weight_sample": sample,
             # Beyond a chain's length an image stays as it is.
             "chain_layers": ops.where(ops.arange(depth) < length, which, count),
-            "chain_transforms": [
-                [self._drawn_for_all(draws, images) for _ in range(depth)] for _ in range(chains)
-            ],
+            "chain_transforms": [self._drawn_for_all(each, images) for _ in range(depth)],
         }
 
     def _change_images(self, images: Any, drawn: Any) -> Any:
-        mixed = ops.zeros_like(images)
-        for chain, transforms in enumerate(drawn["chain_transforms"]):
-            x = images
-            for turn, own in enumerate(transforms):
-                x = self._changed_by(drawn["chain_layers"][:, chain, turn], x, own)
-            mixed += x * self._per_image(drawn["chain_mixing_weights"][:, chain], images)
+        # All chains of all images are one batch.
+        chains, shape = self.num_chains, ops.shape(images)[1:]
+        x = ops.repeat(images, chains, axis=0)
+        for turn, transforms in enumerate(drawn["chain_transforms"]):
+            which = ops.reshape(drawn["chain_layers"][:, :, turn], (-1,))
+            x = self._changed_by(which, x, transforms)
+        weights = ops.reshape(drawn["chain_mixing_weights"], (-1, chains, 1, 1, 1))
+        x = ops.reshape(x, (-1, chains, *shape))
+        mixed = ops.sum(x * ops.cast(weights, x.dtype), axis=1)
         weight = self._per_image(drawn["weight_sample"], images)
         return self._clipped(images * weight + mixed * (1 - weight))

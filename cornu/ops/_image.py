@@ -53,7 +53,7 @@ def rounded(x: Tensor, dtype: str) -> Tensor:
     if engine().dtype_of(x) == dtype:
         return x
     if not is_float(dtype):
-        limits = np.iinfo(dtype)
+        limits = np.iinfo("uint8" if dtype == "bool" else dtype)
         low, high = constants(x, float(limits.min), float(limits.max))
         x = engine().minimum(engine().maximum(engine().round(x), low), high)
     return engine().cast(x, dtype)

@@ -106,6 +106,9 @@ class PyTensorEngine(Engine):
     def is_tensor(self, x: Any) -> bool:
         return x.__class__ is Array
 
+    def is_traced(self, x: Any) -> bool:
+        return isinstance(x, Array) and x.value is None
+
     def dtype_of(self, x: Tensor) -> str:
         return x.dtype if x.__class__ is Array else dtype_for(host.dtype_of(x))
 

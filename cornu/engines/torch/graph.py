@@ -96,7 +96,7 @@ class RecordedStep:
     def _say_refused(self) -> None:
         """Say once why the step is not recorded, after it has run: an error of its own is no reason."""
         error, self._refused = self._refused, None
-        if isinstance(error, _LOOKS):
+        if isinstance(error, _LOOKS) or ".numpy() is not supported" in str(error):
             tuning.say("A step runs unrecorded, which is slower: it looks at values.")
         elif error is not None and self._faulty and tuning.strict():
             raise error

@@ -34,11 +34,13 @@ MOVING: dict[str, dict[str, Any]] = {
     "Resizing": {"height": 80, "width": 112, "crop_to_aspect_ratio": True},
 }
 COLOURS: dict[str, dict[str, Any]] = {
+    "AugMix": {"factor": 0.5},
     "AutoContrast": {},
     "ContrastLimitedAdaptiveHistogramEqualization": {},
     "CutMix": {},
     "Equalization": {},
     "MixUp": {"alpha": 1.0},
+    "RandAugment": {"factor": 0.6},
     "RandomBrightness": {"factor": 0.4},
     "RandomColorDegeneration": {"factor": (0.0, 1.0)},
     "RandomColorJitter": {

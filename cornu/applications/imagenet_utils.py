@@ -26,7 +26,7 @@ DEVIATIONS = (0.229, 0.224, 0.225)
 #: How images are prepared: whether channels are reversed, what is subtracted, what divides.
 MODES: dict[str, tuple[bool, tuple[float, ...], tuple[float, ...]]] = {
     "caffe": (True, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
-    "tf": (False, (127.5,) * 3, (127.5,) * 3),
+    "tf": (False, (127.5,), (127.5,)),  # of any number of channels
     "torch": (False, tuple(255 * m for m in MEANS), tuple(255 * d for d in DEVIATIONS)),
 }
 
@@ -61,9 +61,14 @@ def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe"
     if not is_float(dtype):
         dtype = floatx()
         x = x.astype(numpy_dtype(dtype)) if library is np else ops.cast(x, dtype)
+    axis, shape = (-1, (-1,)) if is_last else (-3, (-1, 1, 1))
+    if len(mean) > 1 and tuple(x.shape)[axis:][:1] != (len(mean),):
+        raise ValueError(
+            f"mode={mode!r} is for images of three channels. Received: x.shape={tuple(x.shape)}, "
+            f"data_format={data_format!r}. Repeat the channel of grey images, or take mode='tf'."
+        )
     if is_reversed:
-        x = library.flip(x, axis=-1 if is_last else -3)
-    shape = (3,) if is_last else (3, 1, 1)
+        x = library.flip(x, axis=axis)
     zero, one = (np.reshape(m, shape).astype(numpy_dtype(dtype)) for m in (mean, scale))
     return library.divide(library.subtract(x, zero), one)
 

@@ -331,3 +331,16 @@ def test_page() -> None:
         )
         for name, row in sorted(NETWORKS.items())
     ]
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("mode", ["caffe", "tf", "torch"])
+def test_images_of_other_channels(mode: str, layout: str) -> None:
+    x = np.full((2, 4, 4, 1) if layout == "channels_last" else (2, 1, 4, 4), 255.0)
+    if mode == "tf":
+        assert (
+            imagenet_utils.preprocess_input(x, layout, mode).tolist() == np.ones(x.shape).tolist()
+        )
+        return
+    with pytest.raises(ValueError, match="for images of three channels. Received: x.shape"):
+        imagenet_utils.preprocess_input(x, layout, mode)

@@ -58,8 +58,12 @@ def convert_to_numpy(x: Any) -> np.ndarray[Any, Any]:
     if isinstance(x, Variable):
         return x.numpy()
     current = engine()
-    host = current.convert_to_numpy(x) if current.is_tensor(x) else np.asarray(x)
-    flags = host.flags  # an array's second look-up of them costs as much as a copy of ten numbers
+    return owned(current.convert_to_numpy(x) if current.is_tensor(x) else np.asarray(x), x)
+
+
+def owned(host: np.ndarray[Any, Any], x: Any) -> np.ndarray[Any, Any]:
+    """An array that was made of x, or a copy of it where others have it too."""
+    flags = host.flags
     own = flags.owndata and flags.writeable and host is not x
     return host if own else host.copy()
 

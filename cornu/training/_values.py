@@ -10,6 +10,7 @@ from .. import ops
 from ..core import tree
 from ..core.variable import Variable
 from ..engines import current
+from ..ops.shared import owned
 
 
 def logs_of(model: Any, result: Any) -> dict[str, Any]:
@@ -46,8 +47,9 @@ def joined(results: list[Any]) -> Any:
 
 def to_numpy(structure: Any) -> Any:
     """Outputs as arrays that are the caller's own."""
-    if current().is_tensor(structure):
-        return ops.convert_to_numpy(structure)
+    engine = current()
+    if engine.is_tensor(structure):
+        return owned(engine.convert_to_numpy(structure), structure)
     return tree.map_structure(lambda x: None if x is None else ops.convert_to_numpy(x), structure)
 
 

@@ -18,7 +18,7 @@ PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 _SCATTER = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
 _NO_NUMBERS = "OSUTMm"
 #: The kinds of arrays of strings; of objects that are such, too.
-_TEXT = "OSUT"
+TEXT_KINDS = "OSUT"
 _LITERALS = {"b": "bool", "i": "int32", "u": "uint32", "f": "float32", "c": "complex64"}
 
 
@@ -74,7 +74,7 @@ def holds_text(x: Any) -> bool:
     >>> holds_text(np.array(["a"])), holds_text(np.ones(2)), holds_text("a")
     (True, False, False)
     """
-    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in _TEXT
+    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in TEXT_KINDS
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from ..core.tracebacks import shorten
 from ..core.tracking import PLAIN, Family, Tracker
 from ..core.variable import Variable, host_array, take_all
 from ..engines import Engine, at_hand, current
-from ..engines.host import holds_text
+from ..engines.host import TEXT_KINDS, holds_text
 from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
@@ -579,7 +579,7 @@ class Layer(Operation):
             plain = len(args) == 1 and self.built and self._convert_input_args
             if plain and (not kwargs or self._is_plain_call(kwargs)):
                 x = args[0]
-                if x.__class__ is np.ndarray and not holds_text(x):
+                if x.__class__ is np.ndarray and x.dtype.kind not in TEXT_KINDS:
                     x = engine.convert_to_tensor(x)
                 if x.__class__ in engine.arrays or engine.is_tensor(x):
                     return self._call_on_tensor(engine, x, kwargs.get("training"))

@@ -296,7 +296,7 @@ OTHERS = (
     "synchronize container read write stand_in cond while_loop scan vectorized_map custom_gradient "
     "watch_gradient send is_ready is_out_of_memory scope profile "
     "value_and_grad vjp jvp compile compose remat eval_shape slice_axis patches spread "
-    "from_dlpack received each module shape_alone dtype_name sparse_parts "
+    "from_dlpack received each module adopt share leaves stream save_functions shape_alone dtype_name sparse_parts "
     "on_host container_of dataset place constrain untraced is_traced set_trainable"
 )
 

@@ -59,6 +59,8 @@ class Programs:
         self.model = model
         self._made: dict[str, tuple[Settings, Callable[..., Any]]] = {}
         self._predicting: tuple[Any, Callable[..., Any]] | None = None
+        #: Whether a part of the model runs on the host, as known since `predicting` was last called.
+        self.on_host = False
         #: Whether steps of training change nothing once one gives what is no number.
         self.guards = False
         self._fillable: tuple[Any, dict[Any, bool]] | None = None
@@ -103,6 +105,7 @@ class Programs:
         known = self._predicting
         if known is None or known[0] != version:
             self._predicting = known = version, model.make_predict_function()
+            self.on_host = model._prepares or model._ending is not None
         return known[1]
 
     def fillable(self) -> dict[Any, bool]:

@@ -381,14 +381,15 @@ class Trainer(Compiling):
         callbacks: Any = None,
     ) -> Any:
         """The model's outputs for data, in batches, as NumPy arrays."""
+        plain = callbacks is None and steps is None and type(x) is np.ndarray and self.built
+        plain = plain and x.ndim > 0 and x.dtype.kind in "biuf" and verbose == 0
+        if plain and 0 < len(x) <= (batch_size or 32):
+            program = self._programs.predicting()
+            if not self._programs.on_host:
+                return to_numpy(program([(x,)]))
         if self._ending is not None:
             body, finished = self._ending
             return finished(body.predict(x, batch_size, verbose, steps, callbacks))
-        plain = callbacks is None and steps is None and type(x) is np.ndarray and self.built
-        plain = plain and not self._prepares
-        plain = plain and x.ndim > 0 and x.dtype.kind in "biuf" and verbose == 0
-        if plain and 0 < len(x) <= (batch_size or 32):
-            return to_numpy(self._programs.predicting()([(x,)]))
         source = make_source(x, batch_size=batch_size, steps=steps)
         run = Run(self, "predict", source, steps, callbacks, verbose)
         with closing(loop(run)) as turns:

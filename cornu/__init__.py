@@ -62,6 +62,7 @@ if _TYPE_CHECKING:
     from . import distillation as distillation
     from . import export as export
     from . import legacy as legacy
+    from . import optimization as optimization
     from . import testing as testing
     from . import visualization as visualization
     from . import wrappers as wrappers
@@ -72,6 +73,7 @@ else:  # what few need is loaded when it is asked for
         "distillation",
         "export",
         "legacy",
+        "optimization",
         "testing",
         "visualization",
         "wrappers",

@@ -31,6 +31,7 @@ LATE = (
         "logging",
         "ml_dtypes",
         "cornu.applications",
+        "cornu.optimization",
     ),
     *("cornu.saving._models", "cornu.saving._keras2", "cornu.saving._checkpoints"),
     *("cornu.training._nan", "cornu.training._finders", "cornu.engines.samples"),

@@ -46,6 +46,7 @@ PACKAGES = {
     "keras.distillation": "cornu.distillation",
     "keras.utils": "cornu.utils",
     "keras.ops": "cornu.ops",
+    "cornu.optimization": "cornu.optimization",
 }
 #: Classes that Keras exports at its root, and where Cornu has them.
 ROOT = {

@@ -32,6 +32,7 @@ from .operation import Operation
 from .operators import OPS as OPS
 from .scopes import SymbolicScope, here
 from .serialization import RESOLVERS
+from .transforms import Operand, product
 from .variable import Variable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -270,6 +271,9 @@ class Op:
 
     def dispatch(self, engine: Engine, args: Sequence[Any]) -> Any:
         """Run on operands that are not all native tensors of the engine."""
+        result = self._product(args)
+        if result is not NotImplemented:
+            return result
         values = list(args)
         symbolic = False
         for i, kind in self.tensors:
@@ -288,6 +292,12 @@ class Op:
         if any(isinstance(x, SparseTensor) for x in self._operands(values)):
             return self._on_sparse(engine, values)
         return (engine.bodies.get(self) or self.resolve(engine))(*values)
+
+    def _product(self, args: Sequence[Any]) -> Any:
+        """The result by a transform of one of the operands (`core.transforms`), or `NotImplemented`."""
+        at, named = self.variadic, self.keywords
+        flat = args if at is None else [*args[:at], *args[at]]
+        return product(self, flat, lambda: {self.parameters[i].name: args[i] for i in named})
 
     def _operands(self, values: Sequence[Any]) -> list[Any]:
         """The operands among the arguments."""
@@ -317,7 +327,7 @@ class Op:
         def as_spec(x: Any) -> Any:
             if isinstance(x, np.ndarray):
                 return KerasTensor(x.shape, standardize_dtype(x.dtype))
-            if isinstance(x, Variable) or engine.is_tensor(x):
+            if isinstance(x, (Variable, Operand)) or engine.is_tensor(x):
                 value = _admit(engine, x)
                 return KerasTensor(tuple(engine.shape_of(value)), engine.dtype_of(value))
             return x
@@ -564,6 +574,8 @@ def _admit(engine: Engine, x: Any, convert: bool = True) -> Any:
         return x
     if isinstance(x, Variable):
         return x.value
+    if isinstance(x, Operand):
+        return x.value()
     sparse = on_engine(engine, x)
     if sparse is not None:
         return sparse

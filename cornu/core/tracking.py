@@ -7,6 +7,7 @@ attribute holds it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -111,6 +112,20 @@ class Tracker:
         self.add(kind, value)
         self._kept.add(value)
 
+    @contextlib.contextmanager
+    def unlocked(self) -> Iterator[None]:
+        """A block in which parts may be made, also once the layer is built."""
+        locked, self.locked = self.locked, ""
+        try:
+            yield
+        finally:
+            self.locked = locked
+
+    def forget(self, part: Any) -> None:
+        """No longer own a part that was made as one; attributes may hold it still."""
+        self._remove(IdentitySet([part]))
+        self.change()
+
     def drop(self, value: Any) -> None:
         """Note that one place holds a value no more, nor what it contains."""
         for part in _parts(value):
@@ -129,8 +144,11 @@ class Tracker:
         held = IdentitySet(part for value in attributes.values() for part in _parts(value))
         gone = IdentitySet(part for part in self._dropped if part not in held)
         self._dropped = IdentitySet()
+        self._remove(gone)
+
+    def _remove(self, gone: IdentitySet) -> None:
         for part in gone:
-            for known in (self._known, self.untrained, self.frozen):
+            for known in (self._known, self._kept, self.untrained, self.frozen):
                 known.discard(part)
         for owned in self.owned.values():
             owned[:] = [part for part in owned if part not in gone]

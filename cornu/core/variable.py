@@ -19,7 +19,7 @@ from . import naming
 from .checks import one_of
 from .dtypes import is_float, numpy_dtype, standardize_dtype
 from .operators import OpOperators
-from .scopes import here
+from .scopes import here, within
 
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 _SYNCHRONIZATIONS = (None, "none", "auto", "on_read", "on_write")
@@ -59,6 +59,8 @@ class Variable(OpOperators):
     """
 
     _tracked_as: ClassVar[str] = "variables"
+    #: How layers read it, from what is stored on (`core.transforms`).
+    transforms: tuple[Any, ...] = ()
     #: Gives the initializer of a name; the floor of initializers puts its `get` here.
     _named_initializer: ClassVar[Callable[[str], Any]]
 
@@ -133,6 +135,27 @@ class Variable(OpOperators):
             if dtype is None or not self._casts or dtype == self._dtype
             else engine.cast(value, dtype)
         )
+
+    @property
+    def stored(self) -> Any:
+        """What is stored, as a tensor of the current engine: neither cast nor transformed."""
+        with within(here.autocast, None):
+            return Variable.value.fget(self)  # type: ignore[attr-defined]
+
+    def effective(self) -> Any:
+        """What layers compute with, as a tensor of the current engine: the value through its transforms."""
+        return self.value
+
+    def store_as(self, initializer: Any, shape: Any = None, dtype: Any = None) -> None:
+        """Store something else from now on, of another shape and dtype maybe: codes of the value, or the value again.
+
+        Args:
+            initializer, shape, dtype: As the constructor takes them.
+        """
+        value, self._shape, self._dtype = initial_value(initializer, shape, dtype)
+        self._casts = self._autocast and is_float(self._dtype)
+        with self.lock:
+            self._held = Held(None, value, self._held.layout)
 
     def move_to(self, engine: Engine) -> Held:
         """Bring the value to an engine; returns what is held then."""
@@ -284,9 +307,24 @@ class Variable(OpOperators):
         return self._shape
 
     @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape of what is stored."""
+        return self._shape
+
+    @property
+    def stored_dtype(self) -> str:
+        """The dtype of what is stored."""
+        return self._dtype
+
+    @property
+    def autocast(self) -> bool:
+        """Whether it reads as the compute dtype within an autocasting block, where it is a float."""
+        return self._autocast
+
+    @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return len(self._shape)
+        return len(self.shape)
 
     @property
     def dtype(self) -> str:
@@ -335,9 +373,9 @@ class Variable(OpOperators):
         self._constraint = _callable_or_none("constraint", value)
 
     def __len__(self) -> int:
-        if not self._shape:
+        if not self.shape:
             raise TypeError("A scalar variable has no length.")
-        return self._shape[0]
+        return self.shape[0]
 
     def __iter__(self) -> Any:
         return iter(self.value)
@@ -439,7 +477,7 @@ def _binary(name: str, variable: Variable, value: Any) -> Any:
     engine = current()
     if isinstance(value, Variable):
         value = value.value
-    own = variable.value
+    own = variable.stored
     dtype = engine.dtype_of(own)
     return getattr(engine, name)(own, engine.convert_to_tensor(value, dtype))
 

@@ -315,7 +315,7 @@ class Engine(ABC):
     # ----------------------------------------------------------------- more
 
     def stand_in(self, variable: Any) -> Tensor:
-        """What a variable (shape, dtype, path) reads as where tensors hold no values."""
+        """What a variable (stored_shape, stored_dtype, path) reads as where tensors hold no values."""
         raise NotImplementedError(f"The {self.name} engine computes: it reads the variable itself.")
 
     def shape_alone(self, name: str) -> None:  # noqa: B027  (values are there by then, or none ever are)

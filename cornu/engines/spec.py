@@ -522,7 +522,7 @@ class SpecEngine(Engine):
         return self.tensor(dims, dtype)
 
     def stand_in(self, variable: Any) -> Spec:
-        return self.tensor(variable.shape, variable.dtype)
+        return self.tensor(variable.stored_shape, variable.stored_dtype)
 
     # ------------------------------------------------------------ transforms
 

@@ -31,12 +31,13 @@ from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
 from ._native import joined, new, traced_spec
+from ._transforming import Transforming
 
 #: Tensors that say their own shape and dtype.
 _SYMBOLIC = (KerasTensor, SparseTensor)
 
 
-class Layer(Operation):
+class Layer(Transforming, Operation):
     """A computation with state.
 
     A subclass makes its weights in `__init__` or in `build(input_shape)`, which runs at the first
@@ -717,6 +718,7 @@ class Layer(Operation):
         where the caller said it, so that it holds whatever the model is called with.
         """
         outputs = None
+        passes = self._passes if recorded is None else None
         outer = (here.training.get(), here.autocast.get(), here.calling.get())
         if outer[2] is None and (self._losses or self._tracker.owned["layers"]):
             self._clear_losses()
@@ -729,6 +731,8 @@ class Layer(Operation):
         if (watch := here.watch.get()) is not None:
             watch.enter(self, args, kwargs)
         try:
+            if passes:
+                args = self._passed("inputs", args[:1]) + args[1:]
             call = self.call if self._remat is None else self._rematerialized(args, kwargs)
             if recorded is not None:
                 outputs = tree.map_structure(_as_spec, self.compute_output_spec(*args, **kwargs))
@@ -740,6 +744,8 @@ class Layer(Operation):
                     outputs = call(*args, **kwargs)
             else:
                 outputs = call(*args, **kwargs)
+            if passes:
+                outputs = self._passed("outputs", outputs)
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):
                     if not isinstance(output, KerasTensor):

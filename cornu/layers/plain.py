@@ -30,4 +30,5 @@ def is_plain(layer: Layer) -> bool:
         runs_alone(layer, layer._beside)
         and not isinstance(layer, Lambda)
         and layer.activity_regularizer is None
+        and all(is_ours(type(transform)) for _, transform in layer.transforms)
     )

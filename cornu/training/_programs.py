@@ -37,6 +37,7 @@ class Settings(NamedTuple):
     trainable_variables: tuple[tuple[int, Any], ...]
     dtypes: tuple[tuple[int, Any], ...]
     rematerialization: tuple[tuple[int, Any], ...]
+    transforms: tuple[tuple[int, Any], ...]
     variables: tuple[tuple[int, Any], ...]
     #: A step that draws without a seed has found the generator of its time by itself.
     seeds: int
@@ -140,6 +141,7 @@ class Programs:
             tuple((id(variable), True) for variable in model.trainable_variables),
             tuple((id(layer), layer._cast_dtype) for layer in layers),
             tuple((id(layer), layer._remat) for layer in layers),
+            tuple((id(layer), tuple(found)) for layer in layers if (found := layer.transforms)),
             tuple((id(variable), True) for variable in [*changing, *constant]),
             seeding.generation(),
         )

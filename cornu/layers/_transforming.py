@@ -1,0 +1,124 @@
+"""What transforms do on a layer: they are put on its weights, on what it is called on and what it gives."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..core import tree
+from ..core.checks import one_of
+from ..core.dtypes import is_float
+from ..core.masks import get_keras_mask, set_keras_mask
+from ..core.scopes import here, within
+from ..core.transforms import Transform, set_transforms
+from ..core.variable import Variable
+from ..engines import current
+
+_PASSES = ("inputs", "outputs")
+
+
+class Transforming:
+    """A layer's part that has to do with transforms."""
+
+    #: What the first argument of calls and their outputs pass through.
+    _passes: Mapping[str, tuple[Transform, ...]] = MappingProxyType({})
+
+    @property
+    def transforms(self) -> list[tuple[str, Transform]]:
+        """The transforms of the layer's own weights, by their names, and those of `"inputs"` and `"outputs"`."""
+        layer: Any = self
+        chains = {v.name: v.transforms for v in layer._owned("variables")} | {**self._passes}
+        return [(of, transform) for of, chain in chains.items() for transform in chain]
+
+    def add_transform(self, target: Variable | str, transform: Transform) -> Transform:
+        """Have a weight read through a transform in calls, or outputs pass through one.
+
+        It may be done at any time once the layer is built; what was compiled is compiled again.
+
+        Args:
+            target: A weight that this layer itself owns; or `"outputs"` for the layer's outputs, `"inputs"`
+                for its first argument.
+            transform: What it goes through; behind those that it goes through already and whose `order` is
+                not above its own.
+
+        Returns:
+            The transform.
+
+        Raises:
+            ValueError: If the layer is not built, or the weight is not its own.
+        """
+        of, variable = self._target(target)
+        transform.attach(self, of, variable)
+        self._set_chain(target, (*self._chain(target), transform))
+        return transform
+
+    def remove_transform(self, target: Variable | str, transform: Transform) -> None:
+        """Take a transform off a weight, off `"outputs"` or `"inputs"`; what is stored stays as it is.
+
+        Raises:
+            ValueError: If it is not there.
+        """
+        chain = self._chain(target)
+        if not any(known is transform for known in chain):
+            raise ValueError(
+                "A transform can be taken off where it is. Received: "
+                f"transform={transform!r} for {_named(target)!r} of the layer {self.path!r}, whose "  # type: ignore[attr-defined]
+                f"transforms are {list(chain)}."
+            )
+        self._set_chain(target, tuple(known for known in chain if known is not transform))
+        transform.detach()
+
+    def _target(self, target: Variable | str) -> tuple[str, Variable | None]:
+        layer: Any = self
+        if not layer.built:
+            raise ValueError(
+                "A layer must be built before its weights are transformed. Received: the layer "
+                f"{layer.path!r}, never built. Call it on data, or `build(input_shape)`, first."
+            )
+        if isinstance(target, str):
+            one_of(_PASSES, target=target)
+            return target, None
+        if not any(target is variable for variable in layer._owned("variables")):
+            raise ValueError(
+                "A layer transforms its own weights. Received: "
+                f"{getattr(target, 'path', target)!r} for the layer {layer.path!r}, which owns "
+                f"{[variable.path for variable in layer._owned('variables')]}."
+            )
+        return target.name, target
+
+    def _chain(self, target: Variable | str) -> tuple[Transform, ...]:
+        return self._passes.get(target, ()) if isinstance(target, str) else target.transforms
+
+    def _set_chain(self, target: Variable | str, chain: tuple[Transform, ...]) -> None:
+        layer: Any = self
+        if isinstance(target, Variable):
+            set_transforms(target, chain)
+        else:
+            chains = {**self._passes, target: tuple(sorted(chain, key=lambda x: x.order))}
+            object.__setattr__(self, "_passes", {key: of for key, of in chains.items() if of})
+        layer._tracker.change()
+
+    def _passed(self, which: str, values: Any) -> Any:
+        """Values behind the transforms that they pass through; what is no float tensor stays as it is."""
+        for transform in self._passes.get(which, ()):
+            values = tree.map_structure(functools.partial(_through, transform), values)
+        return values
+
+
+def _through(transform: Transform, x: Any) -> Any:
+    engine = current()
+    if not engine.is_tensor(x) or not is_float(engine.dtype_of(x)):
+        return x
+    mask, dtype = get_keras_mask(x), engine.dtype_of(x)
+    with within(here.autocast, None):
+        x = transform.value(x)
+    x = x if engine.dtype_of(x) == dtype else engine.cast(x, dtype)
+    if mask is not None:
+        set_keras_mask(x, mask)
+    return x
+
+
+def _named(target: Variable | str) -> str:
+    return target if isinstance(target, str) else target.path

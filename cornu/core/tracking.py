@@ -52,7 +52,7 @@ class IdentitySet:
 class Tracker:
     """The parts of one object, in the order in which they came."""
 
-    kinds = ("variables", "layers", "metrics", "seed_generators")
+    kinds = ("variables", "layers", "metrics", "states")
     #: The last change of any object's parts: while it is the same, nothing has changed anywhere.
     last_change = 0
 

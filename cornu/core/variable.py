@@ -404,6 +404,31 @@ class Variable(OpOperators):
         return self._operate("bitwise_not", self)
 
 
+class State(Variable):
+    """What a layer carries from call to call and is no weight.
+
+    Files have it beside the weights, where Keras looks for none.
+    """
+
+    _tracked_as: ClassVar[str] = "states"
+    #: What files call it.
+    KEY: ClassVar[str] = "state"
+
+    @property
+    def state(self) -> Variable:
+        """The variable that holds it."""
+        return self
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the value into a mapping."""
+        store[self.KEY] = self.numpy()
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Take the value from a mapping; stay as it is where that, as in Keras's files, is empty."""
+        if store:
+            self.assign(np.asarray(store[self.KEY]))
+
+
 def initial_value(initializer: Any, shape: Any, dtype: Any) -> tuple[Any, tuple[int, ...], str]:
     """The initial value of a variable on the host, or a call that draws it; its shape and dtype."""
     if isinstance(initializer, str):

@@ -283,7 +283,7 @@ class Layer(Transforming, Operation):
         return self._collect(Layer._own_variables)
 
     def _own_variables(self) -> list[Variable]:
-        return [*self._own_weights(), *(seed.state for seed in self._owned("seed_generators"))]
+        return [*self._own_weights(), *(kept.state for kept in self._owned("states"))]
 
     @property
     def weights(self) -> list[Variable]:

@@ -13,7 +13,7 @@ from ..core.config import floatx
 from ..core.described import parameters
 from ..core.dtypes import numpy_dtype
 from ..core.masks import check_mask, get_keras_mask
-from ..core.variable import Variable
+from ..core.variable import State
 from ..ops import shared
 from ._cells import (
     GRUCell,
@@ -94,7 +94,7 @@ class RNN(Layer):
                 f"{self.path!r}. Start the model with `Input(batch_shape=...)`."
             )
         self.states = tree.map_structure(
-            lambda x: Variable(
+            lambda x: State(
                 np.zeros(x.shape, numpy_dtype(self.variable_dtype)),
                 trainable=False,
                 name="rnn_state",

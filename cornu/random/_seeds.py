@@ -40,7 +40,7 @@ class SeedGenerator:
     True
     """
 
-    _tracked_as: ClassVar[str] = "seed_generators"
+    _tracked_as: ClassVar[str] = "states"
     #: What files call the state: Keras's have none, and nobody takes it for a weight.
     KEY: ClassVar[str] = "seed_and_counter"
 

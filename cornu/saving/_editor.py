@@ -14,7 +14,7 @@ from ._files import as_path, require
 from ._names import join, renaming
 from ._package import METADATA, opened_package, read_json, stored_weights
 from ._stores import Item, StoredArray, StoredWeights
-from ._walk import is_seed, walk
+from ._walk import is_state, walk
 from ._weights import format_of, opened_weights
 from .endings import WEIGHTS, is_weights
 
@@ -95,11 +95,11 @@ class KerasFileEditor:
             store: dict[str, Any] = {}
             if hasattr(part, "save_own_variables"):
                 part.save_own_variables(store)
-            if store and not is_seed(store):
+            if store and not is_state(store):
                 reference[path] = {key: host_array(value) for key, value in store.items()}
         rename, stored = renaming(parts, None), dict[str, Arrays]()
         for path, held in self.weights_dict.items():
-            for key, array in held.items() if not is_seed(held) else ():
+            for key, array in held.items() if not is_state(held) else ():
                 owner, _, own_key = rename(join(path, key)).rpartition("/")
                 stored.setdefault(owner, {})[own_key] = array
         errors, matches = list(_differences(reference, stored)), 0

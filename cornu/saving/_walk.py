@@ -15,6 +15,7 @@ from typing import Any
 
 from ..core.naming import to_snake_case
 from ..core.operation import Operation
+from ..core.variable import State
 from ..losses import Loss
 from ..metrics import Metric
 from ..models import Function, Functional, Model, Sequential
@@ -22,10 +23,10 @@ from ..optimizers import Optimizer
 from ..random import SeedGenerator
 from ..training import Trainer
 
-_WALKED = (Operation, Optimizer, Loss, Metric, SeedGenerator)
+_WALKED = (Operation, Optimizer, Loss, Metric, SeedGenerator, State)
 _CONTAINERS = (list, tuple, set, dict)
 #: Classes whose own properties say nothing of what an object consists of.
-_BASES = frozenset({*Model.__mro__, Function, Functional, Sequential, *_WALKED[1:]})
+_BASES = frozenset({*Model.__mro__, *State.__mro__, Function, Functional, Sequential, *_WALKED[1:]})
 #: Attributes in which an object keeps record of its parts a second time, by the class that does.
 _RECORDS: tuple[tuple[type, frozenset[str]], ...] = (
     (Operation, frozenset({"_arguments", "_inbound_nodes", "_outbound_nodes"})),
@@ -49,9 +50,9 @@ def walk(root: Any, leave_out: Collection[Any] = ()) -> Iterator[tuple[str, Any]
     yield from _walk_object("", root, {id(item) for item in leave_out})
 
 
-def is_seed(arrays: Mapping[str, Any]) -> bool:
-    """Whether arrays are the state of a seed generator, which is no part of an architecture."""
-    return set(arrays) == {SeedGenerator.KEY}
+def is_state(arrays: Mapping[str, Any]) -> bool:
+    """Whether arrays are what is carried on from call to call, which is no part of an architecture."""
+    return set(arrays) in ({SeedGenerator.KEY}, {State.KEY})
 
 
 def _walk_object(path: str, owner: Any, met: set[int]) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,7 @@ from ._names import Names, is_numbered, own_variables, renaming
 from ._reports import WeightsReport
 from ._safetensors import Safetensors
 from ._stores import Arrays, Format, Item, StoredArray, StoredArrays, StoredWeights, split
-from ._walk import is_seed, walk
+from ._walk import is_state, walk
 
 FORMATS: tuple[Format, ...] = (HDF5(), Safetensors())
 
@@ -157,7 +157,7 @@ def load_state(
         _report(model, called, misfits, skip_mismatch)
     known = dict(walk(model)) if leave_out else parts
     others = [p for p in weights.paths() if p not in known and not p.startswith("optimizer")]
-    unknown = [path for path in others if not is_seed(weights.arrays(path))]
+    unknown = [path for path in others if not is_state(weights.arrays(path))]
     if unknown and not (misfits or skip_mismatch):
         warn(
             f"The model {model.name!r} took the weights that it has a place for. Received: "
@@ -176,10 +176,10 @@ def compared(model: Any, stored: Arrays, leave_out: Collection[Any] = ()) -> Wei
     for path, part in parts.items():
         arrays = weights.arrays(path).stored
         _build(model, path, part, arrays)
-        if is_numbered(part) and not is_seed(arrays):
+        if is_numbered(part) and not is_state(arrays):
             report.note(own_variables(part), arrays, _fits(part, arrays))
     others = (weights.arrays(path).stored for path in weights.paths() if path not in parts)
-    report.unexpected.extend(x.name for kept in others if not is_seed(kept) for x in kept.values())
+    report.unexpected.extend(x.name for kept in others if not is_state(kept) for x in kept.values())
     return report
 
 

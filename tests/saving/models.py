@@ -101,6 +101,12 @@ def nested(k: ModuleType) -> Built:
 
 
 @row
+def stateful(k: ModuleType) -> Built:
+    x = np.zeros((2, 3, 4), "float32")  # states stay 0, however often it runs
+    return k.Sequential([k.Input(batch_shape=x.shape), k.layers.LSTM(2, stateful=True)]), x
+
+
+@row
 def ops_in_the_graph(k: ModuleType) -> Built:
     x = k.Input((4,))
     y = k.ops.relu(k.layers.Dense(4)(x)) + x * 2.0

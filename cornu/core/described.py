@@ -137,6 +137,8 @@ def _keeping(owner: Any) -> Callable[..., None]:
 def _kept(owner: Any, cls: Any) -> list[tuple[str, str, Converter | None]]:
     """The arguments of a constructor that it keeps, their attributes and what they go through.
 
+    The class of the object may say that they go through something else than in its bases.
+
     Left out is what another constructor keeps, as it is passed on to it, and what the class of the
     object has as a property that can't be set.
     """
@@ -148,7 +150,7 @@ def _kept(owner: Any, cls: Any) -> list[tuple[str, str, Converter | None]]:
     }
     kept_as = _mapping(owner, "_kept_as")
     kept = [
-        (name, kept_as.get(name, name), _converter(owner, name))
+        (name, kept_as.get(name, name), _converter(cls, name))
         for name in parameters(vars(owner)["__init__"])
         if name not in passed_on
     ]

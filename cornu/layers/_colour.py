@@ -78,6 +78,20 @@ class Coloured(BaseImagePreprocessingLayer):
 # ------------------------------------------------------------------ pixel by pixel
 
 
+class _ByFactor(Coloured):
+    """A layer of one factor in either layout."""
+
+    def __init__(
+        self,
+        factor: Any,
+        value_range: Any = (0, 255),
+        data_format: str | None = None,
+        seed: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_format=data_format, **kwargs)
+
+
 class RandomBrightness(Coloured):
     """Each image made brighter or darker by a number of its own.
 
@@ -203,7 +217,7 @@ class Solarization(Coloured):
         return self._from_unit(ops.where(bright, 255 - added, added), 255)
 
 
-class RandomPosterization(Coloured):
+class RandomPosterization(_ByFactor):
     """Images of few colours: of each channel's 8 bits only the first ones are kept.
 
     Args:
@@ -219,16 +233,6 @@ class RandomPosterization(Coloured):
     """
 
     _converters: ClassVar[Any] = {"factor": lambda value: _bits(value)}
-
-    def __init__(
-        self,
-        factor: Any,
-        value_range: Any = (0, 255),
-        data_format: str | None = None,
-        seed: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(data_format=data_format, **kwargs)
 
     def _draw(self, draws: Draws, images: Any) -> Any:
         low, high = map(int, self.factor)
@@ -277,7 +281,7 @@ class RandomGrayscale(Coloured):
         return ops.where(drawn, self._grey(images), images)
 
 
-class RandomColorDegeneration(Coloured):
+class RandomColorDegeneration(_ByFactor):
     """Each image between itself and its grey picture: x + (grey - x) * factor.
 
     Args:
@@ -294,16 +298,6 @@ class RandomColorDegeneration(Coloured):
 
     _converters: ClassVar[Any] = {"factor": _factor(-1, 1, True)}
 
-    def __init__(
-        self,
-        factor: Any,
-        value_range: Any = (0, 255),
-        data_format: str | None = None,
-        seed: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(data_format=data_format, **kwargs)
-
     def _draw(self, draws: Draws, images: Any) -> Any:
         return {"factor": draws.uniform(*self.factor)}
 
@@ -312,7 +306,7 @@ class RandomColorDegeneration(Coloured):
         return self._clipped(images + (self._grey(images) - images) * factor)
 
 
-class RandomHue(Coloured):
+class RandomHue(_ByFactor):
     """Each image's hues turned around the circle of colours.
 
     Args:
@@ -329,16 +323,6 @@ class RandomHue(Coloured):
 
     _converters: ClassVar[Any] = {"factor": _factor(-1, 1)}
 
-    def __init__(
-        self,
-        factor: Any,
-        value_range: Any = (0, 255),
-        data_format: str | None = None,
-        seed: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(data_format=data_format, **kwargs)
-
     def _draw(self, draws: Draws, images: Any) -> Any:
         side = ops.where(draws.uniform() < 0.5, -0.5, 0.5)
         return {"factor": draws.uniform(*self.factor) * side}
@@ -348,7 +332,7 @@ class RandomHue(Coloured):
         return self._in_hsv(images, lambda h, s, v: [h + turn, s, v])
 
 
-class RandomSaturation(Coloured):
+class RandomSaturation(_ByFactor):
     """Each image's colours made paler or stronger: saturation * f / (1 - f).
 
     Args:
@@ -364,16 +348,6 @@ class RandomSaturation(Coloured):
     """
 
     _converters: ClassVar[Any] = {"factor": _factor(-1, 1, True)}
-
-    def __init__(
-        self,
-        factor: Any,
-        value_range: Any = (0, 255),
-        data_format: str | None = None,
-        seed: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(data_format=data_format, **kwargs)
 
     def _draw(self, draws: Draws, images: Any) -> Any:
         factor = draws.uniform(*self.factor)
@@ -602,7 +576,7 @@ def _between(size: Any, tile: Any, count: int) -> tuple[Any, Any, Any]:
 # ------------------------------------------------------------------------- filters
 
 
-class RandomSharpness(Coloured):
+class RandomSharpness(_ByFactor):
     """Each image between its smoothed picture and one that is sharper than itself.
 
     It is smooth + (x - smooth) * 2 * factor, smoothed by [[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13 with zeros
@@ -619,16 +593,6 @@ class RandomSharpness(Coloured):
     >>> RandomSharpness((0.5, 0.5))(np.full((1, 3, 3, 1), 7.0)).ravel()[:2].tolist()
     [7.0, 7.0]
     """
-
-    def __init__(
-        self,
-        factor: Any,
-        value_range: Any = (0, 255),
-        data_format: str | None = None,
-        seed: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(data_format=data_format, **kwargs)
 
     def _draw(self, draws: Draws, images: Any) -> Any:
         return {"factor": draws.uniform(*self.factor)}

@@ -130,6 +130,7 @@ def test_a_loss_is_of_its_own_call() -> None:
     model.predict(X, verbose=0)
     assert float(model.compute_loss(X, Y, model.student(X))) == pytest.approx(wanted)
     model(100 * X)
+    assert "_learned" not in vars(model)  # no tensor is kept for longer than a step
     assert float(model.compute_loss(X, Y, model.student(X))) == pytest.approx(wanted)
 
 

@@ -128,9 +128,22 @@ class Distiller(Model):
     def call(self, inputs: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """What the student gives."""
         learned = self._learn(inputs, training=training, **kwargs)
-        # For the loss of this step; `compute_loss` takes it.
-        vars(self)["_learned"] = learned
+        if "_learned" in vars(self):
+            vars(self)["_learned"] = learned
         return learned[0]
+
+    def _predicted(self, x: Any, training: bool) -> Any:
+        vars(self)["_learned"] = (
+            None  # for `call` to fill in, and for the loss of this step to take
+        )
+        return super()._predicted(x, training)
+
+    def predict_step(self, data: Any) -> Any:
+        """What the student gives for a batch."""
+        try:
+            return super().predict_step(data)
+        finally:
+            vars(self).pop("_learned", None)
 
     def compute_loss(
         self,

@@ -100,9 +100,15 @@ class Model(Trainer, Layer):
         'numpy'
         """
         if "to" in current().module_names and engine not in names():
-            moved: Self = self.native_module().to(
-                *(() if engine is None else (engine,)), *args, **kwargs
-            )
+            given = args if engine is None else (engine, *args)
+            try:
+                moved: Self = self.native_module().to(*given, **kwargs)
+            except RuntimeError as error:
+                engines = sorted({*names()} - {"spec"})
+                raise ValueError(
+                    f"A model moves to an engine, one of {engines}, or where `torch.nn.Module.to` can. "
+                    f"Received: engine={engine!r}, for which that says: {error}"
+                ) from error
             return moved
         target = get(engine)
         self.home = engine

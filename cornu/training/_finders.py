@@ -31,8 +31,15 @@ DIVERGED, IN_A_ROW = 4.0, 3
 ENOUGH = 0.95
 
 
-@dataclass(frozen=True)
-class LearningRates:
+class _Found:
+    """What a finder gives; its numbers would fill the screen."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} suggestion={self.suggestion!r}>"  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, repr=False)
+class LearningRates(_Found):
     """The loss at each learning rate of a sweep, rates in ascending order.
 
     Attributes:
@@ -72,8 +79,8 @@ class LearningRates:
         return figure
 
 
-@dataclass(frozen=True)
-class BatchSizes:
+@dataclass(frozen=True, repr=False)
+class BatchSizes(_Found):
     """The time of a step at each batch size, in ascending order.
 
     Attributes:

@@ -206,6 +206,8 @@ class TestTorch:
         other.load_state_dict(one.state_dict(), assign=True)
         assert torch.equal(one.eval()(x), other.eval()(x))
         assert one.to("cpu") is one and one.inner.to("cpu") is one.inner
+        with pytest.raises(ValueError, match="to an engine, one of .*Received: engine='pytorch'"):
+            cornu.Sequential([layers.Dense(2)]).to("pytorch")
         one.inner.trainable = False
         assert [p.requires_grad for p in one.parameters()] == [True] * 2 + [False] * 4 + [True] * 2
         one.requires_grad_(False)

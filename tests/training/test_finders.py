@@ -52,6 +52,7 @@ def test_a_learning_rate_is_found_and_nothing_is_left(name: str, kind: str, tmp_
     assert found.rates[0] == pytest.approx(1e-5)
     assert found.rates == sorted(found.rates) and len(found.rates) == len(found.losses)
     assert 1e-3 < found.suggestion < 1
+    assert repr(found) == f"<LearningRates suggestion={found.suggestion}>"
     if kind != "number":  # which diverges before the end
         assert len(found.rates) < 40
     found.plot(tmp_path / "rates.png")

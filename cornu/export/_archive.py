@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core.checks import one_of
 from ..core.files import replacing
+from ..core.keras_tensor import KerasTensor
 from ..core.variable import Variable
 from ..engines import get, use
 from ..layers import Layer
@@ -110,6 +112,8 @@ class ExportArchive:
         if unknown:
             raise ValueError(f"There are no such arguments. Received: {sorted(unknown)}.")
         owner = fn if isinstance(fn, Layer) else getattr(fn, "__self__", None)
+        if input_signature is None:  # a `tf.function` may have one
+            input_signature = getattr(fn, "input_signature", None)
         if input_signature is None:
             if not isinstance(owner, Layer):
                 raise ValueError(
@@ -183,7 +187,7 @@ class ExportArchive:
         }
         engine = get("tensorflow")
         functions = {
-            name: Endpoint(one.call, [signature(None, spec) for spec in one.specs])
+            name: Endpoint(one.call, _named(one.call, [signature(None, x) for x in one.specs]))
             for name, one in self._endpoints.items()
         }
         with use(engine), replacing(folder) as draft:
@@ -192,6 +196,17 @@ class ExportArchive:
             files = [path for path in sorted(folder.iterdir()) if path.is_file()]
             rows = [(name, ", ".join(map(str, one.specs))) for name, one in self._endpoints.items()]
             report(folder, files, rows)
+
+
+def _named(function: Any, specs: list[Any]) -> list[Any]:
+    """Specs of arguments; those without a name get that of the function's parameter, which clients send."""
+    if isinstance(function, Layer):
+        return specs
+    names = [*inspect.signature(function).parameters, *[None] * len(specs)]
+    return [
+        KerasTensor(x.shape, x.dtype, name=name) if getattr(x, "_name", x) is None else x
+        for x, name in zip(specs, names, strict=False)
+    ]
 
 
 class _Endpoint(Layer):

@@ -71,6 +71,7 @@ def test_saved_model(engine: str, tmp_path: Path, capsys: Any) -> None:
     np.testing.assert_allclose(read.parts(*GIVEN)["sum"], wanted.sum(-1), 1e-5, 1e-6)
     assert not np.allclose(read.train(*GIVEN), read.train(*GIVEN))
     assert list(read.signatures) == ["serve", "parts", "train", "serving_default"]
+    assert {*read.signatures["train"].structured_input_signature[1]} == {"a", "b"}
     assert len(read.trainable_variables) == 2
     assert len(read.optimizer_variables) == len(model.optimizer.variables)
 

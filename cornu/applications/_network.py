@@ -157,7 +157,16 @@ class Network:
         shape = listed(self.input_shape) or ()
         channels, sides = (shape[-1:], shape[:-1]) if is_last else (shape[:1], shape[1:])
         is_published = self.weights == IMAGENET
+        given = tuple(getattr(self.input_tensor, "shape", (None, *shape)))[1:]
         rules = (
+            (
+                any(
+                    None not in pair and len({*pair}) > 1
+                    for pair in zip(given, shape, strict=False)
+                ),
+                f"`input_shape` is that of `input_tensor`, {given}.",
+                "Leave it out.",
+            ),
             (
                 len(shape) != 3 or channels == (None,),
                 "Images have two sides, and channels whose number is known.",

@@ -100,7 +100,7 @@ def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, An
             f"Received: preds.shape={scores.shape}. Names of other classes are known to you alone."
         )
     names = _class_names()
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    best = np.argsort(-scores.astype("float64"), axis=1, kind="stable")[:, :top]
     return [[(*names[i], row[i]) for i in chosen] for row, chosen in zip(scores, best, strict=True)]
 
 

@@ -136,6 +136,10 @@ def test_input_tensor() -> None:
     model = applications.MobileNetV2(weights=None, input_tensor=wide, include_top=False, name="on")
     assert model.name == "on" and model.input is image or model.input == [image]
     assert model.get_layer("Conv1").input is wide
+    with pytest.raises(
+        ValueError, match=r"that of `input_tensor`, \(40, 40, 3\). Received: input_sh"
+    ):
+        build("MobileNetV3Small", weights=None, input_tensor=wide, input_shape=(96, 96, 3))
 
 
 @pytest.mark.parametrize(
@@ -301,6 +305,8 @@ def test_decode_predictions(server: Server) -> None:
         applications.vgg16.decode_predictions(cornu.ops.convert_to_tensor(scores))[0][:3]
         == found[0]
     )
+    votes = (1000 * scores).astype("uint16")
+    assert imagenet_utils.decode_predictions(votes)[0][0][0] == found[0][0][0]
     assert server.asked == [None]
     text = imagenet_utils.decode_predictions.__doc__ or ""
     text = text.replace("  # doctest: +SKIP", "")

@@ -139,6 +139,11 @@ def test_within_a_data_pipeline_and_a_model(engine: str, tmp_path: Path) -> None
         ),
         (lambda: FeatureSpace({"a": "float"})({"b": [1.0]}), ValueError, r"Received: no \['a'\]"),
         (lambda: FeatureSpace({"a": "float"})([1.0]), ValueError, "Received: list .*dict.frame"),
+        (
+            lambda: FeatureSpace({"a": FeatureSpace.string_hashed(3, "int")})({"a": ["x"]}),
+            ValueError,
+            r"Received: \['a'\] as they are",
+        ),
         (lambda: FeatureSpace({"a": "float"}).adapt(np.ones(3)), ValueError, "Received: ndarray"),
         (
             lambda: FeatureSpace(

@@ -41,6 +41,8 @@ class here:
     watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
     #: The file whose config objects are being made of: they open nothing that it names.
     file: ContextVar[str | None] = ContextVar("file", default=None)
+    #: Whether configs have what layers have adapted to: those of copies, and of files without assets.
+    adapted: ContextVar[bool] = ContextVar("adapted", default=False)
     #: Whether what runs is computed again in the course of differentiation.
     recomputed: ContextVar[bool] = ContextVar("recomputed", default=False)
 

@@ -56,7 +56,7 @@ def on_host(x: Any) -> Any:
         return np.array(x, object)
     if isinstance(x, (list, tuple)):
         kinds = {type(leaf) for leaf in tree.flatten(x)}
-        return np.array(x, object) if kinds <= {str, bytes} else np.asarray(x)
+        return np.array(x, object) if kinds & {str, bytes} or not kinds else np.asarray(x)
     return as_read(x)
 
 
@@ -67,10 +67,23 @@ def texts(array: Array) -> list[Any]:
 
 
 def encoded(array: Array) -> list[bytes]:
-    """The strings of an array in UTF-8; of numbers the digits."""
+    """The strings of an array in UTF-8; of numbers the digits.
+
+    Raises:
+        TypeError: If there is something else among them.
+    """
     if not holds_text(array):
         array = array.astype("S")
-    return [x if type(x) is bytes else str(x).encode() for x in texts(array)]
+    found = texts(array)
+    kinds = set(map(type, found))
+    if not any(all(issubclass(x, kind) for x in kinds) for kind in ((str, bytes), int)):
+        wrong = next(x for x in found if not isinstance(x, (str, bytes)))
+        raise TypeError(
+            "Strings have no numbers among them, and none is missing. Received: "
+            f"{wrong!r} (of {type(wrong).__name__}). Fill what is missing (`series.fillna('')`), make numbers "
+            "strings (`astype(str)`)."
+        )
+    return [x if type(x) is bytes else str(x).encode() for x in found]
 
 
 def packed(array: Array) -> Packed:

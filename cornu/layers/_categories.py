@@ -20,6 +20,14 @@ Array = np.ndarray[Any, Any]
 MODES = ("one_hot", "multi_hot", "count")
 
 
+def check_sparse(sparse: bool, output_mode: str) -> None:
+    """Indices have no zeros to leave out."""
+    if sparse and output_mode == "int":
+        raise ValueError(
+            "`sparse` goes with vectors. Received: sparse=True, output_mode='int'. Leave it out."
+        )
+
+
 def encoded(indices: Any, mode: str, depth: int, dtype: str, weights: Any = None) -> Any:
     """Indices `(..., n)` as vectors `(..., depth)`; what is out of range is left out.
 
@@ -152,6 +160,7 @@ class Discretization(_Preparing):
     ) -> None:
         super().__init__(dtype=dtype, name=name)
         one_of(("int", *MODES), output_mode=output_mode)
+        check_sparse(sparse, output_mode)
         if (bin_boundaries is None) == (num_bins is None):
             raise ValueError(
                 "Bins are given by their boundaries, or by their number to be adapted. Received: "

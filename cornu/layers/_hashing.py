@@ -11,7 +11,7 @@ from ..core.dtypes import numpy_dtype
 from ..core.keras_tensor import KerasTensor
 from ..data import Packed, on_host, packed
 from ..engines.host import holds_text
-from ._categories import MODES, encoded_spec, host_encoded, plain_config
+from ._categories import MODES, check_sparse, encoded_spec, host_encoded, plain_config
 from ._fingerprints import crossed, fingerprint64, siphash
 from ._host import HostLayer
 
@@ -33,6 +33,20 @@ def salt_key(salt: Any) -> tuple[int, int] | None:
 def hashed(strings: Packed, salt: tuple[int, int] | None) -> Array:
     """The fingerprint of each string, or its SipHash under a salt, uint64."""
     return fingerprint64(strings) if salt is None else siphash(strings, salt)
+
+
+def whole(x: Array, layer: HostLayer) -> Array:
+    """Numbers that a layer takes for categories, as integers."""
+    if x.dtype.kind == "i":
+        return x
+    with np.errstate(invalid="ignore"):
+        found = x.astype("int64")
+    if x.dtype.kind == "f" and (found != x).any():
+        raise ValueError(
+            f"Categories are whole numbers. Received: {x[found != x].flat[0]} for {layer.name!r}. Make bins of numbers "
+            "first: `layers.Discretization`."
+        )
+    return found
 
 
 class Hashing(HostLayer):
@@ -65,6 +79,7 @@ class Hashing(HostLayer):
         super().__init__(**kwargs)
         positive_integer(num_bins=num_bins)
         one_of(("int", *MODES), output_mode=output_mode)
+        check_sparse(sparse, output_mode)
 
     @property
     def input_dtype(self) -> str:
@@ -72,8 +87,8 @@ class Hashing(HostLayer):
         return "string"
 
     def _compute(self, inputs: Array) -> Array:
-        if not holds_text(inputs) and inputs.dtype.kind != "i":
-            inputs = inputs.astype("int64")
+        if not holds_text(inputs):
+            inputs = whole(inputs, self)
         bins = self.num_bins
         found = hashed(packed(inputs), self.salt).reshape(inputs.shape)
         if self.mask_value is None:

@@ -16,8 +16,8 @@ from ..core.keras_tensor import KerasTensor
 from ..core.scopes import here
 from ..data import Packed, on_host, packed
 from ..engines.host import holds_text
-from ._categories import MODES, encoded_spec, host_encoded
-from ._hashing import hashed, salt_key
+from ._categories import MODES, check_sparse, encoded_spec, host_encoded
+from ._hashing import hashed, salt_key, whole
 from ._host import HostLayer
 from ._preprocessing import learn
 from ._table import Table, counted, in_documents
@@ -104,6 +104,7 @@ class IndexLookup(HostLayer):
 
     def _check_arguments(self, idf_weights: Any) -> None:
         one_of(("int", *MODES, "tf_idf"), output_mode=self.output_mode)
+        check_sparse(self.sparse, self.output_mode)
         if self.max_tokens is not None and self.max_tokens <= max(1, self._first_index):
             raise ValueError(
                 "`max_tokens` counts special tokens and must leave room for others. Received: "
@@ -464,10 +465,16 @@ class IndexLookup(HostLayer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, and the size of the vocabulary."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size() if self._tokens else None,
-        }
+        size = self.vocabulary_size() if self._tokens else None
+        return {**super().get_config(), **self.adapted_arguments(), "vocabulary_size": size}
+
+    def adapted_arguments(self) -> dict[str, Any]:
+        """The arguments that give the vocabulary as it is, where configs are to have it."""
+        if not here.adapted.get() or self._vocabulary is None:
+            return {}
+        idf = self._vocabulary.idf
+        weights = None if idf is None else idf[self._first_index :].tolist()
+        return {"vocabulary": list(self._tokens), "idf_weights": weights}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
@@ -623,7 +630,7 @@ class IntegerLookup(IndexLookup):
                 "An IntegerLookup takes integers. Received: "
                 f"dtype={inputs.dtype} for {self.name!r}. Use a StringLookup, or `inputs.astype('int64')`."
             )
-        flat = inputs.astype("int64").ravel()
+        flat = whole(inputs, self).astype("int64", copy=False).ravel()
         known = self._known()
         keys, order = known.table
         places = np.minimum(np.searchsorted(keys, flat), keys.size - 1)
@@ -637,6 +644,7 @@ class IntegerLookup(IndexLookup):
         return self._with_unknown(found, unknown, lambda i: flat[i].item()).reshape(inputs.shape)
 
     def _counted(self, rows: Array, documents: Array | None) -> tuple[Any, Any]:
+        rows = rows if holds_text(rows) else whole(rows, self)
         keys, inverse, counts = np.unique(rows, return_inverse=True, return_counts=True)
         tokens = dict(zip(keys.tolist(), counts.tolist(), strict=True))
         return tokens, {} if documents is None else in_documents(

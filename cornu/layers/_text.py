@@ -110,6 +110,7 @@ class TextVectorization(HostLayer):
             pad_to_max_tokens=pad_to_max_tokens,
             mask_token="",
             output_mode=output_mode,
+            sparse=sparse,
             encoding=encoding,
             dtype=None if output_mode == "int" else self.dtype_policy,
         )
@@ -335,7 +336,8 @@ class TextVectorization(HostLayer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, and the size of the vocabulary."""
-        return {**super().get_config(), "vocabulary_size": self.vocabulary_size()}
+        adapted = self._lookup_layer.adapted_arguments()
+        return {**super().get_config(), **adapted, "vocabulary_size": self.vocabulary_size()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from ..core import tree
 from ..core.keras_tensor import KerasTensor
 from ..core.operation import Operation
+from ..core.scopes import here, within
 from ..core.serialization import functions_as_they_are
 from ..layers import Input, InputLayer, Layer
 from ._functional import Functional
@@ -75,7 +76,7 @@ def clone_model(
 
 
 def _copy_of_config(layer: Any) -> Any:
-    with functions_as_they_are():
+    with functions_as_they_are(), within(here.adapted, True):
         return type(layer).from_config(layer.get_config())
 
 

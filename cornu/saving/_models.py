@@ -10,6 +10,7 @@ from typing import Any
 
 from .._version import __version__
 from ..core.files import replacing
+from ..core.scopes import here, within
 from ._configs import described, model_config, version_of
 from ._files import FORMAT_VERSION, as_path, is_file_object, may_write, require, warn
 from ._keras2 import today
@@ -73,9 +74,9 @@ def save_model(
         if zipped is False:
             _write(model, FolderWriter(draft))
         elif path.endswith(OLD):
-            save_legacy_model(
-                model, model_config(model), draft, kwargs.get("include_optimizer", True)
-            )
+            with within(here.adapted, True):
+                config = model_config(model)
+            save_legacy_model(model, config, draft, kwargs.get("include_optimizer", True))
         else:
             with opened_zip_writer(draft) as writer:
                 _write(model, writer)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from .. import layers, ops
 from ..core import naming, tree
 from ..core.checks import one_of
+from ..core.dtypes import is_float
 from ..core.keras_tensor import KerasTensor
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..data import on_host
@@ -361,6 +362,12 @@ class FeatureSpace(Layer):
             found[cross.name] = _encoded(crossed, cross.crossing_dim if is_hot else None)
         if self.output_mode == "dict":
             return found
+        if numbers := [name for name, x in found.items() if not is_float(ops.dtype(x))]:
+            raise ValueError(
+                "A vector of all columns has them encoded. Received: "
+                f"{numbers} as they are, for {self.name!r}. Give them output_mode='one_hot', or the FeatureSpace "
+                "output_mode='dict'."
+            )
         return ops.concatenate([ops.cast(x, "float32") for x in found.values()], axis=-1)
 
     # ----------------------------------------------------------------------- files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -460,6 +461,20 @@ def _lookup(**args: Any) -> Any:
         ),
         (lambda: layers.TextVectorization()(["a"]), ValueError, "needs a vocabulary"),
         (lambda: layers.Hashing(0), ValueError, "num_bins=0"),
+        (lambda: layers.Hashing(5)([1.0, 2.5]), ValueError, "Received: 2.5 for"),
+        (lambda: layers.IntegerLookup(**INTS)([np.nan]), ValueError, "Received: nan for"),
+        (lambda: layers.IntegerLookup().adapt([1.5]), ValueError, "Received: 1.5 for"),
+        (lambda: _lookup()(["a", 1]), TypeError, r"Received: 1 \(of int\)"),
+        (lambda: layers.Hashing(5)(np.array(["a", None])), TypeError, "Received: None .*fillna"),
+        *(
+            (partial(kind, *first, sparse=True), ValueError, "sparse=True, output_mode='int'")
+            for kind, *first in (
+                [_lookup],
+                [layers.TextVectorization],
+                [layers.Hashing, 5],
+                [layers.Discretization, [1.0]],
+            )
+        ),
         (lambda: layers.Hashing(2, salt=[1, 2, 3]), ValueError, r"salt=\[1, 2, 3\]"),
         (lambda: layers.HashedCrossing(5)(WORDS[0]), ValueError, "at least two features"),
         (lambda: layers.HashedCrossing(5)((WORDS, WORDS)), ValueError, r"shapes=\[\(2, 3\)"),
@@ -483,3 +498,24 @@ def _lookup(**args: Any) -> Any:
 def test_bad_input(run: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         run()
+
+
+@pytest.mark.filterwarnings("ignore:A whole model as HDF5")
+@pytest.mark.parametrize("mode", ["multi_hot", "tf_idf"])
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [("StringLookup", WORDS), ("IntegerLookup", IDS), ("TextVectorization", WORDS[0])],
+)
+def test_copies_and_old_files_have_the_vocabulary(
+    kind: str, data: np.ndarray[Any, Any], mode: str, tmp_path: Path
+) -> None:
+    layer = getattr(layers, kind)(output_mode=mode)
+    layer.adapt(data)
+    x = cornu.Input(data.shape[1:], dtype=layer.input_dtype)
+    model = cornu.Model(x, layer(x))
+    model.save(tmp_path / "old.h5")
+    loaded = cornu.models.load_model(tmp_path / "old.h5")
+    for copy in (loaded, cornu.models.clone_model(cornu.Sequential([model]))):
+        np.testing.assert_array_equal(copy.predict(data, verbose=0), model.predict(data, verbose=0))
+    theirs = keras.models.load_model(tmp_path / "old.h5").layers[-1]
+    assert theirs.get_vocabulary() == layer.get_vocabulary()

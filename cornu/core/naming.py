@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from fnmatch import fnmatchcase
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -59,6 +60,15 @@ def numbered(name: str) -> Iterator[str]:
     """`dense`, then `dense_1`, `dense_2`, ..."""
     yield name
     yield from (f"{name}_{number}" for number in itertools.count(1))
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a pattern, as of a shell, stands for a path from any of its names on.
+
+    >>> matches("dense/*", "model/dense/kernel"), matches("kernel", "dense/kernel"), matches("dense", "dense/kernel")
+    (True, True, False)
+    """
+    return fnmatchcase(path, pattern) or fnmatchcase(path, f"*/{pattern}")
 
 
 def is_ours(target: Any) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Transform(Described):
     >>> layer = layers.Dense(1, kernel_initializer="ones")
     >>> layer.build((None, 4))
     >>> half = layer.add_transform(layer.kernel, Half())
-    >>> layer(np.ones((1, 4))).tolist(), layer.kernel.numpy().sum()
+    >>> layer(np.ones((1, 4))).tolist(), float(layer.kernel.numpy().sum())
     ([[2.0]], 4.0)
     >>> layer.remove_transform(layer.kernel, half)
     >>> layer(np.ones((1, 4))).tolist()
@@ -120,6 +120,13 @@ class Transform(Described):
         trains (`here.training`) are the transform's own parts.
         """
         raise NotImplementedError(f"{type(self).__name__} must have a method `value`.")
+
+    @classmethod
+    def trained(cls, members: Sequence[tuple[Self, Variable]]) -> None:
+        """What is to be done once an optimizer has changed what variables store.
+
+        It runs once an update, for all transforms of the class with their variables; what it writes are their parts.
+        """
 
     def product(self, use: Use) -> Any:
         """The result of an op that is given the variable by a cheaper way than by `value`, or `NotImplemented`.
@@ -246,6 +253,16 @@ def set_transforms(variable: Variable, chain: Sequence[Transform]) -> None:
     else:
         variable.__class__ = Variable
         vars(variable).pop("transforms", None)
+
+
+def tell_trained(variables: Sequence[Variable]) -> None:
+    """Tell the transforms of variables, class by class, that these have been updated."""
+    members: dict[type[Transform], list[tuple[Transform, Variable]]] = {}
+    for variable in variables:
+        for transform in variable.transforms:
+            members.setdefault(type(transform), []).append((transform, variable))
+    for kind, pairs in members.items():
+        kind.trained(pairs)
 
 
 def product(op: Op, args: Sequence[Any], named: Callable[[], dict[str, Any]]) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
+from ..core.naming import matches
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.variable import Variable
 
@@ -39,7 +39,7 @@ class Groups:
         """The pattern of a variable's group; None where it is in none."""
         path = variable.path
         if path not in self._known:
-            self._known[path] = next((p for p in self.rates if _matches(p, path)), None)
+            self._known[path] = next((p for p in self.rates if matches(p, path)), None)
         return self._known[path]
 
     def freezes(self, variable: Variable) -> bool:
@@ -64,7 +64,7 @@ class Groups:
         """Refuse a pattern that stands for none of the variables."""
         paths = [variable.path for variable in variables]
         for pattern in self.rates:
-            if not any(_matches(pattern, path) for path in paths):
+            if not any(matches(pattern, path) for path in paths):
                 near = difflib.get_close_matches(pattern, paths, n=3, cutoff=0.0)
                 raise ValueError(
                     "A pattern of `learning_rates` must match the path of a variable. Received: "
@@ -82,10 +82,6 @@ class Groups:
             for pattern, rate in self.rates.items()
         }
         return {"learning_rates": given}
-
-
-def _matches(pattern: str, path: str) -> bool:
-    return fnmatchcase(path, pattern) or fnmatchcase(path, f"*/{pattern}")
 
 
 def _read(rate: Any) -> Any:

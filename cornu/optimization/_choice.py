@@ -1,0 +1,165 @@
+"""Which weights of a model are made smaller: its kernels, and those of them that a policy takes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from .. import layers
+from ..core import naming
+from ..core.dtypes import is_float
+from ..core.scopes import concrete_scope, here, within
+from ..core.tracking import IdentitySet
+from ..core.variable import Variable
+from ..layers import Layer
+
+_NORMALIZATIONS = (
+    layers.BatchNormalization,
+    layers.GroupNormalization,
+    layers.LayerNormalization,
+    layers.Normalization,
+    layers.RMSNormalization,
+)
+
+
+class PrunableLayer:
+    """A layer of a user's that says by itself which of its weights may be pruned.
+
+    >>> class Scaled(layers.Dense, PrunableLayer):
+    ...     def get_prunable_weights(self):
+    ...         return [self.kernel]
+    """
+
+    def get_prunable_weights(self) -> list[Any]:
+        """The weights that may be pruned, of those that the layer itself owns."""
+        raise NotImplementedError(
+            f"The layer {type(self).__name__} must have `get_prunable_weights(self)`."
+        )
+
+
+def kernels(layer: Layer) -> list[Variable]:
+    """The kernels that a layer itself owns: trained floats of two axes and more, without biases.
+
+    A normalization has none. A layer with a `get_prunable_weights` says itself.
+
+    >>> layer = layers.Dense(3)
+    >>> layer.build((None, 2))
+    >>> [weight.name for weight in kernels(layer)]
+    ['kernel']
+    """
+    said = getattr(layer, "get_prunable_weights", None)
+    if said is not None:
+        return list(said())
+    if isinstance(layer, _NORMALIZATIONS):
+        return []
+    own = layer._own_weights()
+    parts = [part for weight in own for x in weight.transforms for part in x.parts.values()]
+    untrained = IdentitySet([*layer._tracker.untrained, *parts])
+    return [
+        weight
+        for weight in own
+        if len(weight.stored_shape) > 1
+        and is_float(weight.stored_dtype)
+        and weight not in untrained
+        and "bias" not in weight.name
+    ]
+
+
+def chosen(policy: Any, layer: Layer, weight: Variable) -> bool:
+    """Whether a policy takes a weight of a layer.
+
+    Args:
+        policy: None for every weight; a pattern of paths of weights or layers, or several, such as `"*/kernel"`; a
+            call `policy(layer)`; or an object with `allow_pruning(layer)`.
+        layer: The layer.
+        weight: The weight.
+
+    >>> layer = layers.Dense(3, name="head")
+    >>> layer.build((None, 2))
+    >>> chosen("head", layer, layer.kernel), chosen(["body/*", "embeddings"], layer, layer.kernel)
+    (True, False)
+    """
+    if policy is None:
+        return True
+    if hasattr(policy, "allow_pruning"):
+        return bool(policy.allow_pruning(layer))
+    if callable(policy):
+        return bool(policy(layer))
+    patterns = [policy] if isinstance(policy, str) else policy
+    paths = weight.path, layer.path
+    return any(naming.matches(pattern, path) for pattern in patterns for path in paths)
+
+
+class PruningPolicy:
+    """Which layers are pruned; subclasses define `allow_pruning(layer)`.
+
+    >>> class Heads(PruningPolicy):
+    ...     def allow_pruning(self, layer):
+    ...         return layer.name.startswith("head")
+    >>> Heads().allow_pruning(layers.Dense(3, name="head_1"))
+    True
+    """
+
+    def allow_pruning(self, layer: Any) -> bool:
+        """Whether a layer is pruned."""
+        raise NotImplementedError(
+            f"The policy {type(self).__name__} must have `allow_pruning(self, layer)`."
+        )
+
+    def ensure_model_supports_pruning(self, model: Any) -> None:
+        """Raise an error if pruning such a model brings nothing."""
+
+
+class PruneForLatencyOnXNNPack(PruningPolicy):
+    """Prune what XNNPACK has sparse kernels for: convolutions of 1 by 1, in a graph that it can run as a whole.
+
+    >>> policy = PruneForLatencyOnXNNPack()
+    >>> policy.allow_pruning(layers.Conv2D(8, 1)), policy.allow_pruning(layers.Conv2D(8, 3))
+    (True, False)
+    """
+
+    def allow_pruning(self, layer: Any) -> bool:
+        """Whether a layer is a convolution of 1 by 1."""
+        return type(layer) is layers.Conv2D and set(layer.kernel_size) == {1} and layer.groups == 1
+
+    def ensure_model_supports_pruning(self, model: Any) -> None:
+        """See that the graph has the beginning and the end that the sparse kernels need.
+
+        Raises:
+            ValueError: If there is no convolution of 3 by 3 with strides of 2, or no mean over space.
+        """
+        found = model._flatten_layers()
+        begins = any(
+            type(x) is layers.Conv2D and (x.kernel_size, x.strides) == ((3, 3), (2, 2))
+            for x in found
+        )
+        ends = any(isinstance(x, layers.GlobalAveragePooling2D) for x in found)
+        if not (begins and ends):
+            raise ValueError(
+                "XNNPACK runs sparsely what begins with a Conv2D of 3 by 3 and strides of 2, and ends in a "
+                f"GlobalAveragePooling2D. Received: the model {model.name!r}, which lacks "
+                f"{'the second' if begins else 'the first'}. Leave the policy out to prune for size."
+            )
+
+
+def when_built(layer: Layer, action: Callable[[Layer], None]) -> None:
+    """Do something to a layer or model once it is built: now, if it is.
+
+    >>> layer = layers.Dense(3)
+    >>> when_built(layer, lambda built: print(built.kernel.shape))
+    >>> layer.build((None, 2))
+    (2, 3)
+    """
+    if layer.built:
+        action(layer)
+    else:
+        before = vars(layer).get("_post_build")
+        vars(layer)["_post_build"] = functools.partial(_built, layer, before, action)
+
+
+def _built(layer: Layer, before: Any, action: Callable[[Layer], None]) -> None:
+    vars(layer).pop("_post_build", None)
+    (before or layer._post_build)()
+    with concrete_scope(), within(here.calling, None), within(here.autocast, None):
+        action(layer)

@@ -1,0 +1,281 @@
+"""Pruning: weights of least magnitude are zero, ever more of them while a model trains."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Self
+
+from .. import layers, ops
+from ..core import naming
+from ..core.checks import is_size, listed, one_of
+from ..core.transforms import MASK, Operand, Transform
+from ..core.variable import Variable
+from ..layers import Layer
+from . import _masks
+from ._choice import chosen, kernels, when_built
+from ._schedules import ConstantSparsity
+
+_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+
+
+class Mask(Transform):
+    """Zeros in the place of the weights of least magnitude.
+
+    What is stored keeps its numbers: a weight that was masked may come back when the mask is found anew, after as
+    many updates by an optimizer as the schedule says.
+
+    Args:
+        pruning_schedule: When masks are found, and how many zeros they have: `schedule(step) -> (due, sparsity)`.
+        block_size: The rows and columns that are masked as one, of the weight as a matrix of its last axis and all
+            others; None for all of them, so that `(None, 1)` are whole filters.
+        block_pooling_type: Whether a block is as large as the mean of its magnitudes, `"AVG"`, or the largest, `"MAX"`.
+        sparsity_m_by_n: How many of how many consecutive weights along the inputs are zero, such as `(2, 4)`; the
+            schedule says then at which step that is found, once.
+        group: A name that the masks share that have one threshold; None for one of its own.
+
+    >>> import numpy as np
+    >>> from cornu import layers
+    >>> layer = layers.Dense(1, kernel_initializer="ones")
+    >>> layer.build((None, 2))
+    >>> mask = layer.add_transform(layer.kernel, Mask(ConstantSparsity(0.5, 0)))
+    >>> mask.mask.assign([[True], [False]]).tolist(), layer(np.ones((1, 2))).tolist()
+    ([[True], [False]], [[1.0]])
+    """
+
+    order = MASK
+
+    def __init__(
+        self,
+        pruning_schedule: Callable[[Any], tuple[Any, Any]],
+        block_size: Sequence[int | None] = (1, 1),
+        block_pooling_type: str = "AVG",
+        sparsity_m_by_n: Sequence[int] | None = None,
+        group: str | None = None,
+    ) -> None:
+        super().__init__()
+        one_of(("AVG", "MAX"), block_pooling_type=block_pooling_type)
+        _check_schedule(pruning_schedule)
+        self.block_size = _pair("block_size", block_size, lambda x: x is None or is_size(x))
+        if sparsity_m_by_n is not None:
+            zeros, of = self.sparsity_m_by_n = _pair("sparsity_m_by_n", sparsity_m_by_n, is_size)
+            if zeros >= of or self.block_size != (1, 1):
+                raise ValueError(
+                    "Of each n weights fewer than n are zero, and that goes by single weights. Received: "
+                    f"sparsity_m_by_n={sparsity_m_by_n}, block_size={block_size}."
+                )
+
+    def build(self, owner: Any, variable: Any) -> None:
+        """Make the mask, and count updates from 0."""
+        self.mask = self.part("mask", variable.effective().shape, "ones", dtype="bool")
+        self.pruning_step = self.part("pruning_step", (), "zeros", dtype="int32")
+        self._axis = _input_axis(owner, variable)
+
+    def value(self, stored: Any) -> Any:
+        """What is stored, or 0."""
+        return ops.where(self.mask, stored, ops.zeros_like(stored))
+
+    @classmethod
+    def trained(cls, members: Sequence[tuple[Self, Variable]]) -> None:
+        """Count the update, and find the masks that are due."""
+        for alike in groups(members):
+            for mask, _ in alike:
+                mask.pruning_step.assign_add(1)
+            refresh(alike)
+
+    def due(self) -> tuple[Any, Any]:
+        """Whether the mask is found anew at the step that is counted, and the share of zeros."""
+        step = self.pruning_step.value
+        if self.sparsity_m_by_n is None:
+            return self.pruning_schedule(step)
+        first = getattr(self.pruning_schedule, "begin_step", 0)
+        return ops.equal(step, first), self.sparsity_m_by_n[0] / self.sparsity_m_by_n[1]
+
+    def magnitudes(self, weights: Any) -> Any:
+        """The magnitude of each weight, or of each block."""
+        if self.block_size == (1, 1):
+            return ops.abs(weights)
+        matrix, block = self._as_matrix(weights)
+        return _masks.pooled(matrix, block, self.block_pooling_type)
+
+    def of_weights(self, kept: Any, weights: Any) -> Any:
+        """A mask of weights, or of blocks of them, as one of the weights."""
+        if self.block_size == (1, 1):
+            return kept
+        matrix, block = self._as_matrix(weights)
+        return ops.reshape(_masks.spread(kept, block, matrix.shape), weights.shape)
+
+    def _as_matrix(self, weights: Any) -> tuple[Any, tuple[int, int]]:
+        matrix = ops.reshape(weights, (-1, weights.shape[-1]))
+        height, width = self.block_size
+        return matrix, (height or matrix.shape[0], width or matrix.shape[1])
+
+
+def refresh(members: Sequence[tuple[Mask, Variable]]) -> None:
+    """Find the masks of weights that have one threshold, if that is due at the step that they have counted."""
+    due, sparsity = members[0][0].due()
+    before = [mask.mask.value for mask, _ in members]
+    weights = [_given(mask, variable) for mask, variable in members]
+    found = ops.cond(due, lambda: _found(members, weights, sparsity), lambda: before)
+    for (mask, _), value in zip(members, found, strict=True):
+        mask.mask.assign(value)
+
+
+def _found(members: Sequence[tuple[Mask, Variable]], weights: list[Any], sparsity: Any) -> Any:
+    first = members[0][0]
+    if first.sparsity_m_by_n is not None:
+        zeros, of = first.sparsity_m_by_n
+        return [
+            _masks.m_by_n(w, zeros, of, mask._axis)
+            for w, (mask, _) in zip(weights, members, strict=True)
+        ]
+    magnitudes = [mask.magnitudes(w) for w, (mask, _) in zip(weights, members, strict=True)]
+    flat = [ops.reshape(m, (-1,)) for m in magnitudes]
+    least = _masks.threshold(ops.concatenate(flat) if len(flat) > 1 else flat[0], sparsity)
+    return [
+        mask.of_weights(ops.greater_equal(m, least), w)
+        for m, w, (mask, _) in zip(magnitudes, weights, members, strict=True)
+    ]
+
+
+def _given(mask: Mask, variable: Variable) -> Any:
+    """What the transforms of a variable before a mask give."""
+    depth = next(i for i, x in enumerate(variable.transforms) if x is mask)
+    return Operand(variable, depth).value()
+
+
+def groups(members: Sequence[tuple[Any, Variable]]) -> list[list[tuple[Any, Variable]]]:
+    """Masks that share a threshold, each of the others by itself."""
+    found: dict[Any, list[tuple[Any, Variable]]] = {}
+    for mask, variable in members:
+        found.setdefault(mask.group or id(mask), []).append((mask, variable))
+    return list(found.values())
+
+
+def prune_low_magnitude(
+    to_prune: Any,
+    pruning_schedule: Any = None,
+    block_size: Sequence[int | None] = (1, 1),
+    block_pooling_type: str = "AVG",
+    pruning_policy: Any = None,
+    sparsity_m_by_n: Sequence[int] | None = None,
+    scope: str = "local",
+) -> Any:
+    """Let the weights of least magnitude of a model or layer be zero.
+
+    It holds at once, on the model itself: compiled or not, trained or not, its optimizer and its names stay. Pruned are
+    the kernels of all layers: weights of two axes and more, biases and normalizations left out. What a schedule
+    counts are updates by an optimizer since, of the weight at hand; no callback is needed.
+
+    Args:
+        to_prune: A model of any kind, a layer, or a list of layers. One that is not built yet is pruned when it is.
+        pruning_schedule: How many weights are zero, and when that is found; half of them from now on where it is None.
+        block_size, block_pooling_type, sparsity_m_by_n: What is masked as one, as `Mask` takes them.
+        pruning_policy: Which weights: a pattern of paths of weights or layers, or several, such as
+            `["encoder/*", "head/kernel"]`; a call `policy(layer)`; or a `PruningPolicy`.
+        scope: `"local"` where each weight has that share of zeros, `"global"` where all of them together have it.
+
+    Returns:
+        `to_prune`.
+
+    Raises:
+        ValueError: If nothing is found to prune, a weight is pruned already, or an argument is out of its range.
+
+    >>> from cornu import Input, Sequential, layers, optimization
+    >>> model = Sequential([Input((8,)), layers.Dense(16), layers.Dense(4)])
+    >>> model = prune_low_magnitude(model, ConstantSparsity(0.75, begin_step=0))
+    >>> optimization.sparsity_report(model).sparsity
+    0.75
+    """
+    one_of(("local", "global"), scope=scope)
+    schedule = ConstantSparsity(0.5, 0) if pruning_schedule is None else pruning_schedule
+    group = naming.auto_name("pruning") if scope == "global" else None
+    arguments = (schedule, block_size, block_pooling_type, sparsity_m_by_n, group)
+    Mask(*arguments)  # which checks them
+    given = list(to_prune) if isinstance(to_prune, (list, tuple)) else [to_prune]
+    prune = functools.partial(_prune, policy=pruning_policy, arguments=arguments)
+    if all(layer.built for layer in given):
+        prune(*given)
+    else:
+        for layer in given:
+            when_built(layer, prune)
+    return to_prune
+
+
+def _prune(*given: Layer, policy: Any, arguments: tuple[Any, ...]) -> None:
+    if hasattr(policy, "ensure_model_supports_pruning"):
+        for model in given:
+            policy.ensure_model_supports_pruning(model)
+    parts = dict.fromkeys(layer for model in given for layer in model._flatten_layers())
+    found = [(x, w) for x in parts for w in kernels(x) if chosen(policy, x, w)]
+    masked = [w.path for _, w in found if any(isinstance(t, Mask) for t in w.transforms)]
+    if masked or not found:
+        wrong = f"weights with a mask, {masked[:3]}" if masked else "none"
+        raise ValueError(
+            "What is pruned are kernels without a mask. Received: "
+            f"{[x.name for x in given]}, pruning_policy={policy!r}, where are {wrong}. "
+            "`strip_pruning` takes masks off; `sparsity_report` lists kernels."
+        )
+    members = [(x.add_transform(w, Mask(*arguments)), w) for x, w in found]
+    for alike in groups(members):
+        refresh(alike)
+
+
+def strip_pruning(model: Any) -> Any:
+    """Store the zeros of pruned weights, and take the masks off: a plain model, the same object.
+
+    Args:
+        model: A model or layer, or a list of layers, that `prune_low_magnitude` was given.
+
+    Returns:
+        `model`.
+
+    >>> from cornu import layers
+    >>> layer = layers.Dense(4)
+    >>> layer.build((None, 4))
+    >>> kernel = strip_pruning(prune_low_magnitude(layer)).kernel
+    >>> int((kernel.numpy() == 0).sum()), kernel.transforms
+    (8, ())
+    """
+    given = list(model) if isinstance(model, (list, tuple)) else [model]
+    for layer in dict.fromkeys(x for one in given for x in one._flatten_layers()):
+        for weight in layer._own_weights():
+            for mask in [x for x in weight.transforms if isinstance(x, Mask)]:
+                if mask is not weight.transforms[0]:
+                    raise ValueError(
+                        "Zeros are stored where weights are stored as they are. Received: "
+                        f"{weight.path!r}, which is read through {list(weight.transforms)}. Strip the first ones first."
+                    )
+                weight.assign(mask.value(weight.stored))
+                layer.remove_transform(weight, mask)
+    return model
+
+
+def prune_scope() -> AbstractContextManager[None]:
+    """A block for loading pruned models. They need none: it is there for programs that open one."""
+    return nullcontext()
+
+
+def _check_schedule(schedule: Any) -> None:
+    if not callable(schedule):
+        raise ValueError(
+            "`pruning_schedule` is a call that gives, for a step, whether it prunes and how much. Received: "
+            f"pruning_schedule={schedule!r}. `ConstantSparsity(0.5, begin_step=0)` is one."
+        )
+
+
+def _pair(name: str, given: Any, fits: Callable[[Any], bool]) -> tuple[Any, Any]:
+    pair = listed(given) or ()
+    if len(pair) != 2 or not all(map(fits, pair)):
+        raise ValueError(f"`{name}` is two sizes, at least 1 each. Received: {name}={given!r}.")
+    return pair[0], pair[1]
+
+
+def _input_axis(layer: Any, weight: Variable) -> int:
+    """The axis of a kernel that a product sums over."""
+    if isinstance(layer, layers.EinsumDense):
+        operands, result = layer.equation.split("->")
+        letters = operands.split(",")[1]
+        return next(i for i, letter in enumerate(letters) if letter not in result)
+    return -1 if isinstance(layer, _TRANSPOSED) else -2

@@ -63,6 +63,7 @@ if _TYPE_CHECKING:
     from . import export as export
     from . import legacy as legacy
     from . import optimization as optimization
+    from . import quantizers as quantizers
     from . import testing as testing
     from . import visualization as visualization
     from . import wrappers as wrappers
@@ -74,6 +75,7 @@ else:  # what few need is loaded when it is asked for
         "export",
         "legacy",
         "optimization",
+        "quantizers",
         "testing",
         "visualization",
         "wrappers",

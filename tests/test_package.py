@@ -35,7 +35,7 @@ LATE = (
     ),
     *("cornu.saving._models", "cornu.saving._keras2", "cornu.saving._checkpoints"),
     *("cornu.training._nan", "cornu.training._finders", "cornu.engines.samples"),
-    "cornu.data._workers",
+    *("cornu.data._workers", "cornu.quantizers"),
 )
 
 

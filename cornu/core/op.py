@@ -377,7 +377,7 @@ class Op:
     @property
     def module(self) -> str:
         """The operation's module in files."""
-        return f"keras.src.ops.{self.namespace}"
+        return _HOMES.get(self.namespace, f"keras.src.ops.{self.namespace}")
 
 
 class OpOperation(Operation):
@@ -415,8 +415,9 @@ class OpOperation(Operation):
         return self.op.wrapper(*arguments, **keywords)
 
     def get_config(self) -> dict[str, Any]:
-        """The name and the static arguments."""
-        return {"name": self.name, **self.static}
+        """The name, but for operations that take none in Keras, and the static arguments."""
+        named = {} if self.op.namespace in _HOMES else {"name": self.name}
+        return {**named, **self.static}
 
 
 class Decorator(Protocol):
@@ -476,11 +477,12 @@ def namespace(name: str) -> Decorator:
 
 def operation_class(module: str, class_name: str) -> type[Operation] | None:
     """The operation class that a file means, if it is one of an op."""
-    return _operation_classes().get((module, class_name))
+    return _operation_classes(len(OPS)).get((module, class_name))
 
 
 @functools.cache
-def _operation_classes() -> dict[tuple[str, str], type[Operation]]:
+def _operation_classes(count: int) -> dict[tuple[str, str], type[Operation]]:
+    """Those of all ops, of which there are so many by now."""
     classes = {(op.module, op.class_name): op.operation_class for op in OPS.values()}
     for alias, name in _CLASS_ALIASES.items():
         if name in OPS:
@@ -491,7 +493,9 @@ def _operation_classes() -> dict[tuple[str, str], type[Operation]]:
 RESOLVERS.append(operation_class)
 
 
-_SHARED = ("core", "numpy", "nn", "linalg", "math")
+_SHARED = ("core", "numpy", "nn", "linalg", "math", "quantizers")
+#: Where Keras's files say that ops live, if not among its ops.
+_HOMES = {"quantizers": "keras.src.quantizers.quantizers"}
 
 
 # --------------------------------------------------------------------- operands

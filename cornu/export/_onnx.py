@@ -12,14 +12,15 @@ import numpy as np
 
 from .._version import __version__
 from ..core import tree
-from ..core.dtypes import numpy_dtype
 from ..core.files import like, names_like, replacing_together
 from ..core.scopes import StatelessScope, here, within
 from ..engines import get, use
 from ..engines.spec import Dimension
 from ..layers import Layer
+from ._quantized import Quantizing, quantized
 from ._report import report
 from ._signature import input_names, output_names, signature
+from .measuring import as_given
 
 if TYPE_CHECKING:
     from ..engines.onnx import OnnxEngine
@@ -49,10 +50,15 @@ def write_onnx(
     verbose: bool,
     input_signature: Any = None,
     opset_version: int | None = None,
-    ir_version: int = IR_VERSION,
+    ir_version: int | None = None,
     float16: bool = False,
     examples: Any = None,
     external_data: bool | None = None,
+    quantize: str | None = None,
+    representative_data: Any = None,
+    validation: Any = None,
+    max_drop: float | None = None,
+    target: str | None = None,
 ) -> None:
     """An ONNX file.
 
@@ -63,10 +69,24 @@ def write_onnx(
         examples: Inputs to check the file with, in the structure of the model's inputs.
         external_data: Whether the weights lie in a file of their own; only what is too large for
             one file, where it is left out.
+        quantize: `"int8"`, `"dynamic"`, `"float16"` or `"int4"`: the file has fewer bits.
+        representative_data: What `fit` takes as `x`, on which the ranges of `"int8"` are found.
+        validation: `(x, y)` on which the model's metrics are computed before and after.
+        max_drop: By how much the first metric may get worse.
+        target: `"vnni"` or `"arm"` for a file of 8 bits that runs on such CPUs alone.
     """
-    traced = trace(model, input_signature, opset_version or OPSET, float16)
+    how = Quantizing(quantize, representative_data, validation, max_drop, target)
+    how.check()
+    float16 = float16 or quantize == "float16"
+    opset, ir_version = how.versions(opset_version or OPSET, ir_version or IR_VERSION)
+    traced = trace(model, input_signature, opset, float16)
     size = sum(array.nbytes for array in traced.engine.graph.initializers.values())
     outside = size > _LIMIT if external_data is None else external_data
+    if quantize is not None and outside:
+        raise ValueError(
+            "A file that is quantized holds its weights, of less than 2 GiB. Received: "
+            f"{size:,} bytes of weights, external_data={external_data}. Leave out `external_data`."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     there = {file.name for file in path.parent.iterdir()}
     with replacing_together(path) as name:
@@ -75,6 +95,12 @@ def write_onnx(
         data = folder / free if outside else None
         (folder / path.name).write_bytes(_serialized(traced, ir_version, data))
         checked = check(model, traced, str(folder / path.name), examples)
+        if quantize is not None:
+            plain = trace(model, input_signature, opset, False) if float16 else traced
+            batch = next((x.shape[0] for x in tree.flatten(traced.specs) if x.shape), None)
+            drawn = _drawn(model, traced, batch or 1, _LENGTHS[0], examples)
+            source = _serialized(plain, ir_version, None)
+            checked += quantized(model, traced, source, folder / path.name, how, drawn, verbose)
         files = [file.name for file in sorted(folder.iterdir())]
     for old in filter(like(path.name, r"\.data").fullmatch, there if outside else ()):
         (path.parent / old).unlink()
@@ -274,7 +300,7 @@ def _drawn(
     """Inputs to try: examples, or numbers around zero and, for integers, small ones."""
     if examples is not None:
         pairs = zip(tree.flatten(examples), tree.flatten(traced.specs), strict=True)
-        given = [np.asarray(x).astype(_dtype(spec)) for x, spec in pairs]
+        given = [as_given(x, spec) for x, spec in pairs]
         return [np.resize(x, (batch, *x.shape[1:])) for x in given]
     known = [layer.input_dim for layer in model._flatten_layers() if hasattr(layer, "input_dim")]
     limit = min([10, *(size for size in known if isinstance(size, int))])
@@ -292,10 +318,6 @@ def _drawn(
         drawn = generator.integers(0, limit, shape) if whole else generator.normal(size=shape)
         arrays.append(np.asarray(get("numpy").convert_to_tensor(np.asarray(drawn), spec.dtype)))
     return arrays
-
-
-def _dtype(spec: Any) -> np.dtype[Any]:
-    return np.dtype(object) if spec.dtype == "string" else numpy_dtype(spec.dtype)
 
 
 def _reference(model: Any, traced: Traced, arrays: list[Any]) -> list[np.ndarray[Any, Any]]:

@@ -7,6 +7,7 @@ from ._affine import affine as affine
 from ._bodies import axes_from_front as axes_from_front
 from ._bodies import axis_from_front as axis_from_front
 from ._core import owned as owned
+from ._elementwise import largest_finite as largest_finite
 from ._normalization import batch_normalized as batch_normalized
 from ._recurrent import ACTIVATIONS as ACTIVATIONS
 from ._recurrent import gru as gru

@@ -56,15 +56,21 @@ class LossScaleOptimizer(Optimizer):
             self.dynamic_scale = self._own(
                 Variable(np.float32(self.initial_scale), trainable=False, name="dynamic_scale")
             )
-        if not self.inner_optimizer.built:
-            self.inner_optimizer.build(variables)
+        self.built = True
+        self.rebuild(variables)
+
+    def rebuild(self, variables: Sequence[Variable]) -> None:
+        """Have the inner optimizer train these variables from now on; the scale stays."""
+        if not self.built:
+            self.build(variables)
+            return
+        self.inner_optimizer.rebuild(variables)
         self.logged_variables |= {
             "loss_scale": self.dynamic_scale,
             **getattr(self.inner_optimizer, "logged_variables", {}),
         }
         self._trainable_variables = list(variables)
         self._places = {v: i for i, v in enumerate(variables)}
-        self.built = True
 
     def trains(self, variable: Variable) -> bool:
         """Whether the inner optimizer does."""

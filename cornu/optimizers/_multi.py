@@ -86,8 +86,8 @@ class MultiOptimizer(Optimizer):
         self.optimizers = list({id(one): one for one in known}.values())
         for optimizer in self.optimizers:
             own = [v for v in variables if self._of[v] is optimizer]
-            if own and not optimizer.built:
-                optimizer.build(own)
+            if own:
+                optimizer.rebuild(own)
         self._trainable_variables = list(variables)
         self.logged_variables = {
             f"{name}_{one.name}": variable

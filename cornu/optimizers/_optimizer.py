@@ -135,6 +135,8 @@ class Optimizer(Described):
         #: Whether accumulated gradients are due, where who runs the step counts; None to look at `iterations`.
         self._due: bool | None = None
         self._has_said = False
+        #: Whether what it trains is what a model does.
+        self._follows = False
         #: What the logs have beside the metrics, by name. It is told, not kept: no file has it.
         self.logged_variables: dict[str, Variable] = {}
         if log_gradient_norm:
@@ -243,6 +245,53 @@ class Optimizer(Described):
         moved = {id(v) for v in late}
         self._variables = [*(v for v in self._variables if id(v) not in moved), *late]
         self.built = True
+
+    def rebuild(self, variables: Sequence[Variable]) -> None:
+        """Train these variables from now on, as after some have come or gone.
+
+        What is kept for those it knows stays, it begins for new ones, and is freed for others. The state of
+        a user's optimizer with a `build` of its own begins anew.
+
+        >>> import numpy as np
+        >>> from cornu import Variable, optimizers
+        >>> first, second = Variable(np.ones(2)), Variable(np.ones(3))
+        >>> optimizer = optimizers.SGD(0.5, momentum=0.5)
+        >>> optimizer.apply([np.ones(2, "float32")], [first])
+        >>> optimizer.rebuild([second, first])
+        >>> [v.numpy().tolist() for v in optimizer.variables[2:]]
+        [[0.0, 0.0, 0.0], [-0.5, -0.5]]
+        """
+        former = self._kept() if self.built else {}
+        gone = {id(variable) for variable in former.values()}
+        self._variables = [v for v in self._variables if id(v) not in gone]
+        self.built = False
+        self.build(variables)
+        for key, variable in self._kept().items():
+            if key in former:
+                variable.assign(former[key])
+
+    def _kept(self) -> dict[tuple[Any, Any], Variable]:
+        """What is kept, by what it is and the variable that it is kept for."""
+        rows: dict[Any, Any] = {0: self._averages, 1: self._accumulated, **self._slots}
+        return {
+            (name, variable): kept
+            for name, row in rows.items()
+            for variable, kept in zip(self._trainable_variables, row, strict=False)
+            if kept is not None
+        }
+
+    def follow(self, model: Any) -> None:
+        """Train what a model trains, and after that has changed, what it trains by then (`rebuild`).
+
+        One that was built otherwise trains what it was built for. What is kept for a variable that was frozen
+        stays with it, as it may be trained again.
+        """
+        own = model.trainable_variables
+        if not self.built:
+            self.build(own)
+            self._follows = True
+        elif self._follows and not set(own) <= set(self._places) <= set(model.variables):
+            self.rebuild(own)
 
     def _one_each(self, variables: Sequence[Variable], name: str) -> list[Variable | None]:
         return [
@@ -426,8 +475,8 @@ class Optimizer(Described):
         if unknown:
             raise ValueError(
                 "An optimizer changes the variables that it was built for. Received: "
-                f"{unknown[:5]}, which are new to {self.name!r}. Compile the model again, or make "
-                "another optimizer."
+                f"{unknown[:5]}, which are new to {self.name!r}. `rebuild` it for them: what it "
+                "keeps for the others stays."
             )
 
     def _with_gradient(self, given: Sequence[tuple[Any, Variable]]) -> list[tuple[Any, Variable]]:

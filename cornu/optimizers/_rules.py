@@ -169,6 +169,9 @@ class Nadam(_OfMoments):
         dtype = variables[0]._dtype if variables else "float32"
         self._product = self._own(Variable(np.ones(()), dtype=dtype, trainable=False))
 
+    def _kept(self) -> dict[tuple[Any, Any], Variable]:
+        return {**super()._kept(), ("product", None): self._product}
+
     def _momentum_at(self, t: Any) -> Any:
         return self.beta_1 * (1.0 - 0.5 * 0.96**t)
 

@@ -185,8 +185,8 @@ def compared(model: Any, stored: Arrays, leave_out: Collection[Any] = ()) -> Wei
 
 def _build(model: Any, path: str, part: Any, stored: Collection[str]) -> None:
     """Build the model's optimizer where there is a state for it."""
-    if isinstance(part, Optimizer) and path == "optimizer" and stored and not part.built:
-        part.build(model.trainable_variables)
+    if isinstance(part, Optimizer) and path == "optimizer" and stored:
+        part.follow(model)
 
 
 def _fits(part: Any, stored: Arrays) -> bool:

@@ -127,7 +127,7 @@ class Compiling(_Base):
             given["jit_compile"] = "auto"  # of which files say True, as Keras's do
         self.compile(**given)
         if self.optimizer is not None and self.built:
-            self.optimizer.build(self.trainable_variables)
+            self.optimizer.follow(self)
 
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:

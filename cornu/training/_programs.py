@@ -265,8 +265,8 @@ def prepare(model: Any, data: Any, training: bool) -> None:
     if has_call and not model.built:
         with SymbolicScope():
             model(specs)
-    if model.optimizer is not None and training and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+    if model.optimizer is not None and training:
+        model.optimizer.follow(model)
     containers = [c for c in (model._compile_loss, model._compile_metrics) if c is not None]
     if has_call and y is not None and any(not container.built for container in containers):
         y_spec = tree.map_structure(_spec, y)

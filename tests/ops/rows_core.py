@@ -218,6 +218,21 @@ COMPLEX = [
     Row("view_as_real", (MATRIX,), gradient=False),
 ]
 
+QUANTIZED = [
+    Row(
+        "quantizers.fake_quant_with_min_max_vars",
+        (A(3, 4), low, high),
+        {"num_bits": bits, "narrow_range": narrow},
+        dtypes=HALVES,
+        tolerance=1e-6,
+        gradient=False,
+    )
+    for low, high, bits, narrow in (
+        (0.1, 1.5, 8, True),
+        (np.float32([-1, -0.5, -2, 0.1]), np.float32([1, 0.2, -0.5, 0.5]), 4, False),
+    )
+]
+
 ROWS = [
     *CONVERSION,
     *BLOCKS,
@@ -227,4 +242,5 @@ ROWS = [
     *LARGEST,
     *FOURIER,
     *COMPLEX,
+    *QUANTIZED,
 ]

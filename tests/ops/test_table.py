@@ -76,7 +76,7 @@ class Case:
 
 def public(package: Any, name: str) -> Callable[..., Any]:
     """The public function that a row names."""
-    home = package if name.startswith("random.") else package.ops
+    home = package if name.startswith(("random.", "quantizers.")) else package.ops
     return functools.reduce(getattr, name.split("."), home)
 
 

@@ -358,6 +358,24 @@ def test_the_learning_rate_can_be_changed() -> None:
         assert float(optimizer.learning_rate) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_rebuilt(name: str) -> None:
+    """What is kept for the variables that stay goes on; the rest is as if it had been built for them."""
+    options = {"learning_rate": 0.05, "use_ema": True}
+    gone, stays, new = (cornu.Variable(np.ones((3, 2)), name=n) for n in ("gone", "stays", "new"))
+    one = np.full((3, 2), 0.5, "float32")
+    optimizer, expected = (getattr(cornu.optimizers, name)(**options) for _ in range(2))
+    optimizer.apply([one, one], [gone, stays])
+    kept = [v.numpy() for v in optimizer.variables if "stays" in v.path]
+    optimizer.rebuild([new, stays])
+    expected.build([new, stays])
+    assert [v.shape for v in optimizer.variables] == [v.shape for v in expected.variables]
+    now = [v.numpy() for v in optimizer.variables if "stays" in v.path]
+    assert kept and all(np.array_equal(a, b) for a, b in zip(now, kept, strict=True))
+    assert int(optimizer.iterations) == 1
+    optimizer.apply([one, one], [new, stays])
+
+
 def test_a_callable_learning_rate() -> None:
     run(*(k.optimizers.SGD(lambda: 0.3) for k in (cornu, keras)), steps=2)
 

@@ -1,0 +1,116 @@
+"""What `export(..., quantize=...)` does to a file that was checked, and what it says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from ..core.checks import one_of
+from .measuring import Measured, drop, feeds, measure, processor
+
+KINDS = ("int8", "dynamic", "float16", "int4")
+#: The layers with the most noise, of which a report speaks.
+_NOISY = 5
+
+
+class Quantizing(NamedTuple):
+    """How a file is quantized: the arguments of `write_onnx`."""
+
+    kind: str | None
+    representative_data: Any = None
+    validation: Any = None
+    max_drop: float | None = None
+    target: str | None = None
+
+    def check(self) -> None:
+        """Check the arguments before anything is written."""
+        one_of((None, *KINDS), quantize=self.kind)
+        one_of((None, "vnni", "arm"), target=self.target)
+        given = [name for name in self._fields[1:] if getattr(self, name) is not None]
+        if self.kind is None and given:
+            raise ValueError(
+                f"{', '.join(f'`{name}`' for name in given)} goes with `quantize`. Received: "
+                f"quantize=None. Give one of {list(KINDS)}."
+            )
+        if self.kind == "int8" and self.representative_data is None:
+            raise ValueError(
+                "Ranges of 8 bits are found on data. Received: quantize='int8', "
+                "representative_data=None. Give some tens of typical inputs, in the structure of the "
+                "model's inputs: `representative_data=x[:100]`."
+            )
+        if self.max_drop is not None and self.validation is None:
+            raise ValueError(
+                f"`max_drop` is of a metric on data. Received: max_drop={self.max_drop}, "
+                "validation=None. Give `validation=(x, y)`."
+            )
+
+    def versions(self, opset: int, ir_version: int) -> tuple[int, int]:
+        """The least versions of operations and of the format that have what is needed, or those given."""
+        least = (21, 10) if self.kind == "int4" else (0, 0)
+        return max(opset, least[0]), max(ir_version, least[1])
+
+
+def quantized(
+    model: Any, traced: Any, content: bytes, file: Path, how: Quantizing, drawn: Any, verbose: bool
+) -> list[tuple[str, str]]:
+    """Put a quantized file in the place of another; one of 16 bits is there already.
+
+    Args:
+        content: The float file.
+        drawn: What one run takes, where no data was given.
+
+    Returns:
+        What it cost and brought, in words.
+
+    Raises:
+        ValueError: If a metric falls by more than `max_drop`.
+    """
+    from ..engines.onnx.quantizing import QUANTIZERS, left_float, noise
+
+    data = how.representative_data
+    given = [] if data is None else [x for x, *_ in feeds(traced.specs, traced.names[0], data)]
+    first = next(iter(given), None) or dict(zip(traced.names[0], drawn, strict=True))
+    with TemporaryDirectory() as scratch:
+        source = Path(scratch, "float.onnx")
+        source.write_bytes(content)
+        if how.kind in QUANTIZERS:
+            QUANTIZERS[how.kind](source, file, given, how.target)
+        if not verbose and how.max_drop is None:
+            return []
+        rows = {name: x[: len(drawn[0])] for name, x in first.items()}
+        before, after = measure([source, file], model, traced, rows, how.validation)
+        noisy = noise(source, file, first) if how.kind in ("int8", "int4") else {}
+    worst = sorted(noisy.items(), key=lambda pair: pair[1])[:_NOISY]
+    told = ", ".join(f"{name} {ratio:.0f} dB" for name, ratio in worst)
+    if how.max_drop is not None:
+        name, lost = drop(model, before, after)
+        if lost > how.max_drop:
+            raise ValueError(
+                f"A quantized file must keep the first metric within `max_drop`. Received: {name} "
+                f"{before.scores[name]:.4g} of the float file and {after.scores[name]:.4g} of the "
+                f"quantized one, max_drop={how.max_drop}. No file was written. Layers with the least "
+                f"signal above their error: {told or 'not measured'}. Give more "
+                "`representative_data`, or train with `cornu.optimization.quantize_model`."
+            )
+    return _rows(str(how.kind), before, after, left_float(file), told)
+
+
+def _rows(
+    kind: str, before: Measured, after: Measured, floats: list[str], told: str
+) -> list[tuple[str, str]]:
+    share = after.size / before.size
+    rows = [
+        ("quantized", f"{kind}: {before.size:,} to {after.size:,} bytes ({share:.2f})"),
+        (
+            "zipped",
+            f"{before.zipped:,} to {after.zipped:,} bytes ({after.zipped / before.zipped:.2f})",
+        ),
+        (
+            "one run",
+            f"{before.milliseconds:.3f} to {after.milliseconds:.3f} ms on one thread of {processor()}",
+        ),
+    ]
+    rows += [(name, f"{x:.4g} to {after.scores[name]:.4g}") for name, x in before.scores.items()]
+    rows += [("left float", ", ".join(floats))] if floats else []
+    return rows + ([("least signal", told)] if told else [])

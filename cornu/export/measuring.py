@@ -1,0 +1,128 @@
+"""What a file takes and gives: bytes, time, and the model's metrics on data."""
+
+from __future__ import annotations
+
+import gzip
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core import tree
+from ..core.dtypes import numpy_dtype
+from ..data import make_source, unpack_x_y_sample_weight
+
+#: Runs whose median is the time of one, and the seconds after which there are enough.
+_RUNS, _SECONDS = 200, 1.0
+
+
+class Measured(NamedTuple):
+    """What was measured of a file.
+
+    Args:
+        size: Its bytes.
+        zipped: Its bytes once they are compressed by gzip.
+        milliseconds: The processor's time of one run, on one thread.
+        scores: The model's metrics on the validation data, by name.
+    """
+
+    size: int
+    zipped: int
+    milliseconds: float
+    scores: dict[str, float]
+
+
+def feeds(specs: Any, names: list[str], data: Any) -> Iterator[tuple[dict[str, Any], Any, Any]]:
+    """Batches of data as ONNX Runtime takes them: the inputs by name, with `y` and `sample_weight`.
+
+    Args:
+        specs: The model's inputs, which the data's have the structure of.
+        names: Their names in the file.
+        data: What `fit` takes as `x`, or a tuple `(x, y)` or `(x, y, sample_weight)`.
+    """
+    flat = tree.flatten(specs)
+    size = next((spec.shape[0] for spec in flat if spec.shape), None)
+    x, y, sample_weight = (*data, None, None)[:3] if isinstance(data, tuple) else (data, None, None)
+    for batch in make_source(x, y, sample_weight, size, drop_remainder=size is not None):
+        x, y, sample_weight = unpack_x_y_sample_weight(batch)
+        pairs = zip(names, tree.flatten(x), flat, strict=True)
+        yield {name: as_given(leaf, spec) for name, leaf, spec in pairs}, y, sample_weight
+
+
+def as_given(x: Any, spec: Any) -> np.ndarray[Any, Any]:
+    """An array in the dtype that a file takes."""
+    string = spec.dtype == "string"
+    return np.asarray(x).astype(np.dtype(object) if string else numpy_dtype(spec.dtype))
+
+
+def measure(
+    files: list[Path], model: Any, traced: Any, one: dict[str, Any], validation: Any = None
+) -> list[Measured]:
+    """Files of one model, measured by turns on one thread.
+
+    Args:
+        one: What one run takes.
+        validation: `(x, y)` for the model's metrics.
+    """
+    from ..engines.onnxruntime import open_session
+
+    sessions = [open_session(str(file), threads=1) for file in files]
+    read = {value.name for value in sessions[0].get_inputs()}
+    one = {name: x for name, x in one.items() if name in read}
+    seconds: list[list[float]] = [[] for _ in files]
+    ends = time.monotonic() + _SECONDS * len(files)
+    for _ in range(_RUNS):
+        for session, found in zip(sessions, seconds, strict=True):
+            start = time.thread_time()
+            session.run(None, one)
+            found.append(time.thread_time() - start)
+        if time.monotonic() > ends:
+            break
+    return [
+        Measured(
+            file.stat().st_size,
+            len(gzip.compress(file.read_bytes(), 6)),
+            1e3 * float(np.median(found)),
+            {} if validation is None else _scores(session, read, model, traced, validation),
+        )
+        for file, session, found in zip(files, sessions, seconds, strict=True)
+    ]
+
+
+def _scores(session: Any, read: set[str], model: Any, traced: Any, data: Any) -> dict[str, float]:
+    """The metrics of a compiled model, of what a file gives."""
+    model.reset_metrics()
+    structure = model.compute_output_spec(traced.specs)
+    for given, y, sample_weight in feeds(traced.specs, traced.names[0], data):
+        outputs = session.run(traced.names[1], {k: x for k, x in given.items() if k in read})
+        y_pred = tree.pack_sequence_as(structure, outputs)
+        model.compute_metrics(None, y, y_pred, sample_weight)
+    found = {name: float(x) for name, x in model.get_metrics_result().items() if name != "loss"}
+    if not found:
+        raise ValueError(
+            "Validation of a file needs a model compiled with metrics. Received: the model "
+            f"{model.name!r}, which has none. Call `model.compile(..., metrics=['accuracy'])` first."
+        )
+    return found
+
+
+def drop(model: Any, before: Measured, after: Measured) -> tuple[str, float]:
+    """The name of the model's first metric, and by how much a file makes it worse."""
+    name = next(iter(before.scores))
+    up = any(x.name == name and x._direction == "up" for x in model.metrics)
+    return name, (before.scores[name] - after.scores[name]) * (1 if up else -1)
+
+
+def processor() -> str:
+    """What of this machine's CPU decides how fast it multiplies integers, in words."""
+    machine = platform.machine()
+    if machine.lower() not in ("x86_64", "amd64"):
+        return f"this CPU ({machine})"
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:  # systems that are not Linux
+        return "this CPU"
+    return f"this CPU ({'with' if 'vnni' in flags else 'without'} VNNI)"

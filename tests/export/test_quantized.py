@@ -1,0 +1,136 @@
+"""Exported files in fewer bits: what is stored, how far outputs move, what is refused."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import cornu
+from cornu import layers
+from cornu.core import tree
+from tests.export import models
+from tests.export.test_files import ran, written
+
+#: The largest error of an output, as a share of its largest number.
+LIMITS = {"int8": 0.02, "dynamic": 0.04, "float16": 1e-3, "int4": 0.05}
+FIRST = "DequantizeLinear"
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    return {x.name: onnx.numpy_helper.to_array(x) for x in onnx.load(path).graph.initializer}
+
+
+def classifier() -> Any:
+    cornu.utils.set_random_seed(0)
+    kinds = [layers.Input((64,)), layers.Dense(16, activation="relu"), layers.Dense(3, "softmax")]
+    model = cornu.Sequential(kinds)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def data(count: int = 40) -> tuple[Any, Any]:
+    generator = np.random.default_rng(0)
+    return generator.normal(size=(count, 64)).astype("float32"), generator.integers(0, 3, count)
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+@pytest.mark.parametrize("name", models.ALL)
+def test_outputs_are_near(name: str, kind: str, tmp_path: Path) -> None:
+    model, given = models.made(name), models.inputs(name, 16)
+    more = {"representative_data": given} if kind == "int8" else {}
+    path = written(model, tmp_path, quantize=kind, **more)
+    onnx.checker.check_model(onnx.load(path), full_check=kind != "dynamic")
+    for one, two in zip(
+        ran(path, given), tree.flatten(model.predict(given, verbose=0)), strict=True
+    ):
+        assert np.abs(one - two).max() <= LIMITS[kind] * np.abs(two).max()
+
+
+@pytest.mark.parametrize(
+    ("target", "largest", "values"),
+    [(None, 64, "uint8"), ("vnni", 127, "uint8"), ("arm", 127, "int8")],
+)
+def test_int8_is_of_the_kinds_that_cpus_multiply(
+    target: str | None, largest: int, values: str, tmp_path: Path
+) -> None:
+    more = {"quantize": "int8", "representative_data": data()[0], "target": target}
+    found = arrays(written(classifier(), tmp_path, **more))
+    kernel = found["sequential/dense/kernel_quantized"]
+    assert kernel.dtype == np.int8
+    assert found["sequential/dense/kernel_scale"].shape == (16,)
+    assert np.abs(kernel).max() == largest
+    assert found["input_layer_zero_point"].dtype == values
+
+
+def test_int8_leaves_what_stands_behind_the_last_product_float(tmp_path: Path) -> None:
+    path = written(classifier(), tmp_path, quantize="int8", representative_data=data()[0])
+    nodes = onnx.load(path).graph.node
+    made = {name: node.op_type for node in nodes for name in node.output}
+    (softmax,) = [node for node in nodes if node.op_type == "Softmax"]
+    assert made[softmax.input[0]] == "Gemm"
+
+
+def test_int4_has_a_scale_for_each_channel_and_32_rows(tmp_path: Path) -> None:
+    path = written(classifier(), tmp_path, quantize="int4")
+    found = [x for x in arrays(path).values() if x.dtype.name == "int4"]
+    assert [x.shape for x in found] == [(64, 16), (16, 3)]
+    nodes = [node for node in onnx.load(path).graph.node if node.op_type == FIRST]
+    scales = [arrays(path)[node.input[1]].shape for node in nodes]
+    assert scales == [(2, 16), (3,)]
+
+
+def test_data_is_what_fit_takes(tmp_path: Path) -> None:
+    model = models.made("two_and_two")
+    left, right = models.inputs("two_and_two", 8)
+    batches = [([left[i : i + 4], right[i : i + 4]], None) for i in (0, 4)]
+    contents = [
+        written(model, tmp_path, quantize="int8", representative_data=given).read_bytes()
+        for given in ([left, right], (x for x in batches))
+    ]
+    assert contents[0] == contents[1]
+
+
+def test_it_says_what_it_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    handlers, (x, y) = list(logging.root.handlers), data()
+    model = classifier()
+    wanted = model.evaluate(x, y, verbose=0)[1]
+    more = {"representative_data": x[:10], "validation": (x, y), "max_drop": 1}
+    model.export(tmp_path / "model.onnx", quantize="int8", **more)
+    told = capsys.readouterr().out
+    for words in ("int8:", "zipped", "ms on one thread", "accuracy", f"{wanted:.4g} to", " dB"):
+        assert words in told
+    assert logging.root.handlers == handlers
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"quantize": "int3"}, "`quantize` must be one of"),
+        ({"quantize": "int8", "target": "x86"}, "`target` must be one of"),
+        ({"quantize": "int8"}, "Ranges of 8 bits are found on data"),
+        ({"validation": data()}, "`validation` goes with `quantize`"),
+        ({"quantize": "int4", "max_drop": 0.1}, "`max_drop` is of a metric on data"),
+        ({"quantize": "int4", "external_data": True}, "holds its weights"),
+        (
+            {"quantize": "int4", "max_drop": -2, "validation": data()},
+            r"keep the first metric within `max_drop`. Received: accuracy .* max_drop=-2.*dense",
+        ),
+    ],
+)
+def test_what_is_refused_leaves_no_file(options: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=words):
+        written(classifier(), tmp_path, **options)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_metric_is_needed(tmp_path: Path) -> None:
+    model = classifier()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="needs a model compiled with metrics"):
+        written(model, tmp_path, quantize="int4", validation=data(), max_drop=0)

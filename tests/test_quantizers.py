@@ -1,0 +1,132 @@
+"""Quantizers: Keras's numbers, on every engine."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import jax
+import keras
+import numpy as np
+import pytest
+
+import cornu
+from cornu import engines, ops, quantizers
+from tests.engines_tested import ENGINES
+
+NORMAL = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
+SMALL = np.random.default_rng(1).integers(-8, 8, (5, 3)).astype("int8")
+
+
+def numbers(found: Any) -> list[np.ndarray[Any, Any]]:
+    return [np.asarray(ops.convert_to_numpy(x)) for x in cornu.tree.flatten(found)]
+
+
+#: A function of `quantizers`, its arguments, and how far results may be apart.
+CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], float]] = [
+    *(
+        ("abs_max_quantize", (NORMAL, axis), {"value_range": ends}, 1e-5)
+        for axis in (0, -1, (0, 1), None)
+        for ends in ((-127, 127), (-8, 7))
+    ),
+    ("abs_max_quantize", (NORMAL, 0), {"to_numpy": True}, 1e-5),
+    ("abs_max_quantize", (NORMAL.astype("float16"), 0), {}, 1e-3),
+    ("abs_max_quantize", (0 * NORMAL, 0), {"dtype": "float16"}, 1e-5),
+    *(("pack_int4", (SMALL,), {"axis": axis}, 0) for axis in (0, 1, -1)),
+    ("pack_int4", ((SMALL + 8).astype("uint8"),), {"dtype": "uint8"}, 0),
+    *(("unpack_int4", (SMALL, size), {"axis": at}, 0) for at, size in ((0, 9), (1, 6), (-1, 5))),
+    ("unpack_int4", (SMALL.astype("uint8"), 10), {"dtype": "uint8"}, 0),
+    *(
+        ("compute_float8_scale", (np.float32(amax), np.float32(0.5), 448.0, 1), {}, 1e-6)
+        for amax in (0, 3, np.inf, np.nan)
+    ),
+    ("compute_float8_amax_history", (NORMAL, np.arange(4, dtype="float32")), {}, 0),
+    *(
+        ("quantize_and_dequantize", (NORMAL, np.float32(scale), kept, dtype), {}, 1e-6)
+        for scale, kept in ((0.01, "float8_e4m3fn"), (0.001, "float8_e5m2"))
+        for dtype in ("float32", "bfloat16")
+    ),
+]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_functions(engine: str) -> None:
+    wrong = []
+    for name, args, kwargs, tolerance in CALLS:
+        if engine == "pytensor" and "float16" in repr(args):
+            continue  # which it has not
+        theirs = numbers(getattr(keras.quantizers, name)(*args, **kwargs))
+        with engines.use(engine):
+            found = getattr(quantizers, name)(*args, **kwargs)
+            ours = numbers(found)
+            canonical = engines.current().canonical_dtype
+        for one, two in zip(ours, theirs, strict=True):
+            same = one.dtype.name in (two.dtype.name, canonical(two.dtype.name), "int64")
+            close = np.allclose(one.astype("float64"), two.astype("float64"), tolerance, 0)
+            if one.shape != two.shape or not same or not close:
+                wrong.append(f"{name}{args[1:]}{kwargs}: {one.dtype} {one}, {two} wanted")
+    assert not wrong, "\n".join(wrong)
+
+
+#: Ranges of three channels: ordinary, below 0, too small for anything.
+RANGES = (np.float32([-1, -2, -0.1]), np.float32([1, -0.2, 0.05]))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_gradients_of_fake_quantization(engine: str, axis: int) -> None:
+    """They are Keras's, for channels on any axis; Keras has them on the last one."""
+    x, weights = NORMAL[:, :3], np.arange(1, 16, dtype="float32").reshape(5, 3)
+
+    def theirs(*values: Any) -> Any:
+        found = keras.quantizers.fake_quant_with_min_max_vars(*values, num_bits=3, axis=1)
+        return jax.numpy.sum(found * weights), found
+
+    turned = x.T if axis == 0 else x
+    (_, value), wanted = jax.value_and_grad(theirs, (0, 1, 2), has_aux=True)(
+        x, *map(jax.numpy.asarray, RANGES)
+    )
+    with engines.use(engine):
+        variables = [cornu.Variable(array) for array in (turned, *RANGES)]
+        scaled = ops.convert_to_tensor(weights.T if axis == 0 else weights)
+
+        def loss() -> tuple[Any, Any]:
+            found = quantizers.fake_quant_with_min_max_vars(*variables, num_bits=3, axis=axis)
+            return ops.sum(ops.multiply(found, scaled)), found
+
+        (_, found), gradients = cornu.value_and_grad(loss, variables, has_aux=True)()
+        ours = numbers([found, *gradients])
+    wanted = [np.asarray(array) for array in (value, *wanted)]
+    for at, array in enumerate(ours):
+        array = array.T if at < 2 and axis == 0 else array
+        np.testing.assert_allclose(array, wanted[at], rtol=1e-5, atol=1e-6)
+
+
+def test_an_empty_range_is_zero() -> None:
+    """As TensorFlow's op; Keras gives NaN elsewhere."""
+    found = quantizers.fake_quant_with_min_max_vars(NORMAL, 0.0, 0.0)
+    assert not np.asarray(found).any()
+
+
+WRONG = {
+    "bits": lambda: quantizers.fake_quant_with_min_max_vars(NORMAL, 0.0, 1.0, 17),
+    "axis": lambda: quantizers.fake_quant_with_min_max_vars(NORMAL, [0.0], [1.0], axis=2),
+    "packed": lambda: quantizers.pack_int4(NORMAL),
+    "dtype": lambda: quantizers.pack_int4(SMALL, dtype="int4"),
+    "unpacked": lambda: quantizers.unpack_int4(NORMAL, 3),
+}
+ERRORS = {
+    "bits": r"`num_bits` must be an integer from 2 to 16. Received: num_bits=17",
+    "axis": r"axis must lie in \[-2, 2\). Received: axis=2",
+    "packed": r"`arr` must have the dtype int8. Received: arr.dtype=float32",
+    "dtype": r"`dtype` must be one of \['int8', 'uint8'\]. Received: dtype='int4'",
+    "unpacked": r"`packed` must have the dtype int8 or uint8. Received: packed.dtype=float32",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments(name: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=ERRORS[name]):
+        WRONG[name]()

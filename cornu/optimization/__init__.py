@@ -1,8 +1,12 @@
 """Smaller models: weights that are zero, few values of weights, weights and activations of few bits."""
 
+from ._centroids import CentroidInitialization as CentroidInitialization
 from ._choice import PrunableLayer as PrunableLayer
 from ._choice import PruneForLatencyOnXNNPack as PruneForLatencyOnXNNPack
 from ._choice import PruningPolicy as PruningPolicy
+from ._clustering import Cluster as Cluster
+from ._clustering import cluster_weights as cluster_weights
+from ._clustering import strip_clustering as strip_clustering
 from ._filters import Savings as Savings
 from ._filters import prune_filters as prune_filters
 from ._filters import savings as savings

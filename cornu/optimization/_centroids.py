@@ -133,7 +133,7 @@ def clustered(centroids: Any, weights: Any) -> Any:
         weights: `(groups, size)`.
 
     Returns:
-        A tensor `(groups, size)`.
+        A tensor `(groups, size)` of the weights' dtype.
 
     >>> clustered(np.array([[1.0, 0.0]]), np.array([[0.4, 2.0, 0.9]])).tolist()
     [[0.0, 1.0, 1.0]]
@@ -143,7 +143,7 @@ def clustered(centroids: Any, weights: Any) -> Any:
     still = ops.stop_gradient(centroids)
     index = nearest(still, ops.stop_gradient(weights))
     moving = still + (centroids - still) / _counts(index, centroids.shape[1])
-    found = ops.take_along_axis(moving, index, axis=1)
+    found = ops.take_along_axis(ops.cast(moving, weights.dtype), index, axis=1)
     return found + (weights - ops.stop_gradient(weights))
 
 

@@ -78,8 +78,6 @@ class Layer(Transforming, Operation):
     _built_by_calling: ClassVar[bool] = True
     #: Within a build: whether the layer was built before it.
     _building: bool | None = None
-    #: What is done with it once it is built.
-    _once_built: tuple[Callable[[Any], Any], ...] = ()
     #: The layer as a module of libraries, by their engines' names.
     _native: Mapping[str, Any] = MappingProxyType({})
     #: Whether arguments of a call become tensors of the compute dtype, and whether other things than
@@ -527,9 +525,6 @@ class Layer(Transforming, Operation):
         self.built = True
         self._post_build()
         self._tracker.locked = self.path
-        with concrete_scope():
-            for act in self.__dict__.pop("_once_built", ()):
-                act(self)
         for module in self._native.values():
             module.refresh()
 

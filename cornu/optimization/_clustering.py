@@ -13,7 +13,8 @@ from ..core.seeding import make_default_seed
 from ..core.transforms import CLUSTER, Transform
 from ..layers import Layer
 from ._centroids import CentroidInitialization, clustered, initial_centroids
-from ._weights import Rows, channel_axes, kernels, read, strip, when_built
+from ._choice import kernels, when_built
+from ._weights import Rows, channel_axes, read, strip
 
 
 class Cluster(Transform):
@@ -125,7 +126,7 @@ def cluster_weights(
 
 
 def _cluster(make: Any, target: Layer) -> None:
-    found = kernels(target)
+    found = [(layer, kernel) for layer in target._flatten_layers() for kernel in kernels(layer)]
     if not found:
         raise ValueError(
             "What is clustered has weights of two axes or more. Received: "

@@ -1,47 +1,15 @@
-"""The weights that a method is for, and what it needs to know of them."""
+"""Weights as they are read: along which axes their channels lie, and how transforms are stored for good."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from .. import layers, ops
-from ..core.dtypes import is_float
 from ..core.transforms import Operand, Transform
 from ..core.variable import Variable
 
-_NORMALIZATIONS = (
-    layers.BatchNormalization,
-    layers.GroupNormalization,
-    layers.LayerNormalization,
-    layers.RMSNormalization,
-)
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-
-
-def kernels(target: layers.Layer) -> list[tuple[layers.Layer, Variable]]:
-    """The weights of a built model or layer that are worth making smaller, each with the layer that owns it.
-
-    They are the floats of two axes and more that were made to be trained, of whatever layer, also where they are
-    frozen; biases, weights of normalizations and parts of transforms are not among them.
-
-    >>> from cornu import Input, Sequential
-    >>> model = Sequential([Input((4,)), layers.Dense(3), layers.LayerNormalization(), layers.Dense(2)])
-    >>> [variable.path for _, variable in kernels(model)]
-    ['sequential/dense/kernel', 'sequential/dense_1/kernel']
-    """
-    found: dict[int, tuple[layers.Layer, Variable]] = {}
-    for layer in target._flatten_layers():
-        if isinstance(layer, _NORMALIZATIONS):
-            continue
-        parts = {id(part) for _, chain in layer.transforms for part in chain.parts.values()}
-        for variable in layer._owned("variables"):
-            counts = variable.ndim > 1 and is_float(variable.stored_dtype)
-            made_to_train = variable not in layer._tracker.untrained and id(variable) not in parts
-            if counts and made_to_train and "bias" not in variable.name:
-                found.setdefault(id(variable), (layer, variable))
-    return list(found.values())
 
 
 def channel_axes(layer: Any, variable: Variable) -> tuple[int, ...]:
@@ -95,14 +63,6 @@ class Rows:
         """The tensor."""
         places = [self._order.index(axis) for axis in range(len(self._order))]
         return ops.transpose(ops.reshape(rows, self._inner), places)
-
-
-def when_built(layer: layers.Layer, act: Callable[[Any], Any]) -> None:
-    """Do something with a layer: now, or once it is built."""
-    if layer.built:
-        act(layer)
-    else:
-        object.__setattr__(layer, "_once_built", (*layer._once_built, act))
 
 
 def read(variable: Variable, order: int) -> Any:

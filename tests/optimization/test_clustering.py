@@ -13,7 +13,8 @@ import pytest
 import cornu
 from cornu import layers, ops, optimization
 from cornu.optimization import _centroids
-from cornu.optimization._weights import channel_axes, kernels
+from cornu.optimization._choice import kernels
+from cornu.optimization._weights import channel_axes
 from tests.engines_tested import ENGINES
 
 WEIGHTS = np.random.default_rng(0).normal(size=400).astype("float32")
@@ -108,7 +109,9 @@ def test_layers(per_channel: bool) -> None:
         flat = [layers.Flatten()(layer(x)) for layer, x in zip(made, x, strict=True)]
         model = cornu.Model(x, layers.Add()([layers.Dense(1)(y) for y in flat]))
         for layer, (_, _, axes) in zip(made, LAYERS, strict=True):
-            assert {v.name: channel_axes(owner, v) for owner, v in kernels(layer)} == axes
+            assert {
+                v.name: channel_axes(x, v) for x in layer._flatten_layers() for v in kernels(x)
+            } == axes
         optimization.cluster_weights(model, 3, cluster_per_channel=per_channel)
         model.compile(cornu.optimizers.SGD(0.01), "mse")
         before = model.get_weights()
@@ -120,7 +123,7 @@ def test_layers(per_channel: bool) -> None:
         optimization.strip_clustering(model)
         np.testing.assert_allclose(model.predict(data, verbose=0), read, rtol=1e-5, atol=1e-6)
         for layer, (_, _, axes) in zip(made, LAYERS, strict=True):
-            for _, kernel in kernels(layer):
+            for kernel in [v for x in layer._flatten_layers() for v in kernels(x)]:
                 found = values_of(kernel.numpy(), axes[kernel.name] if per_channel else ())
                 assert max(found) <= 3 and not kernel.transforms
 

@@ -39,6 +39,8 @@ class here:
     #: The layer that is being called.
     calling: ContextVar[Any] = ContextVar("calling", default=None)
     watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+    #: Whether what is saved is each variable as it is stored, where files else have what layers compute with.
+    exact: ContextVar[bool] = ContextVar("exact", default=False)
     #: The file whose config objects are being made of: they open nothing that it names.
     file: ContextVar[str | None] = ContextVar("file", default=None)
     #: Whether configs have what layers have adapted to: those of copies, and of files without assets.

@@ -53,6 +53,8 @@ class Transform(Described):
 
     #: Where it stands in a chain: those with lower numbers come before it.
     order: ClassVar[int] = MASK
+    #: Whether files of weights have the value in the place of what is stored, as of a plain layer, and no parts.
+    is_baked: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,6 +129,9 @@ class Transform(Described):
 
         It runs once an update, for all transforms of the class with their variables; what it writes are their parts.
         """
+
+    def restart(self) -> None:
+        """Change nothing about a value that has been loaded as that of a plain layer, where `is_baked`."""
 
     def product(self, use: Use) -> Any:
         """The result of an op that is given the variable by a cheaper way than by `value`, or `NotImplemented`.

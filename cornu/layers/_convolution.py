@@ -9,7 +9,6 @@ from .. import activations, ops
 from ..core.checks import per_axis, positive_integer
 from ._input_spec import InputSpec
 from ._layer import Layer
-from ._lora import AdaptableKernel
 
 PADDINGS = ("valid", "same")
 
@@ -116,7 +115,7 @@ class _Convolution(Layer):
         return outputs if self.activation is activations.linear else self.activation(outputs)
 
 
-class _Conv(_Convolution, AdaptableKernel):
+class _Conv(_Convolution):
     """A convolution with a kernel (*window, channels / groups, filters)."""
 
     def __init__(
@@ -157,12 +156,10 @@ class _Conv(_Convolution, AdaptableKernel):
                 "The number of channels must be a multiple of `groups`. Received: "
                 f"{channels} channels, groups={self.groups} for the layer {self.path!r}."
             )
-        self._kernel = self._described_weight(
+        self.kernel = self._described_weight(
             "kernel", (*self.kernel_size, channels // self.groups, self.filters)
         )
         self.bias = self._add_bias(self.filters)
-
-    kernel = AdaptableKernel._adapted
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """The convolution alone; users may override it."""

@@ -16,10 +16,9 @@ from ..core.serialization import deserialize_keras_object, serialize_keras_objec
 from ..ops.shared import affine
 from ._input_spec import InputSpec
 from ._layer import Layer
-from ._lora import AdaptableKernel
 
 
-class Dense(AdaptableKernel):
+class Dense(Layer):
     """`activation(inputs @ kernel + bias)`, over the last axis.
 
     Args:
@@ -67,11 +66,9 @@ class Dense(AdaptableKernel):
     def build(self, input_shape: Any) -> None:
         """Make kernel (features, units) and bias (units,)."""
         features = input_shape[-1]
-        self._kernel = self._described_weight("kernel", (features, self.units))
+        self.kernel = self._described_weight("kernel", (features, self.units))
         self.bias = self._described_weight("bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
-
-    kernel = AdaptableKernel._adapted
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """`activation(inputs @ kernel + bias)`."""
@@ -80,7 +77,7 @@ class Dense(AdaptableKernel):
         return x if self.activation is activations.linear else self.activation(x)
 
 
-class EinsumDense(AdaptableKernel):
+class EinsumDense(Layer):
     """A dense layer of any shape, written as an einsum of inputs and kernel.
 
     Args:
@@ -132,10 +129,8 @@ class EinsumDense(AdaptableKernel):
         kernel_shape, bias_shape, self.full_output_shape = einsum_shapes(
             self.equation, self.bias_axes, tuple(input_shape), self.partial_output_shape
         )
-        self._kernel = self._described_weight("kernel", kernel_shape)
+        self.kernel = self._described_weight("kernel", kernel_shape)
         self.bias = self._described_weight("bias", bias_shape) if bias_shape is not None else None
-
-    kernel = AdaptableKernel._adapted
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """`activation(einsum(equation, inputs, kernel) + bias)`."""
@@ -209,7 +204,7 @@ def einsum_shapes(
     return tuple(known[letter] for letter in kernel), bias_shape, full
 
 
-class Embedding(AdaptableKernel):
+class Embedding(Layer):
     """Integers turned into vectors by a table.
 
     Args:
@@ -229,7 +224,6 @@ class Embedding(AdaptableKernel):
     (1, 3, 4)
     """
 
-    _kernel_name = "embeddings"
     _unwritten_arguments = frozenset({"weights"})
 
     def __init__(
@@ -259,9 +253,7 @@ class Embedding(AdaptableKernel):
 
     def build(self, input_shape: Any = None) -> None:
         """Make the table (input_dim, output_dim)."""
-        self._embeddings = self._described_weight("embeddings", (self.input_dim, self.output_dim))
-
-    embeddings = AdaptableKernel._adapted
+        self.embeddings = self._described_weight("embeddings", (self.input_dim, self.output_dim))
 
     def call(self, inputs: Any) -> Any:
         """The table's rows at the inputs."""

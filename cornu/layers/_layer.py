@@ -31,13 +31,14 @@ from ..engines.sparse import SparseTensor, on_engine
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
 from ._native import joined, new, traced_spec
-from ._transforming import Transforming
+from ._transforming import Transforming, is_baked
+from .low_rank import Adaptable
 
 #: Tensors that say their own shape and dtype.
 _SYMBOLIC = (KerasTensor, SparseTensor)
 
 
-class Layer(Transforming, Operation):
+class Layer(Transforming, Adaptable, Operation):
     """A computation with state.
 
     A subclass makes its weights in `__init__` or in `build(input_shape)`, which runs at the first
@@ -265,11 +266,12 @@ class Layer(Transforming, Operation):
 
     def _stored_weights(self) -> list[Variable]:
         """Those that files have, in order."""
-        return self._own_weights()
+        baked = {part for transform in self._baked() for part in transform.parts.values()}
+        return [variable for variable in self._own_weights() if variable not in baked]
 
     def _stored_values(self) -> Sequence[Any]:
         """What files have of each: the variable, or a tensor in its place."""
-        return self._stored_weights()
+        return [v.effective() if is_baked(v) else v for v in self._stored_weights()]
 
     def _collect(self, own: Callable[[Layer], Sequence[Variable]]) -> list[Variable]:
         """Variables of this layer, then those of its sublayers, each once."""
@@ -527,9 +529,6 @@ class Layer(Transforming, Operation):
         self._tracker.locked = self.path
         for module in self._native.values():
             module.refresh()
-
-    def _post_build(self) -> None:
-        """What is left to do once the layer is built; subclasses may add to it."""
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes that the layer was built for."""
@@ -1024,6 +1023,8 @@ class Layer(Transforming, Operation):
                 f"{len(store.keys())} in the file. The file is of another architecture."
             )
         take_all(own, store)
+        for transform in self._baked():
+            transform.restart()
 
     # ----------------------------------------------------------------- config
 

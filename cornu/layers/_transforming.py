@@ -12,7 +12,7 @@ from ..core.checks import one_of
 from ..core.dtypes import is_float
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.scopes import here, within
-from ..core.transforms import Transform, set_transforms
+from ..core.transforms import Operand, Transform, set_transforms
 from ..core.variable import Variable
 from ..engines import current
 
@@ -31,6 +31,11 @@ class Transforming:
         layer: Any = self
         chains = {v.name: v.transforms for v in layer._owned("variables")} | {**self._passes}
         return [(of, transform) for of, chain in chains.items() for transform in chain]
+
+    def _baked(self) -> list[Transform]:
+        """The transforms of weights of which files have the values."""
+        layer: Any = self
+        return [t for v in layer._owned("variables") if is_baked(v) for t in v.transforms]
 
     def add_transform(self, target: Variable | str, transform: Transform) -> Transform:
         """Have a weight read through a transform in calls, or outputs pass through one.
@@ -70,6 +75,33 @@ class Transforming:
         self._set_chain(target, tuple(known for known in chain if known is not transform))
         transform.detach()
 
+    def strip_transforms(self, kind: type | tuple[type, ...] = Transform) -> None:
+        """Put what weights read as in the place of what they store, and take transforms off: plain weights stay.
+
+        The layers inside are stripped too. Transforms of inputs and outputs are taken off.
+
+        Args:
+            kind: The class of those that are taken, or several; all of them where it is left out.
+
+        Raises:
+            ValueError: If another transform comes before one of them: what it gives can't be stored.
+
+        >>> from cornu import layers
+        >>> layer = layers.Dense(3, lora_rank=1)
+        >>> layer.build((None, 4))
+        >>> layer.strip_transforms()
+        >>> [weight.name for weight in layer.trainable_weights]
+        ['kernel', 'bias']
+        """
+        parts: list[Any] = self._flatten_layers()  # type: ignore[attr-defined]
+        for part in parts:
+            for variable in [v for v in part._owned("variables") if v.transforms]:
+                _strip(part, variable, kind)
+            for which, chain in part._passes.items():
+                for transform in chain:
+                    if isinstance(transform, kind):
+                        part.remove_transform(which, transform)
+
     def _target(self, target: Variable | str) -> tuple[str, Variable | None]:
         layer: Any = self
         if not layer.built:
@@ -105,6 +137,29 @@ class Transforming:
         for transform in self._passes.get(which, ()):
             values = tree.map_structure(functools.partial(_through, transform), values)
         return values
+
+
+def _strip(layer: Any, variable: Variable, kind: type | tuple[type, ...]) -> None:
+    taken = [transform for transform in variable.transforms if isinstance(transform, kind)]
+    if list(variable.transforms[: len(taken)]) != taken:
+        raise ValueError(
+            "What is stripped stands first in a chain, as what it gives is stored. Received: "
+            f"{list(variable.transforms)} of {variable.path!r}. Strip those before it too."
+        )
+    if taken:
+        value = current().convert_to_numpy(Operand(variable, len(taken)).value())
+        for transform in taken:
+            layer.remove_transform(variable, transform)
+        if (variable.stored_shape, variable.stored_dtype) == (value.shape, str(value.dtype)):
+            variable.assign(value)
+        else:
+            variable.store_as(value, dtype=str(value.dtype))
+
+
+def is_baked(variable: Variable) -> bool:
+    """Whether files have what the variable reads as within a call, in the place of what it stores."""
+    chain = variable.transforms
+    return bool(chain) and not here.exact.get() and all(t.is_baked for t in chain)
 
 
 def _through(transform: Transform, x: Any) -> Any:

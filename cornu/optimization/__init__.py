@@ -1,5 +1,7 @@
 """Smaller models: weights that are zero, few values of weights, weights and activations of few bits."""
 
+from ..core.transforms import Transform as Transform
+from ..layers.low_rank import LowRank as LowRank
 from ._centroids import CentroidInitialization as CentroidInitialization
 from ._choice import PrunableLayer as PrunableLayer
 from ._choice import PruneForLatencyOnXNNPack as PruneForLatencyOnXNNPack

@@ -9,8 +9,6 @@ and memory that a virtual machine must ask for, only add to them.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import multiprocessing
 import os
 import tempfile
@@ -112,10 +110,7 @@ def serve(subject: str, ending: str, place: str, megabytes: int, orders: Any) ->
 
 
 def rest() -> None:
-    """Leave nothing to the disk that an earlier turn wrote, and no memory that it had: a load begins without."""
-    gc.collect()
-    if hasattr(library := ctypes.CDLL(None), "malloc_trim"):
-        library.malloc_trim(0)
+    """Leave nothing to the disk that an earlier turn wrote."""
     os.sync()
 
 

@@ -8,7 +8,6 @@ import itertools
 import os
 import re
 import shutil
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +19,6 @@ from typing import Any, NoReturn
 FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 #: How the names of what is being written end.
 _ENDING = ".tmp"
-#: Seconds of writing from which a disk is better kept busy beside it.
-_A_WHILE = 0.05
 
 
 @contextmanager
@@ -37,8 +34,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     target = os.path.realpath(path)
     with _draft(target, path) as draft:
         os.rmdir(draft)
-        with _flushed_beside(draft):
-            yield draft
+        yield draft
         _put(draft, target)
 
 
@@ -204,24 +200,14 @@ def _put_folder(draft: str, target: str) -> None:
 
 
 @contextmanager
-def _flushed_beside(path: str) -> Iterator[None]:
-    """Within it, what is written into a file goes to the disk while more is written, if that takes a while."""
+def flushing(file: Any) -> Iterator[None]:
+    """Within it, what was written into an open file goes to the disk."""
     from concurrent.futures import ThreadPoolExecutor
 
-    done = threading.Event()
-
-    def flush() -> None:
-        while not done.wait(_A_WHILE):
-            if os.path.isfile(path):
-                _flush(path)
-
     with ThreadPoolExecutor(1) as beside:
-        flushed = beside.submit(flush)
-        try:
-            yield
-        finally:
-            done.set()
-        flushed.result()  # what a disk refuses it says once
+        flushed = beside.submit(os.fsync, file.fileno())
+        yield
+        flushed.result()
 
 
 def _exchange(one: str, other: str) -> bool:

@@ -130,9 +130,13 @@ def _session(engine: OnnxEngine) -> Any:
     return open_session(message.SerializeToString())
 
 
-def open_session(model: Any, threads: int = 0) -> Any:
-    """A session on the CPU for a model's bytes or file; 0 threads leave their number to the runtime."""
+def open_session(model: Any, threads: int = 0, integers: bool = True) -> Any:
+    """A session on the CPU for a model's bytes or file; 0 threads leave their number to the runtime.
+
+    Without `integers` what is rounded to integers is computed with as floats, as layers do.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # no remarks on what it simplified
+    options.add_session_config_entry("session.disable_quant_qdq", str(int(not integers)))
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

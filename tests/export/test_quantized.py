@@ -14,6 +14,8 @@ import pytest
 import cornu
 from cornu import layers
 from cornu.core import tree
+from cornu.core.transforms import FAKE, Transform
+from cornu.quantizers import fake_quant_with_min_max_vars
 from tests.export import models
 from tests.export.test_files import ran, written
 
@@ -134,3 +136,76 @@ def test_a_metric_is_needed(tmp_path: Path) -> None:
     model.compile("sgd", "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match="needs a model compiled with metrics"):
         written(model, tmp_path, quantize="int4", validation=data(), max_drop=0)
+
+
+# ------------------------------------------------------- numbers that were rounded in training
+
+
+class Rounded(Transform):
+    """A weight, channel by channel, or what passes through a layer, rounded as in training."""
+
+    order = FAKE
+
+    def __init__(self, num_bits: int = 8, low: float = -1, high: float = 1, **options: Any) -> None:
+        super().__init__()
+        self.options = {**options, "num_bits": num_bits}
+        self.ends = np.float32(low), np.float32(high)
+
+    def build(self, owner: Any, variable: Any) -> None:
+        ends = self.ends
+        if variable is not None:
+            size = np.abs(variable.numpy()).max(tuple(range(len(variable.shape) - 1)))
+            ends = -size, size
+        for name, end in zip(("min", "max"), ends, strict=True):
+            self.part(name, end.shape, end)
+
+    def value(self, stored: Any) -> Any:
+        ends = [self.parts[name].value for name in ("min", "max")]
+        return fake_quant_with_min_max_vars(stored, *ends, **self.options)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize(("low", "high"), [(-1.3, 2.2), (0, 6), (-1, 1), (-3.7, 0.01)])
+def test_what_is_rounded_is_so_in_the_file(
+    low: float, high: float, bits: int, narrow: bool, tmp_path: Path
+) -> None:
+    x = cornu.Input((100,))
+    layer = layers.Activation("linear")
+    model = cornu.Model(x, layer(x))
+    layer.add_transform("outputs", Rounded(bits, low, high, narrow_range=narrow))
+    path = written(model, tmp_path)
+    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    assert kinds[-2:] == ["QuantizeLinear", FIRST] and len(kinds) <= 3
+    given = np.random.default_rng(0).normal(0, 2, (100, 100)).astype("float32")
+    with cornu.backend.use("numpy"):
+        wanted = model.predict(given, verbose=0)
+    # Of 10,000 numbers one may lie in the middle between two steps, by one way to compute it.
+    assert np.count_nonzero(ran(path, given)[0] != wanted) <= 1
+
+
+@pytest.mark.parametrize(
+    ("opset", "bits", "dtype"), [(17, 8, "int8"), (17, 3, "int8"), (21, 4, "int4")]
+)
+@pytest.mark.parametrize("name", models.ALL)
+def test_weights_are_codes(name: str, opset: int, bits: int, dtype: str, tmp_path: Path) -> None:
+    model = models.made(name)
+    rounded = 0
+    for layer in model._flatten_layers():
+        for variable in [x for x in vars(layer).values() if isinstance(x, cornu.Variable)]:
+            if variable.ndim > 1:
+                layer.add_transform(variable, Rounded(bits, narrow_range=True))
+                rounded += 1
+    path = written(model, tmp_path, opset_version=opset, ir_version=10)  # checked against the model
+    found = [x for x in arrays(path).values() if x.ndim > 1 and x.dtype == dtype]
+    assert len(found) == rounded
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+
+
+def test_convolutions_add_their_biases(tmp_path: Path) -> None:
+    random = {"bias_initializer": "uniform"}
+    kinds = [layers.Input((6, 6, 2)), layers.Conv2D(3, 3, **random), layers.Conv2D(3, 1, **random)]
+    nodes = onnx.load(written(cornu.Sequential(kinds), tmp_path)).graph.node
+    assert [(x.op_type, len(x.input)) for x in nodes if x.op_type in ("Conv", "Add")] == [
+        ("Conv", 3)
+    ] * 2

@@ -19,7 +19,7 @@ from ..contract import Axes, Pads, State, Tensor
 from ..host import Tabled
 from ..indexing import full_key
 from ..spec import Dimension, Spec
-from .graph import ML, Graph, Value
+from .graph import ML, Codes, Graph, Value
 from .math import Mathematics
 from .nodes import KNOWN, NUMPY, OPSET, WIDE
 from .whole import WholeOps
@@ -261,7 +261,8 @@ class OnnxEngine(Mathematics, WholeOps):
         if spec.dims == x.dims:
             return x
         if x.array is not None and not any(isinstance(size, Dimension) for size in spec.dims):
-            return self.graph.constant(x.array.reshape(spec.dims), x.label)
+            codes = x.codes and Codes(*(part.reshape(spec.dims) for part in x.codes))
+            return self.graph.constant(x.array.reshape(spec.dims), x.label, codes)
         # 0 keeps the size of the same axis, -1 takes the rest: most shapes need no computing.
         sizes: list[Any] = [
             0 if isinstance(size, Dimension) and k < len(x.dims) and x.dims[k] == size else size

@@ -34,9 +34,32 @@ TYPES = {
     key: int(number)
     for key, number in pairs(
         "float32:1 uint8:2 int8:3 uint16:4 int16:5 int32:6 int64:7 bool:9 float16:10 float64:11 "
-        "uint32:12 uint64:13 bfloat16:16 float8_e4m3fn:17 float8_e5m2:19"
+        "uint32:12 uint64:13 bfloat16:16 float8_e4m3fn:17 float8_e5m2:19 uint4:21 int4:22"
     ).items()
 }
+
+
+class Codes(NamedTuple):
+    """How a known value stands in the file: `(codes - zero) * scale`, with all three of its shape."""
+
+    codes: Array
+    scale: Array
+    zero: Array
+
+    def value(self) -> Array:
+        """What they stand for."""
+        return (self.codes.astype(np.float32) - self.zero.astype(np.float32)) * self.scale
+
+    def along(self) -> tuple[int | None, Array, Array]:
+        """The axis along which scales differ, None where there is one, and the scales and zeros along it."""
+        rank = self.codes.ndim
+        for axis in (None, *range(rank)):
+            first = tuple(slice(None) if k == axis else slice(1) for k in range(rank))
+            scale, zero = self.scale[first], self.zero[first]
+            if np.all(scale == self.scale) and np.all(zero == self.zero):
+                break
+        shape = () if axis is None else (-1,)
+        return axis, scale.reshape(shape), zero.reshape(shape)
 
 
 class Value(PrimitiveOperators, Spec):
@@ -49,6 +72,8 @@ class Value(PrimitiveOperators, Spec):
     origin: tuple[Value, tuple[int, ...]] | None = None
     #: The name of a weight, which is rearranged while the graph is written, but computed with later.
     label: str | None = None
+    #: Of a known value, what it is stored as in fewer bits.
+    codes: Codes | None = None
     #: The real and the imaginary part of a complex value, which is no value of the graph itself.
     parts: tuple[Value, ...] | None = None
 
@@ -178,25 +203,31 @@ class Graph:
         self.inputs.append(self.value(dims, dtype, self.new_name(name)))
         return self.inputs[-1]
 
-    def constant(self, array: Array, label: str | None = None) -> Value:
-        """A known value; with a label, a weight."""
+    def constant(self, array: Array, label: str | None = None, codes: Codes | None = None) -> Value:
+        """A known value; with a label, a weight; with codes, one that is stored as these."""
         made = Value(array.shape, array.dtype.name, self.root, array=array)
-        made.label = label
+        made.label, made.codes = label, codes
         return made
 
     def name_of(self, value: Value) -> str:
         """A value's name; a known one comes into the file here, once for equal ones."""
         if not value.name and value.array is not None:
             array = np.asarray(value.array, order="C")
-            key = (array.dtype.name, array.shape, hashlib.sha256(array.tobytes()).digest())
+            digest = hashlib.sha256(array.tobytes()).digest()
+            key = (array.dtype.name, array.shape, value.codes is None, digest)
             known = self.root._done.get(key)
             if known is None:
-                known = self.root._done[key] = [self._stored(array, value.label)]
+                known = self.root._done[key] = [self._stored(array, value.label, value.codes)]
             value.name = known[0].name
         return value.name
 
-    def _stored(self, array: Array, label: str | None) -> Value:
+    def _stored(self, array: Array, label: str | None, codes: Codes | None) -> Value:
         """A known value as it stands in the file."""
+        if codes is not None:
+            axis, scale, zero = codes.along()
+            along = {} if axis is None else {"axis": axis}
+            operands = [self.constant(codes.codes, label), *map(self.constant, (scale, zero))]
+            return self.add("DequantizeLinear", operands, [Spec(array.shape, "float32")], along)[0]
         root, name = self.root, self.new_name(label or "constant")
         halved = label is not None and root.halves(array)
         root.initializers[name] = array = array.astype(np.float16) if halved else array
@@ -208,7 +239,8 @@ class Graph:
 
     def halves(self, array: Array) -> bool:
         """Whether a weight is stored in 16 bits."""
-        return self.half and array.dtype == np.float32 and bool((np.abs(array) <= 65504).all())
+        large = self.half and array.ndim > 0 and array.dtype == np.float32
+        return large and bool((np.abs(array) <= 65504).all())
 
     def add(
         self,
@@ -254,6 +286,7 @@ class Graph:
             self.outputs.append(Value(x.dims, x.dtype, self, wanted))
         self._rename(renamed)
         self._clear()
+        self._add_biases()
 
     def _rename(self, names: dict[str, str]) -> None:
         def new(old: tuple[str, ...]) -> tuple[str, ...]:
@@ -274,6 +307,26 @@ class Graph:
                 kept.append(node)
         self.nodes = kept[::-1]
         self.initializers = {k: v for k, v in self.initializers.items() if k in needed}
+
+    def _add_biases(self) -> None:
+        """Have convolutions add the biases that are added to them, as runtimes in integers want it."""
+        readers = Counter(name for node in self.nodes for name in node.inputs)
+        readers.update(x.name for x in self.outputs)
+        made = {node.outputs[0]: i for i, node in enumerate(self.nodes) if node.kind == "Conv"}
+        gone: list[Node] = []
+        for node in list(self.nodes):
+            result, bias = node.inputs if node.kind == "Add" else ("", "")
+            sizes = self.initializers[bias].shape if bias in self.initializers else ()
+            alone = readers[result] == readers[bias] == 1 and len(sizes) > 2
+            if result not in made or not alone or sizes[:1] + sizes[2:] != (1,) * (len(sizes) - 1):
+                continue
+            conv = self.nodes[made[result]]
+            self.initializers[bias] = self.initializers[bias].reshape(-1)
+            self.nodes[made[result]] = conv._replace(
+                inputs=(*conv.inputs, bias), outputs=node.outputs
+            )
+            gone.append(node)
+        self.nodes = [node for node in self.nodes if node not in gone]
 
     def _names(self) -> set[str]:
         """Everything that the graph reads."""
@@ -297,7 +350,7 @@ class Graph:
             name,
             [_value(x, axes or {}) for x in self.inputs],
             [_value(x, axes or {}) for x in self.outputs],
-            [_tensor(key, array) for key, array in self.initializers.items()],
+            [onnx.numpy_helper.from_array(x, key) for key, x in self.initializers.items()],
         )
 
 
@@ -315,12 +368,6 @@ def _value(x: Value, axes: Mapping[int, str]) -> Any:
     shape = [size(dim) for dim in x.dims]
     kind = TYPES.get(x.dtype, onnx.TensorProto.STRING)
     return onnx.helper.make_tensor_value_info(x.name, kind, shape)
-
-
-def _tensor(name: str, array: Array) -> Any:
-    return onnx.TensorProto(
-        name=name, dims=array.shape, data_type=TYPES[array.dtype.name], raw_data=array.tobytes()
-    )
 
 
 def refuse_dtype(what: str, dtype: str) -> NoReturn:

@@ -12,7 +12,7 @@ import optree
 from .. import get, host
 from ..contract import Axes, Engine, Tensor
 from ..spec import Dimension, Spec
-from .graph import TYPES, Graph, Value, pairs
+from .graph import TYPES, Codes, Graph, Value, pairs
 
 OPSET = 17
 #: Of up to how many elements a known result stands in the file, where its operands are smaller.
@@ -27,7 +27,7 @@ WIDE = pairs(
 #: Operations that only move elements, which have kernels for every dtype.
 _MOVES = frozenset(
     "Cast Concat Reshape Transpose Expand Slice Squeeze Unsqueeze Gather GatherElements GatherND Shape "
-    "Identity ScatterND If Loop Scan Not And Or Xor NonZero".split()
+    "Identity ScatterND If Loop Scan Not And Or Xor NonZero QuantizeLinear DequantizeLinear".split()
 )
 #: Operations whose kernels know float32 alone.
 _SINGLE = frozenset(
@@ -294,6 +294,10 @@ def _folded(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         sizes = [array.size for array in arrays if array is not None]
         if sum(np.size(part) for part in optree.tree_leaves(known)) > max(KNOWN, *sizes):
             return method(self, *args)
+        codes = [getattr(x, "codes", None) for x in values]
+        if rearranges and all(x is not None for x in codes):
+            moved = Codes(*(compute(*_with_arrays(args, part)) for part in range(3)))
+            return self.graph.constant(known, label, moved)
         return optree.tree_map(lambda x: self.graph.constant(np.asarray(x), label), known)
 
     return call
@@ -314,13 +318,17 @@ def _leaves(args: Any) -> Iterator[Any]:
             yield x
 
 
-def _with_arrays(args: Any) -> Any:
+def _with_arrays(args: Any, part: int | None = None) -> Any:
+    """Operands as arrays: what they are, or a part of the codes that they are stored as."""
+
     def known(x: Any) -> Any:
         if isinstance(x, (list, tuple)):
             return type(x)(map(known, x))
         if isinstance(x, slice):
             return slice(known(x.start), known(x.stop), known(x.step))
-        return x.array if isinstance(x, Value) else x
+        if isinstance(x, Value):
+            return x.array if part is None or x.codes is None else x.codes[part]
+        return x
 
     return [known(x) for x in args]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import ml_dtypes  # noqa: F401  (int4 by its name)
 import numpy as np
 
 from ..contract import Tensor
 from ..spec import Dimension, Spec
-from .graph import Value, pairs
+from .graph import Array, Codes, Value, pairs
 from .nodes import Nodes
 
 #: The score of a key that is left out, as in the op's own body.
@@ -21,6 +22,46 @@ _GATES = pairs(
 )
 _GATE_ALPHA = {"hard_sigmoid": 1 / 6}
 _GATE_BETA = {"hard_sigmoid": 0.5}
+
+
+class _Steps(NamedTuple):
+    """The numbers that `fake_quant_with_min_max_vars` rounds to, in float32 as in the op's own body."""
+
+    first: int
+    last: int
+    span: Array
+    zero: Array
+
+    @classmethod
+    def of(cls, low: Any, high: Any, first: int, last: int) -> _Steps:
+        """Those between the ends of ranges, for codes from the first to the last."""
+        low, high = np.float32(low), np.float32(high)
+        span = high - low
+        zero = np.rint(np.clip(first - low / (span / (last - first)), first, last))
+        return cls(first, last, span, zero)
+
+    @property
+    def scale(self) -> Array:
+        return self.span / (self.last - self.first)
+
+    def ends(self) -> tuple[Array, Array]:
+        return (self.first - self.zero) * self.scale, (self.last - self.zero) * self.scale
+
+    def codes(self, x: Array, axis: int | None, middle: int, dtype: str) -> Codes:
+        """Those of an array, less `middle`."""
+        rank = x.ndim
+        places = (-1, *(1,) * (rank - 1 - (range(rank)[axis] if axis is not None else rank - 1)))
+        spread = (
+            self
+            if not self.span.ndim
+            else self._replace(span=self.span.reshape(places), zero=self.zero.reshape(places))
+        )
+        inside = np.clip(x, *spread.ends())
+        steps = (spread.last - spread.first) / spread.span
+        codes = np.floor(inside * steps + spread.zero + np.float32(0.5))
+        kind = np.dtype(dtype)
+        zero = np.broadcast_to((spread.zero - middle).astype(kind), x.shape)
+        return Codes((codes - middle).astype(kind), np.broadcast_to(spread.scale, x.shape), zero)
 
 
 class WholeOps(Nodes):
@@ -103,6 +144,35 @@ class WholeOps(Nodes):
         return self._node(
             "LayerNormalization", [x, *weights], x, axis=axes[0], epsilon=float(epsilon)
         )
+
+    def fake_quant_with_min_max_vars(
+        self, inputs: Tensor, min_vals: Tensor, max_vals: Tensor, num_bits: int = 8,
+        narrow_range: bool = False, axis: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Codes and a `DequantizeLinear` for weights, else a `QuantizeLinear` before it."""
+        x, wide = inputs, self.opset >= 21
+        if min_vals.array is None or max_vals.array is None or x.dtype == "float64":
+            return NotImplemented
+        if num_bits not in range(2, 17 if wide else 9) or np.any(min_vals.array == max_vals.array):
+            return NotImplemented
+        steps = _Steps.of(min_vals.array, max_vals.array, int(narrow_range), 2**num_bits - 1)
+        if x.array is not None:
+            kind = "int4" if wide and num_bits <= 4 else "int8" if num_bits <= 8 else "int16"
+            found = steps.codes(x.array.astype(np.float32), axis, 2 ** (num_bits - 1), kind)
+            made = self.graph.constant(found.value(), x.label, found)
+            return self.cast(made, x.dtype)
+        if steps.scale.size > 1:
+            return NotImplemented
+        kind = "uint8" if num_bits <= 8 else "uint16"
+        scale = self.graph.constant(steps.scale.reshape(()), min_vals.label)
+        zero = self.graph.constant(steps.zero.astype(kind).reshape(()), max_vals.label)
+        values = self.cast(x, "float32")
+        if narrow_range or num_bits not in (8, 16):
+            ends = [self._like(end, values) for end in steps.ends()]
+            values = self._elementwise("Clip", [values, *ends], values)
+        codes = self._elementwise("QuantizeLinear", [values, scale, zero], Spec(x.dims, kind))
+        values = self._elementwise("DequantizeLinear", [codes, scale, zero], values)
+        return self.cast(values, x.dtype)
 
     def dot_product_attention(
         self, query: Tensor, key: Tensor, value: Tensor, bias: Any = None, mask: Any = None,

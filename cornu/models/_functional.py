@@ -457,10 +457,19 @@ def functional_from_config(cls: type, config: dict[str, Any], custom_objects: An
         operation = _unbuilt_from_config(entry, custom_objects)
         made[entry["name"]] = operation
         waiting.append((operation, list(entry["inbound_nodes"])))
+    # A layer may be one of a model among these, too, and have been called there.
+    before = {
+        name: 0 if isinstance(operation, InputLayer) else len(operation._inbound_nodes)
+        for name, operation in made.items()
+    }
+
+    def calls(name: str) -> list[Node]:
+        return made[name]._inbound_nodes[before[name] :] if name in made else []
+
     while any(nodes for _, nodes in waiting):
         progress = False
         for operation, nodes in waiting:
-            while nodes and _call_from_config(operation, nodes[0], made):
+            while nodes and _call_from_config(operation, nodes[0], calls):
                 nodes.pop(0)
                 progress = True
         if not progress:
@@ -472,7 +481,7 @@ def functional_from_config(cls: type, config: dict[str, Any], custom_objects: An
 
     def tensor(place: list[Any]) -> KerasTensor:
         name, node_index, tensor_index = place
-        node = made[name]._inbound_nodes[node_index - _first_node(made[name])]
+        node = calls(name)[node_index - _first_node(made[name])]
         output: KerasTensor = node.outputs[tensor_index]
         return output
 
@@ -520,13 +529,19 @@ class _NotMadeYetError(Exception):
     """An input of a node does not exist yet."""
 
 
-def _call_from_config(operation: Operation, node: Any, made: dict[str, Operation]) -> bool:
-    """Call an operation as a config says; False where an input of it does not exist yet."""
+def _call_from_config(operation: Operation, node: Any, calls: Callable[[str], list[Node]]) -> bool:
+    """Call an operation as a config says; False where an input of it does not exist yet.
+
+    Args:
+        operation: The operation.
+        node: The call, as `_node_config` wrote it.
+        calls: The nodes of an operation in the model so far, by its name.
+    """
 
     def read(value: Any) -> Any:
         if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
             name, node_index, tensor_index = value["config"]["keras_history"]
-            nodes = made[name]._inbound_nodes if name in made else []
+            nodes = calls(name)
             if node_index >= len(nodes):
                 raise _NotMadeYetError
             return nodes[node_index].outputs[tensor_index]

@@ -870,6 +870,19 @@ def test_a_configuration_of_h5py_is_not_that_of_files(
     assert len(make().load_weights(tmp_path / name).loaded) == 4
 
 
+def test_a_layer_of_a_model_and_of_one_within(tmp_path: Path) -> None:
+    """It is one layer again, called in both; Keras writes such files too, and can't read them."""
+    shared = layers.Dense(2)
+    x, y = cornu.Input((2,)), cornu.Input((2,))
+    inner = cornu.Model(x, layers.Dense(3)(shared(x)))
+    model = cornu.Model(y, [inner(shared(y)), shared(y)])
+    model.save(tmp_path / "model.keras")
+    again, data = cornu.models.load_model(tmp_path / "model.keras"), np.ones((1, 2))
+    assert len(again.weights) == 4
+    for one, two in zip(again(data), model(data), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_what_a_users_loader_raises_is_the_cause(tmp_path: Path) -> None:
     class Lost(layers.Dense):
         def load_own_variables(self, store: Any) -> None:

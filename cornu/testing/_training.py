@@ -373,6 +373,8 @@ def result(case: _Measure) -> None:
     """It gives finite numbers, of the state alone."""
     metric = case.made()
     found = case.result(metric)
+    if not found:
+        raise Fault("The result is None.")
     finite(found, "The result")
     close(metric.result(), found, 0, "A second `result` without an update is something else")
     if not metric.variables:

@@ -20,7 +20,8 @@ from .formats import OWN, in_format
 from .images import COLOR_MODES, ImageReader
 
 _IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
-_INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")
+_INTERPOLATIONS = ["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"]
+_INTERPOLATIONS += ["area", "gaussian", "mitchellcubic"]
 Reader = Callable[[str], Any]
 
 

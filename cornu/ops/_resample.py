@@ -40,6 +40,17 @@ def _lanczos(radius: int) -> Callable[[Array], Array]:
     return kernel
 
 
+def _gaussian(x: Array) -> Array:
+    return np.where(x >= 1.5, 0, np.exp(-2 * x * x))
+
+
+def _mitchell(x: Array) -> Array:
+    """Mitchell and Netravali's cubic kernel with B = C = 1/3 (1988)."""
+    inner = (7 * x - 12) * x * x / 6 + 8 / 9
+    outer = ((-7 * x / 18 + 2) * x - 10 / 3) * x + 16 / 9
+    return np.where(x >= 2, 0, np.where(x >= 1, outer, inner))
+
+
 _KERNELS: dict[str, Callable[[Array], Array]] = {
     "bilinear": _triangle,
     "bicubic": _cubic,
@@ -51,7 +62,9 @@ _METHODS = {
     **dict.fromkeys(("linear", "trilinear"), _triangle),
     **dict.fromkeys(("cubic", "tricubic"), _cubic),
 }
-INTERPOLATIONS = ("nearest", *_KERNELS)
+#: Those that change an image of the same size, too.
+_SMOOTHING = {"gaussian": _gaussian, "mitchellcubic": _mitchell}
+INTERPOLATIONS = ("nearest", "area", *_KERNELS, *_SMOOTHING)
 
 
 def _weights(
@@ -77,6 +90,12 @@ def _weights(
     return np.where(inside[:, None], weights, 0)
 
 
+def _shares(size: int, target: int) -> Array:
+    """(target, size): the share of each element in the span that becomes one of the result."""
+    ends = np.arange(target + 1)[:, None] * size / target
+    return np.diff(np.clip(ends - np.arange(size), 0, 1), axis=0) * target / size
+
+
 def _resampled(x: Tensor, axis: int, weights: Tensor) -> Tensor:
     """x with an axis replaced by the products with weights (target, size)."""
     letters = "abcdefgh"[: rank_of(x)]
@@ -89,13 +108,16 @@ def _resized(x: Tensor, axis: int, target: int, interpolation: str, antialias: b
     if not isinstance(size, int):
         engine().shape_alone("image_resize")  # in which only the target shows
         return engine().take(x, engine().full((target,), 0, "int32"), axis)
-    if size == target:
+    if size == target and interpolation not in _SMOOTHING:
         return x
     if interpolation == "nearest":
         places = ((np.arange(target) + 0.5) * size / target).astype("int32")
         return engine().take(x, engine().convert_to_tensor(places, "int32"), axis)
-    scale = np.asarray(target / size)
-    weights = _weights(size, target, scale, np.zeros(()), _KERNELS[interpolation], antialias)
+    if interpolation == "area":
+        weights = _shares(size, target)
+    else:
+        scale, kernel = np.asarray(target / size), (_KERNELS | _SMOOTHING)[interpolation]
+        weights = _weights(size, target, scale, np.zeros(()), kernel, antialias)
     return _resampled(x, axis, engine().convert_to_tensor(weights, engine().dtype_of(x)))
 
 
@@ -116,7 +138,7 @@ def resize(
     Args:
         images: Images.
         size: Height and width of the result.
-        interpolation: `nearest`, `bilinear`, `bicubic`, `lanczos3` or `lanczos5`.
+        interpolation: `nearest`, `bilinear`, `bicubic`, `lanczos3`, `lanczos5`, `area`, `gaussian` or `mitchellcubic`.
         antialias: Whether a smaller image averages over what lies between its pixels.
         crop_to_aspect_ratio: Whether margins are cut first, so that proportions stay.
         pad_to_aspect_ratio: Whether margins are added first, so that proportions stay.

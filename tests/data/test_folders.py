@@ -86,6 +86,7 @@ ORDERED: list[dict[str, Any]] = [
     {"crop_to_aspect_ratio": True},
     {"image_size": (40, 31), "interpolation": "bilinear"},
     {"interpolation": "lanczos3"},
+    *({"interpolation": name} for name in ("area", "gaussian", "mitchellcubic")),
 ]
 
 

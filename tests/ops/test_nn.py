@@ -44,7 +44,7 @@ ERRORS: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], str]] = 
     (nn.ctc_loss, ([[1]], HEADS[0], [1, 2], [1]), {}, r"target.shape=\(1, 1\)"),
     (nn.ctc_decode, (HEADS[0], [1]), {"strategy": "best"}, "strategy='best'"),
     (image.resize, (IMAGES, (0, 4)), {}, r"size=\(0, 4\)"),
-    (image.resize, (IMAGES, (4, 4)), {"interpolation": "area"}, "interpolation='area'"),
+    (image.resize, (IMAGES, (4, 4)), {"interpolation": "sinc"}, "interpolation='sinc'"),
     (image.resize, (IMAGES, (4, 4)), {"fill_mode": "wrap"}, "fill_mode='wrap'"),
     (
         image.resize,

@@ -24,12 +24,16 @@ class KeepingEngine(Engine):
         key = id(owner)
         known = self._former.get(key)
         container = known[1]() if known is not None and known[0]() is owner else None
-        if container is not None:
+        # One that has come to store something else, codes of its value, has another.
+        if container is not None and self._kind(self.read(container)) == self._kind(value):
             self.set_trainable(container, trainable)
             return self.write(container, value)
         container = self.container(value, trainable, layout)
         self.share(owner, container)
         return container
+
+    def _kind(self, value: Tensor) -> tuple[Any, ...]:
+        return self.dtype_of(value), tuple(self.shape_of(value))
 
     def share(self, owner: Any, container: Any) -> None:
         key = id(owner)

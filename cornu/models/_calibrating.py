@@ -1,0 +1,139 @@
+"""Kernels in few bits that are fitted to what comes in, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from .. import ops
+from ..core.dtypes import is_float
+from ..core.transforms import UPDATE, Transform, Use
+from ..core.variable import Variable
+from ..layers import Layer
+from ..quantizers.codes import as_matrix, matrix_shape
+from ..quantizers.grouped import Array
+from ..quantizers.samples import samples
+
+#: How many samples are run at once.
+_BATCH = 8
+
+
+class Observed(Transform):
+    """Notes what a kernel is multiplied with: second moments and mean magnitudes of the inputs.
+
+    Attributes:
+        variable: The kernel.
+        axes: Its axes that are contracted, once it was used in a product.
+        count: How many inputs there were.
+    """
+
+    # It sees what ops are given, and changes nothing: behind all that do.
+    order = UPDATE + 1
+
+    def build(self, owner: Any, variable: Variable | None) -> None:
+        """Begin anew."""
+        assert variable is not None
+        self.variable = variable
+        self.axes: tuple[int, ...] = ()
+        self.count = 0
+        self._moments: Any = 0.0
+        self._sizes: Any = 0.0
+
+    def value(self, stored: Any) -> Any:
+        """What is stored."""
+        return stored
+
+    def product(self, use: Use) -> Any:
+        """Nothing better than the op; its other operand is noted."""
+        found = _contraction(use)
+        if found is not None:
+            x, self.axes = found
+            x = ops.cast(x, "float32")
+            moments, sizes = ops.matmul(ops.transpose(x), x), ops.sum(ops.abs(x), axis=0)
+            self._moments += ops.convert_to_numpy(moments).astype("float64")
+            self._sizes += ops.convert_to_numpy(sizes).astype("float64")
+            self.count += x.shape[0]
+        return NotImplemented
+
+    def moments(self) -> tuple[Array, Array]:
+        """The mean of `x x^T`, `(inputs, inputs)`, and that of `|x|`, `(inputs,)`."""
+        return self._moments / self.count, self._sizes / self.count
+
+
+def _contraction(use: Use) -> tuple[Any, tuple[int, ...]] | None:
+    """What a kernel is multiplied with, `(positions, inputs)`, and which of its axes go away; None for other ops."""
+    axes: tuple[int, ...]
+    if use.name in ("matmul", "affine") and use.place == 1 and len(use.inner.shape) == 2:
+        x, axes, places = use.arguments[0], (0,), [-1]
+    elif use.name == "einsum" and len(use.arguments) == 3:
+        terms, result = use.arguments[0].replace(" ", "").split("->")
+        kernel, other = terms.split(",")[use.place - 1], terms.split(",")[2 - use.place]
+        x, left = use.arguments[3 - use.place], kernel.replace("...", "")
+        axes = tuple(at for at, letter in enumerate(left) if letter not in result)
+        # Places count from the end behind an ellipsis.
+        behind = other.partition("...")[1] != ""
+        other = other.replace("...", "")
+        places = [other.index(left[at]) - (len(other) if behind else 0) for at in axes]
+    else:
+        return None
+    x = ops.convert_to_tensor(x)
+    inputs = matrix_shape(use.inner.shape, axes)[0]
+    moved = ops.moveaxis(x, places, list(range(-len(places), 0)))
+    return ops.reshape(moved, (-1, inputs)), axes
+
+
+def calibrate(
+    model: Any, config: Any, accepts: Callable[[Layer], bool], store: Callable[..., None]
+) -> None:
+    """Fit the kernels of a model to what comes in, block after block.
+
+    Args:
+        model: A built model.
+        config: A `GPTQConfig` or `AWQConfig`.
+        accepts: Which layers' kernels.
+        store: Is called with a layer, a kernel of it, the axes that are contracted and a `Grouped`.
+    """
+    structure = config.quantization_layer_structure
+    if structure is None and hasattr(model, "get_quantization_layer_structure"):
+        structure = model.get_quantization_layer_structure(config.mode)
+    structure = {"sequential_blocks": [model]} if structure is None else structure
+    blocks = structure.get("sequential_blocks")
+    if not blocks:
+        raise ValueError(
+            "A quantization structure must have blocks. Received: "
+            f"{structure!r}, without any in 'sequential_blocks'. Leave it out for the model as a whole."
+        )
+    found = samples(config.dataset, config.tokenizer, config.num_samples, config.sequence_length)
+    batches: list[Any] = [found[at : at + _BATCH] for at in range(0, len(found), _BATCH)]
+    for layer in structure.get("pre_block_layers", ()):
+        batches = [layer(batch) for batch in batches]
+    for block in blocks:
+        for layer, observed in _observe(block, batches, accepts):
+            weight = as_matrix(observed.variable.numpy(), observed.axes)
+            store(
+                layer, observed.variable, observed.axes, config.fitted(weight, *observed.moments())
+            )
+        if block is not blocks[-1]:
+            batches = [block(batch) for batch in batches]
+
+
+def _observe(
+    block: Layer, batches: Sequence[Any], accepts: Callable[[Layer], bool]
+) -> Iterator[tuple[Layer, Observed]]:
+    """The kernels of a block that are contracted with something, and what that is for these inputs."""
+    observing = [
+        (layer, variable, Observed())
+        for layer in block._flatten_layers()
+        if accepts(layer)
+        for variable in layer._owned("variables")
+        if len(variable.shape) > 1 and is_float(variable.dtype)
+    ]
+    for layer, variable, observed in observing:
+        layer.add_transform(variable, observed)
+    try:
+        for batch in batches:
+            block(batch)
+    finally:
+        for layer, variable, observed in observing:
+            layer.remove_transform(variable, observed)
+    return ((layer, seen) for layer, _, seen in observing if seen.count)

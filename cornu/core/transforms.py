@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from ..engines import current
+from ..engines import current, use
 from .described import Described
 from .dtypes import is_float
-from .scopes import here, within
+from .scopes import StatelessScope, here, within
 from .variable import Variable
 
 if TYPE_CHECKING:
@@ -173,15 +173,37 @@ class Operand:
 
     def value(self) -> Any:
         """The value, as a tensor of the current engine, cast where floats are."""
+        ahead = self.ahead()
         with within(here.autocast, None):
-            value = self.variable.stored
-            for transform in self.transforms:
+            before = Operand(self.variable, ahead) if ahead else None
+            value = self.variable.stored if before is None else current().stand_in(before)
+            for transform in self.transforms[ahead:]:
                 value = transform.value(value)
         dtype = here.autocast.get()
         if dtype is None or not self.casts:
             return value
         engine = current()
         return value if engine.dtype_of(value) == dtype else engine.cast(value, dtype)
+
+    def ahead(self) -> int:
+        """How many of the transforms are computed once, where a file is written: all before codes and rounding."""
+        if not current().writes_files:
+            return 0
+        kept = (i for i, x in enumerate(self.transforms) if x.order in (CODES, FAKE))
+        return next(kept, len(self.transforms))
+
+    @property
+    def path(self) -> str:
+        """The variable's path."""
+        return self.variable.path
+
+    def held(self) -> np.ndarray[Any, Any]:
+        """The value on the host, by what is stored, whatever a scope says; nothing moves to the current engine."""
+        parts = [part for transform in self.transforms for part in transform.parts.values()]
+        with use("numpy"):
+            values = [(x, Variable.held(x)) for x in (self.variable, *parts)]
+            with StatelessScope(values), within(here.autocast, None):
+                return np.asarray(self.value())
 
 
 class Use(NamedTuple):
@@ -282,7 +304,7 @@ def product(op: Op, args: Sequence[Any], named: Callable[[], dict[str, Any]]) ->
         operand = given
         if isinstance(given, TransformedVariable) and here.calling.get() is not None:
             operand = given.operand()
-        if isinstance(operand, Operand) and operand.transforms:
+        if isinstance(operand, Operand) and len(operand.transforms) > operand.ahead():
             inner = Operand(operand.variable, len(operand.transforms) - 1)
             use = Use(op, args, named(), place, inner)
             result = operand.transforms[-1].product(use)

@@ -113,6 +113,8 @@ class Engine(ABC):
     trains: ClassVar[bool] = True
     #: Whether tensors hold values; an engine of shapes or of a file format has none.
     computes: ClassVar[bool] = True
+    #: Whether what is computed goes into a file, in which weights never change.
+    writes_files: ClassVar[bool] = False
     #: Whether `write` changes a container in place, so that functions may hold it.
     in_place: ClassVar[bool] = False
     #: Whether the class of native tensors has sparse ones too, which say so by `is_sparse`.

@@ -30,6 +30,7 @@ class _Tracer(OnnxEngine):
     """The ONNX engine under the name that errors should show."""
 
     name = "onnxruntime"
+    writes_files: ClassVar[bool] = False  # weights change from one step to the next
     refused: ClassVar[Mapping[str, str]] = {
         **OnnxEngine.refused,
         **dict.fromkeys("value_and_grad vjp jvp".split(), _UNTRAINED),

@@ -272,7 +272,9 @@ def check(model: Any, traced: Traced, file: Any, examples: Any = None) -> list[t
 
     session = open_session(file, integers=False)
     read = {value.name for value in session.get_inputs()}
-    rounds = any(node.kind == "QuantizeLinear" for node in traced.engine.graph.nodes)
+    graph = traced.engine.graph
+    rounds = any(node.kind == "QuantizeLinear" for node in graph.nodes)
+    rounds |= graph.half and any(variable.transforms for variable in model.variables)
     limit, worst, tried = 1e-2 if rounds else TOLERANCE, 0.0, []
     for batch, length in _trials(traced.specs):
         arrays = _drawn(model, traced, batch, length, examples)

@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 import cornu
-from cornu import layers
+from cornu import layers, optimization
 from cornu.core import tree
 from cornu.core.transforms import FAKE, Transform
 from cornu.quantizers import fake_quant_with_min_max_vars
@@ -200,6 +200,20 @@ def test_weights_are_codes(name: str, opset: int, bits: int, dtype: str, tmp_pat
     found = [x for x in arrays(path).values() if x.ndim > 1 and x.dtype == dtype]
     assert len(found) == rounded
     onnx.checker.check_model(onnx.load(path), full_check=True)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_transforms_are_computed_once(half: bool, tmp_path: Path) -> None:
+    model = models.made("transformer")
+    plain = [node.op_type for node in onnx.load(written(model, tmp_path)).graph.node]
+    optimization.prune_low_magnitude(model)
+    optimization.cluster_weights(model, 4)
+    model.enable_lora(2, targets="*/query/kernel")
+    path = written(model, tmp_path, float16=half)  # checked against the model
+    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    assert [kind for kind in kinds if kind != "Cast"] == plain
+    size = len(np.unique(arrays(path)["dense_1/kernel"]))
+    assert size <= 4
 
 
 def test_convolutions_add_their_biases(tmp_path: Path) -> None:

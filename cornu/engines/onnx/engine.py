@@ -51,6 +51,7 @@ class OnnxEngine(Mathematics, WholeOps):
     name = "onnx"
     trains: ClassVar[bool] = False
     computes: ClassVar[bool] = False
+    writes_files: ClassVar[bool] = True
     native = frozenset({Value, Dimension, type(None), bool, int, float, np.ndarray})
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(_DECOMPOSITIONS.split(), "ONNX has no decompositions of matrices"),

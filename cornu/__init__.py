@@ -67,6 +67,7 @@ if _TYPE_CHECKING:
     from . import testing as testing
     from . import visualization as visualization
     from . import wrappers as wrappers
+    from .quantizers import Quantizer as Quantizer
 else:  # what few need is loaded when it is asked for
     _packages = (
         "applications",
@@ -80,4 +81,6 @@ else:  # what few need is loaded when it is asked for
         "visualization",
         "wrappers",
     )
-    __getattr__, __dir__ = _later(globals(), {name: name for name in _packages})
+    __getattr__, __dir__ = _later(
+        globals(), {**{name: name for name in _packages}, "quantizers": "quantizers Quantizer"}
+    )

@@ -23,7 +23,16 @@ def restore_the_global_policy() -> Iterator[None]:
     keras.config.set_dtype_policy("float32")
 
 
-QUANTIZED = ("int8", "float8_e4m3fn", "int8_from_float32", "float8_from_bfloat16")
+QUANTIZED = [
+    "int8_from_float32",
+    "int8_from_mixed_bfloat16",
+    "int4_from_float16",
+    "int4/64_from_float32",
+    "int4/-1_from_bfloat16",
+    "float8_from_mixed_bfloat16",
+    "gptq/3/64_from_float32",
+    "awq/4/-1_from_float32",
+]
 NAMES = [
     "float32",
     "float16",
@@ -56,12 +65,33 @@ def test_policies(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUANTIZED)
-def test_quantized_policies_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="quantized"):
-        dtype_policies.get(name)
+def test_quantized_policies(name: str) -> None:
+    ours, theirs = dtype_policies.get(name), keras.dtype_policies.get(name)
+    names = ("name", "compute_dtype", "variable_dtype", "quantization_mode", "mode", "block_size")
+    for attribute in (*names, "weight_bits", "group_size", "amax_history_length"):
+        assert getattr(ours, attribute, None) == getattr(theirs, attribute, None), attribute
+    assert repr(ours) == repr(theirs)
+    written = dtype_policies.serialize(ours)
+    assert written == keras.dtype_policies.serialize(theirs)
+    assert dtype_policies.get(written) == ours == copy.deepcopy(ours) != DTypePolicy("float32")
+
+
+def test_policies_of_8_bits_differ_by_their_history() -> None:
+    kind = dtype_policies.QuantizedFloat8DTypePolicy
+    assert kind("float8", "float32", 8) != kind("float8", "float32")
+    with pytest.raises(TypeError, match="`amax_history_length` must be a positive integer"):
+        kind("float8", "float32", 1.5)
 
 
 WRONG: list[Any] = [
+    "int8_from_float16",
+    "int8_from_other",
+    "int4/0_from_float32",
+    "int4/x_from_float32",
+    "gptq_from_float32",
+    "gptq/5/64_from_float32",
+    "gptq/4/0_from_float32",
+    "awq/8/64_from_float32",
     "unknown",
     "",
     "float",

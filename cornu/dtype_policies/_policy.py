@@ -19,8 +19,8 @@ MIXED = {
     "mixed_float16": ("float16", "float32"),
     "mixed_bfloat16": ("bfloat16", "float32"),
 }
-#: How the names of policies begin that keep weights quantized.
-QUANTIZED = ("int8", "int4", "float8", "gptq", "awq")
+#: How weights may be quantized; names of policies that keep them so begin with one.
+QUANTIZED = ("int8", "float8", "int4", "gptq", "awq")
 
 
 class DTypePolicy(Described):
@@ -300,11 +300,10 @@ def get(identifier: Any) -> DTypePolicy:
 
 
 def _named(name: str) -> DTypePolicy:
-    if name.startswith(QUANTIZED):
-        raise ValueError(
-            f"A dtype policy that is quantized is not available. Received: {name!r}. "
-            "Use a float policy, such as 'float32' or 'mixed_bfloat16'."
-        )
+    if re.match(rf"({'|'.join(QUANTIZED)})(/|_from_|$)", name):
+        from . import _quantized
+
+        return _quantized.named(name)
     return DTypePolicy(name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..core.checks import one_of
+from ..core.checks import one_of, positive_integer
 from ..core.dtypes import standardize_dtype
 from ..core.types import Axis, Tensor
 from ..engines import get, use
@@ -51,6 +51,70 @@ def abs_max_quantize(
     scale = ops.cast(ops.divide(largest, ops.add(size, epsilon)), inputs.dtype)
     codes = ops.clip(ops.round(ops.multiply(inputs, scale)), least, largest)
     return ops.cast(codes, dtype), scale
+
+
+def abs_max_quantize_grouped_with_zero_point(
+    inputs: Tensor,
+    block_size: int,
+    value_range: Range = (-8, 7),
+    dtype: Any = "int8",
+    epsilon: float = 1e-7,
+    to_numpy: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Integers of a matrix whose columns have a scale and a zero for each block of rows.
+
+    `inputs` are about `(codes - zero) * scale`, each row by its block's.
+
+    Args:
+        inputs: Floats of shape `(rows, columns)`.
+        block_size: How many rows share them; the last block may have fewer, which are filled up by zeros.
+        value_range: The least and the largest integer.
+        dtype: The integers' dtype.
+        epsilon: Added to the range of a block.
+        to_numpy: Whether NumPy computes it, so that nothing is compiled; one block of more rows than there are
+            is filled up too then, as in Keras.
+
+    Returns:
+        The integers; the scales and the zeros, of shape `(blocks, columns)`.
+
+    Raises:
+        ValueError: If `inputs` is no matrix, or `block_size` no size.
+
+    >>> codes, scale, zero = abs_max_quantize_grouped_with_zero_point(np.array([[0.0], [1.5], [0.0], [3.0]]), 2)
+    >>> codes.tolist(), zero.tolist()
+    ([[-8], [7], [-8], [7]], [[-8], [-8]])
+    """
+    positive_integer(block_size=block_size)
+    settings = value_range, dtype, epsilon
+    if to_numpy:
+        with use(get("numpy")):
+            found = _in_blocks(np.asarray(inputs), block_size, *settings)
+        return tuple(map(ops.convert_to_tensor, found))
+    inputs = ops.convert_to_tensor(inputs)
+    return _in_blocks(inputs, min(block_size, inputs.shape[0]), *settings)
+
+
+def _in_blocks(
+    inputs: Tensor, size: int, ends: Range, dtype: Any, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    if len(inputs.shape) != 2:
+        raise ValueError(
+            f"`inputs` must be a matrix. Received: inputs.shape={tuple(inputs.shape)}."
+        )
+    rows, columns = inputs.shape
+    blocks = -(-rows // size)
+    filled = ops.pad(inputs, [(0, blocks * size - rows), (0, 0)])
+    x = ops.reshape(filled, (blocks, size, columns))
+    low, high = ops.min(x, axis=1, keepdims=True), ops.max(x, axis=1, keepdims=True)
+    # Of a block with one value, that would be all there is of its range.
+    wider = ops.cast(ops.equal(low, high), inputs.dtype)
+    low, high = ops.subtract(low, wider), ops.add(high, wider)
+    least, most = ends
+    scale = ops.divide(ops.add(ops.subtract(high, low), epsilon), most - least)
+    zero = ops.clip(ops.add(ops.round(ops.divide(ops.negative(low), scale)), least), least, most)
+    codes = ops.clip(ops.add(ops.round(ops.divide(x, scale)), zero), least, most)
+    codes = ops.reshape(ops.cast(codes, dtype), (blocks * size, columns))[:rows]
+    return codes, ops.squeeze(scale, 1), ops.cast(ops.squeeze(zero, 1), dtype)
 
 
 def pack_int4(

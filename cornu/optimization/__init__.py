@@ -16,6 +16,26 @@ from ._pruning import Mask as Mask
 from ._pruning import prune_low_magnitude as prune_low_magnitude
 from ._pruning import prune_scope as prune_scope
 from ._pruning import strip_pruning as strip_pruning
+from ._quantizing import (
+    Default8BitClusterPreserveQuantizeScheme as Default8BitClusterPreserveQuantizeScheme,
+)
+from ._quantizing import (
+    Default8BitPrunePreserveQuantizeScheme as Default8BitPrunePreserveQuantizeScheme,
+)
+from ._quantizing import Default8BitQuantizeScheme as Default8BitQuantizeScheme
+from ._quantizing import DefaultNBitQuantizeScheme as DefaultNBitQuantizeScheme
+from ._quantizing import QuantizeConfig as QuantizeConfig
+from ._quantizing import quantize_annotate_layer as quantize_annotate_layer
+from ._quantizing import quantize_annotate_model as quantize_annotate_model
+from ._quantizing import quantize_apply as quantize_apply
+from ._quantizing import quantize_model as quantize_model
+from ._quantizing import quantize_scope as quantize_scope
+from ._quantizing import strip_quantization as strip_quantization
+from ._ranges import AllValuesQuantizer as AllValuesQuantizer
+from ._ranges import FixedQuantizer as FixedQuantizer
+from ._ranges import LastValueQuantizer as LastValueQuantizer
+from ._ranges import MovingAverageQuantizer as MovingAverageQuantizer
+from ._ranges import RangeQuantizer as RangeQuantizer
 from ._reports import SparsityReport as SparsityReport
 from ._reports import sparsity_report as sparsity_report
 from ._schedules import ConstantSparsity as ConstantSparsity

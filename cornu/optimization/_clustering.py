@@ -148,5 +148,5 @@ def strip_clustering(model: Any) -> Any:
     Returns:
         It.
     """
-    strip(model, Cluster)
+    strip(model, CLUSTER)
     return model

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from .. import layers, ops
-from ..core.transforms import Operand, Transform
+from ..core.transforms import Operand
 from ..core.variable import Variable
 
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
@@ -71,20 +71,16 @@ def read(variable: Variable, order: int) -> Any:
     return Operand(variable, depth).value()
 
 
-def strip(target: layers.Layer, kind: type[Transform]) -> None:
-    """Store what layers read behind transforms of a kind, and take off these and those before them; those of what
-    passes through a layer are taken off."""
+def strip(target: layers.Layer, order: int) -> None:
+    """Store what layers read behind their transforms of an order, and take off these and all before them."""
     for layer in target._flatten_layers():
-        for variable in list(layer._owned("variables")):
-            last = max(
-                (i for i, x in enumerate(variable.transforms) if isinstance(x, kind)), default=None
-            )
-            if last is not None:
-                baked = variable.transforms[: last + 1]
-                value = Operand(variable, last + 1).value()
-                variable.assign(value)
+        for variable in layer._own_weights():
+            last = [i for i, x in enumerate(variable.transforms, 1) if x.order == order][-1:]
+            if last:
+                baked = variable.transforms[: last[0]]
+                variable.assign(read(variable, order))
                 for transform in baked:
                     layer.remove_transform(variable, transform)
         for which, transform in layer.transforms:
-            if which in ("inputs", "outputs") and isinstance(transform, kind):
+            if which in ("inputs", "outputs") and transform.order == order:
                 layer.remove_transform(which, transform)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from ..engines import current, use
+from . import naming
 from .described import Described
 from .dtypes import is_float
 from .scopes import StatelessScope, here, within
@@ -76,7 +77,8 @@ class Transform(Described):
             )
         self._owner, self._of = owner, of
         try:
-            with owner._tracker.unlocked():
+            above = owner.path.rpartition("/")[0]
+            with owner._tracker.unlocked(), naming.at_path(above):
                 self.build(owner, variable)
         except BaseException:
             self.detach()

@@ -12,6 +12,7 @@ from ..core.checks import one_of
 from ..core.dtypes import is_float
 from ..core.masks import get_keras_mask, set_keras_mask
 from ..core.scopes import here, within
+from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.transforms import Operand, Transform, set_transforms
 from ..core.variable import Variable
 from ..engines import current
@@ -24,6 +25,8 @@ class Transforming:
 
     #: What the first argument of calls and their outputs pass through.
     _passes: Mapping[str, tuple[Transform, ...]] = MappingProxyType({})
+    #: The config of transforms that are put on once it is built.
+    _to_come: Mapping[str, Any] | None = None
 
     @property
     def transforms(self) -> list[tuple[str, Transform]]:
@@ -102,6 +105,54 @@ class Transforming:
                     if isinstance(transform, kind):
                         part.remove_transform(which, transform)
 
+    def get_transforms_config(self) -> dict[str, Any]:
+        """The transforms of the layer's own weights, by the weights' numbers, and of its inputs and outputs.
+
+        >>> from cornu import layers
+        >>> layer = layers.Dense(3, lora_rank=1)
+        >>> layer.build((None, 4))
+        >>> [config["class_name"] for config in layer.get_transforms_config()["0"]]
+        ['LowRank']
+        """
+        chains = {str(i): v.transforms for i, v in enumerate(self._transformable())} | {
+            **self._passes
+        }
+        return {
+            key: [serialize_keras_object(transform) for transform in chain]
+            for key, chain in chains.items()
+            if chain
+        }
+
+    def transform_from_config(self, config: Mapping[str, Any]) -> None:
+        """Have just the transforms that `get_transforms_config` gave; from its building on, if it is not built."""
+        if not self.built:  # type: ignore[attr-defined]
+            object.__setattr__(self, "_to_come", config)
+            return
+        own = self._transformable()
+        for key, chain in config.items():
+            target = own[int(key)] if key.isdigit() else key
+            missing = list(chain)
+            for transform in self._chain(target):
+                described = serialize_keras_object(transform)
+                if described in missing:
+                    missing.remove(described)
+                else:
+                    self.remove_transform(target, transform)
+            for described in missing:
+                self.add_transform(target, _transform(described))
+
+    def _transformable(self) -> list[Variable]:
+        """The layer's own weights but for parts of transforms."""
+        parts = {part for _, transform in self.transforms for part in transform.parts.values()}
+        return [v for v in self._owned("variables") if v not in parts]  # type: ignore[attr-defined]
+
+    def _post_build(self) -> None:
+        """What is left to do once the layer is built."""
+        super()._post_build()  # type: ignore[misc]
+        if self._to_come is not None:
+            config, self._to_come = self._to_come, None
+            self.transform_from_config(config)
+
     def _target(self, target: Variable | str) -> tuple[str, Variable | None]:
         layer: Any = self
         if not layer.built:
@@ -137,6 +188,16 @@ class Transforming:
         for transform in self._passes.get(which, ()):
             values = tree.map_structure(functools.partial(_through, transform), values)
         return values
+
+
+def _transform(config: Any) -> Transform:
+    made = deserialize_keras_object(config)
+    if not isinstance(made, Transform):
+        raise ValueError(
+            "A chain is made of transforms. Received: "
+            f"{made!r}, of config={config}. Save the model again."
+        )
+    return made
 
 
 def _strip(layer: Any, variable: Variable, kind: type | tuple[type, ...]) -> None:

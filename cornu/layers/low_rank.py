@@ -95,6 +95,7 @@ class LowRank(Transform):
         owner.lora_enabled, owner.lora_rank, owner.lora_alpha = True, self.rank, self.alpha
         for part in self.parts.values():
             setattr(owner, part.name, part)
+        self._set_merged(self.merged)
 
     def detach(self) -> None:
         """Give up the factors, and let the weight be trained again."""
@@ -208,11 +209,10 @@ class LowRank(Transform):
 
     def restart(self) -> None:
         """Begin again at nothing, beside a weight that has been loaded."""
-        if self.merged:
-            self._set_merged(False)
         self.b.assign(ops.zeros_like(self.b))
         if self.dora and self._variable is not None:
-            self.magnitude.assign(self._lengths(self._variable.stored))
+            lengths = self._lengths(self._variable.stored)
+            self.magnitude.assign(ops.ones_like(lengths) if self.merged else lengths)
 
 
 # ------------------------------------------------------- what ops do with the product

@@ -67,6 +67,7 @@ def clone_model(
                 "them out."
             )
         copy = _copy_of_config(model)
+        _take_transforms(model, copy)
     else:
         copier = _Copier(clone_function or _copy_of_config, call_function, recursive, copies)
         copy = (copier.graph if graph else copier.stack)(model, input_tensors)
@@ -113,6 +114,8 @@ class _Copier:
                 f"{copy!r} for the layer {layer.name!r}. Return `layer.from_config("
                 "layer.get_config())` for a plain copy."
             )
+        if isinstance(layer, Layer) and type(copy) is type(layer):
+            _take_transforms(layer, copy)
         self.copies[id(layer)] = copy
         return copy
 
@@ -144,6 +147,14 @@ class _Copier:
         copy = Functional(inputs, outputs, name=model.name)
         _take_trainable(model, copy)
         return copy
+
+
+def _take_transforms(layer: Layer, copy: Layer) -> None:
+    """Have a copy, and the layers inside it, transform their weights as a layer and those inside do."""
+    pairs = zip(layer._flatten_layers(), copy._flatten_layers(), strict=False)
+    for one, other in pairs:
+        if one.transforms and type(one) is type(other):
+            other.transform_from_config(one.get_transforms_config())
 
 
 def _take_trainable(model: Any, copy: Any) -> None:

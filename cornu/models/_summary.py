@@ -208,6 +208,24 @@ def _rows(
         )
         if expand_nested and hasattr(operation, "layers"):
             yield from _rows(operation, True, depth + 1, found, (*path, operation))
+        elif isinstance(operation, Layer):
+            yield from _transforms(operation, depth + 1)
+
+
+def _transforms(layer: Layer, depth: int) -> Iterator[Row]:
+    """The transforms of a layer and of those inside it, with what they have of their own."""
+    for part in layer._flatten_layers():
+        for of, transform in part.transforms:
+            own = transform.parts.values()
+            yield Row(
+                depth=depth,
+                name=of if part is layer else f"{part.name}/{of}",
+                kind=type(transform).__name__,
+                shape="-",
+                parameters=f"{sum(math.prod(x.shape) for x in own):,}",
+                connected="-",
+                trainable="Y" if any(x.trainable for x in own) else "N",
+            )
 
 
 def _costs_of(found: Costs, operation: Operation, path: tuple[Any, ...]) -> dict[str, str]:

@@ -30,6 +30,7 @@ from .. import tuning
 from .._version import __version__
 from ..core.files import remove, remove_drafts, replacing
 from ..core.positions import is_plain
+from ..core.scopes import here, within
 from ..core.variable import Variable
 from ..engines import current_name
 from ..optimizers import Optimizer
@@ -118,7 +119,7 @@ class Checkpoint:
         values, variables = self.state().get("metrics", ()), model.metrics_variables
         shapes = [variable.shape for variable in variables]
         fits = isinstance(values, list) and [getattr(v, "shape", None) for v in values] == shapes
-        with opened_weights(path, path, _FORMAT) as arrays:
+        with within(here.exact, True), opened_weights(path, path, _FORMAT) as arrays:
             report = compared(model, arrays, _nested(model))  # before anything is set
             if report.missing or report.unexpected or report.mismatched or not fits:
                 raise ValueError(
@@ -225,7 +226,8 @@ class Checkpoints:
         kept: dict[str, np.ndarray[Any, Any]] = {}
         metrics = [variable.numpy() for variable in model.metrics_variables]
         encoded = _encoded({**state, "metrics": metrics}, kept, "state")
-        items = [Item(i.path, _Frozen.of(i)) for i in items_of(model, _nested(model))]
+        with within(here.exact, True):
+            items = [Item(i.path, _Frozen.of(i)) for i in items_of(model, _nested(model))]
         record = {
             "version": 1,
             "cornu": __version__,

@@ -32,6 +32,7 @@ from ._package import (
 )
 from ._reports import WeightsReport
 from ._stores import items_of
+from ._transforms import load_stored, take_transforms, write_transforms
 from ._walk import walk
 from ._weights import FORMATS, format_of, load_state
 from .endings import MODELS, OLD, is_model
@@ -116,6 +117,8 @@ def _warn_if_unbuilt(model: Any) -> None:
 
 
 def _write(model: Any, writer: PackageWriter) -> None:
+    if (optimizer := getattr(model, "optimizer", None)) is not None and optimizer.built:
+        optimizer.follow(model)
     config = model_config(model)
     metadata = {
         "keras_version": FORMAT_VERSION,
@@ -127,6 +130,7 @@ def _write(model: Any, writer: PackageWriter) -> None:
             file.write(json.dumps(content).encode("utf-8"))
     with writer.new(WEIGHTS) as file:
         FORMATS[0].write(file, items_of(model))
+    write_transforms(model, writer)
     for path, part in walk(model):
         save_assets(writer, path, part)
 
@@ -165,7 +169,9 @@ def load_model(
         if not compile and isinstance(config, dict):
             config.pop("compile_config", None)
         model = described(config, package.called, version, custom_objects)
+        take_transforms(model, package, custom_objects)
         load_package_state(model, package)
+        load_stored(model, package)
     return model
 
 

@@ -32,6 +32,9 @@ METADATA = "metadata.json"
 CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
 ASSETS = "assets"
+#: The transforms of weights, and what is stored where the weights of the file have what layers compute with.
+TRANSFORMS = "transforms.json"
+STORED = "transforms.weights.h5"
 
 #: From how many bytes on a file must not unpack to more than so many times what it takes: texts become
 #: objects of 20 times their size.
@@ -235,11 +238,11 @@ def read_json(package: Package, name: str) -> Any:
 
 
 @contextmanager
-def stored_weights(package: Package) -> Iterator[Arrays]:
+def stored_weights(package: Package, name: str = WEIGHTS) -> Iterator[Arrays]:
     """The weights of a saved model."""
-    if WEIGHTS not in package.names():
-        read_json(package, WEIGHTS)
-    with package.seekable(WEIGHTS) as file, opened_weights(file, package.called) as weights:
+    if name not in package.names():
+        read_json(package, name)
+    with package.seekable(name) as file, opened_weights(file, package.called) as weights:
         yield weights
 
 

@@ -117,14 +117,6 @@ class CompiledStep:
         self._shared = sorted((v for v in self.state.changing if v.is_shared), key=id)
 
     def __call__(self, *args: Any) -> Any:
-        if not self._shared:
-            return self._run(*args)
-        with ExitStack() as locks:
-            for variable in self._shared:
-                locks.enter_context(variable.lock)
-            return self._run(*args)
-
-    def _run(self, *args: Any) -> Any:
         engine = current()
         call = self.compiled.get(engine)
         if call is None:
@@ -132,7 +124,12 @@ class CompiledStep:
                 tuning.say("A step is compiled for another engine, %s.", engine.name)
             call = self.compiled[engine] = engine.compile(self.step, self.state, self.jit)
         try:
-            return call(*args)
+            if not self._shared:
+                return call(*args)
+            with ExitStack() as locks:
+                for variable in self._shared:
+                    locks.enter_context(variable.lock)
+                return call(*args)
         except ConstantWrittenError as error:
             tuning.say("A step is compiled again, for it writes what it was to read: %s.", error)
             declared = {id(variable) for variable in self.state.constant}

@@ -12,6 +12,7 @@ from ..core import seeding, tree
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import SymbolicScope
 from ..core.state import CompiledStep
+from ..core.tracking import Tracker
 from ..core.variable import Variable
 from ..data import check_dtype, unpack_x_y_sample_weight
 from ..engines import current
@@ -60,6 +61,7 @@ class Programs:
         self.model = model
         self._made: dict[str, tuple[Settings, Callable[..., Any]]] = {}
         self._predicting: tuple[Any, Callable[..., Any]] | None = None
+        self._seen: Any = None
         #: Whether a part of the model runs on the host, as known since `predicting` was last called.
         self.on_host = False
         #: Whether steps of training change nothing once one gives what is no number.
@@ -102,11 +104,14 @@ class Programs:
     def predicting(self) -> Callable[..., Any]:
         """The program of predictions, looked up again only if some layer's parts have changed."""
         model = self.model
-        version = (model._family(), seeding.generation(), model.run_eagerly)
+        now = Tracker.last_change, seeding.generation(), model.run_eagerly
         known = self._predicting
-        if known is None or known[0] != version:
-            self._predicting = known = version, model.make_predict_function()
-            self.on_host = model._prepares or model._ending is not None
+        if known is None or now != self._seen:
+            version = model._family(), *now[1:]
+            if known is None or known[0] != version:
+                self._predicting = known = version, model.make_predict_function()
+                self.on_host = model._prepares or model._ending is not None
+            self._seen = now
         return known[1]
 
     def fillable(self) -> dict[Any, bool]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..core.scopes import here, within
 from ..core.state import value_and_grad
+from ..core.tracebacks import shorten
 from ..data import make_source, outline, unpack_x_y_sample_weight
 from ._batches import read_by
 from ._compiling import Compiling
@@ -371,7 +372,6 @@ class Trainer(Compiling):
                 pass
         return answer(self, run.logs, return_dict)
 
-    @at_home
     def predict(
         self,
         x: Any,
@@ -381,12 +381,23 @@ class Trainer(Compiling):
         callbacks: Any = None,
     ) -> Any:
         """The model's outputs for data, in batches, as NumPy arrays."""
-        plain = callbacks is None and steps is None and type(x) is np.ndarray and self.built
-        plain = plain and x.ndim > 0 and x.dtype.kind in "biuf" and verbose == 0
-        if plain and 0 < len(x) <= (batch_size or 32):
-            program = self._programs.predicting()
-            if not self._programs.on_host:
-                return to_numpy(program([(x,)]))
+        size = 32 if batch_size is None else batch_size if type(batch_size) is int else 0
+        plain = type(x) is np.ndarray and verbose == 0 and callbacks is None and steps is None
+        # Not by `at_home`, which passes arguments on in 2 us: a small model on JAX takes 53 with all.
+        plain = plain and self.home is None and self.built and x.dtype.kind in "biuf"
+        if plain and x.ndim > 0 and 0 < len(x) <= size:
+            programs = self._programs
+            program = programs.predicting()
+            if not programs.on_host:
+                try:
+                    return to_numpy(program([(x,)]))
+                except Exception as error:
+                    shorten(error)
+                    raise
+        return self._predict(x, batch_size, verbose, steps, callbacks)
+
+    @at_home
+    def _predict(self, x: Any, batch_size: Any, verbose: Any, steps: Any, callbacks: Any) -> Any:
         if self._ending is not None:
             body, finished = self._ending
             return finished(body.predict(x, batch_size, verbose, steps, callbacks))

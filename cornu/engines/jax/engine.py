@@ -264,13 +264,15 @@ class JaxEngine(Engine):
         self, step: Callable[..., Any], state: State, jit: bool | None = None
     ) -> Callable[..., Any]:
         made: list[programs.Kind] = []
-        is_new = False
+        began = 0.0
 
         def pure(
             changing: list[Tensor], constant: list[Tensor], *args: Any
         ) -> tuple[Any, list[Tensor]]:
-            nonlocal is_new
-            is_new = jit is not False  # this Python runs when a program is made
+            nonlocal began
+            began = (
+                time.perf_counter() if jit is not False else 0.0
+            )  # this runs when a program is made
             with state.bound(changing, constant) as collect:
                 result = step(*args)
                 return result, collect()
@@ -280,15 +282,14 @@ class JaxEngine(Engine):
         jitted = pure if jit is False else jax.jit(pure, donate_argnums=0)
 
         def run(*args: Any) -> Any:
-            nonlocal is_new
-            start = time.perf_counter()
+            nonlocal began
             changing, constant = state.containers()  # an array is its own container
             if changing:
                 changing = _apart(changing, (constant, args))
             result, values = jitted(changing, constant, *args)
-            if is_new:
-                is_new = False
-                programs.say_made("compiled", step, args, time.perf_counter() - start, made)
+            if began:
+                programs.say_made("compiled", step, args, time.perf_counter() - began, made)
+                began = 0.0
             if values:
                 state.write(values)
             return result

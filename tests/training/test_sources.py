@@ -18,6 +18,7 @@ import torch
 
 from cornu import layers
 from cornu.data import make_source, train_validation_split
+from cornu.data._iterables import IterableSource, _several
 from cornu.engines import use
 from cornu.models import Sequential
 from cornu.utils import PyDataset
@@ -198,3 +199,30 @@ RAGGED: dict[str, Callable[[], Any]] = {
 def test_ragged_data_is_to_be_padded(name: str) -> None:
     with pytest.raises(ValueError, match=r"lengths 1, 2\. Pad them.*pad_sequences"):
         list(make_source(RAGGED[name](), Y[:2]))
+
+
+def test_batches_of_tf_data_before_an_error_come_first() -> None:
+    """They are read several together."""
+    numbers = tf.data.Dataset.range(1, 20)
+    checked = numbers.map(lambda x: tf.debugging.check_numerics(11 / (11 - x), "no number"))
+    seen = []
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no number"):
+        seen.extend(float(batch) for batch in IterableSource(checked))
+    assert len(seen) == 10
+    assert [int(x) for x in IterableSource(numbers)] == list(range(1, 20))
+
+
+def test_what_is_late_is_not_waited_for_by_others() -> None:
+    """Two, four, ... are read together, and one where one was late."""
+    now, read = [0.0], []
+
+    def get() -> list[np.ndarray[Any, Any]]:
+        now[0] += 1.0 if len(read) == 4 else 0.0
+        read.append(np.zeros(1))
+        return read[-1:]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cornu.data._iterables.time.perf_counter", lambda: now[0])
+        batches = _several(get)
+        ahead = [len(read) for _ in range(10) if next(batches)]
+    assert ahead == [1, 3, 3, 5, 5, 6, 8, 8, 12, 12]

@@ -12,7 +12,7 @@ Outputs of layers, and what they are called on, pass through transforms in the s
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -134,6 +134,10 @@ class Transform(Described):
 
     def restart(self) -> None:
         """Change nothing about a value that has been loaded as that of a plain layer, where `is_baked`."""
+
+    def completed(self, store: Mapping[str, Any], own: Sequence[Variable]) -> Mapping[str, Any]:
+        """The layer's own weights as a file has them, by number, with what it is known to leave out."""
+        return store
 
     def product(self, use: Use) -> Any:
         """The result of an op that is given the variable by a cheaper way than by `value`, or `NotImplemented`.

@@ -1011,6 +1011,8 @@ class Layer(Transforming, Adaptable, Operation):
     def load_own_variables(self, store: Any) -> None:
         """Take the weights that this layer itself owns from a mapping, numbered."""
         own = self._stored_weights()
+        for _, transform in self.transforms:
+            store = transform.completed(store, own)
         if len(store.keys()) != len(own):
             if not own and not self.built:
                 raise ValueError(

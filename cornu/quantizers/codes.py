@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,20 @@ class GroupedCodes(Transform):
         values = {"scale": found.scale, "zero": found.zero, "g_idx": found.groups}
         for name, part in self.parts.items():
             part.assign(np.asarray(values.get(name, found.sizes), part.dtype))
+
+    def completed(self, store: Mapping[str, Any], own: Sequence[Variable]) -> Mapping[str, Any]:
+        """With the zeros, which Keras 3.15 leaves out of its files: they are known of symmetric codes."""
+        place = next(at for at, variable in enumerate(own) if variable is self.parts["zero"])
+        if len(store) != len(own) - 1 or len(store[str(place)].shape) == 2:
+            return store
+        if not getattr(getattr(self._owner, "quantization_config", None), "symmetric", False):
+            raise ValueError(
+                "Codes have zeros, which Keras 3.15 writes into no file: of codes that are not symmetric they are "
+                f"lost. Received: {len(store)} arrays for the {len(own)} weights of {self._owner.path!r}. "
+                "Quantize with `symmetric=True` in Keras, or with Cornu."
+            )
+        rest = {str(at + (at >= place)): store[str(at)] for at in range(len(store))}
+        return {**rest, str(place): np.full(self.parts["zero"].shape, 2 ** (self.weight_bits - 1))}
 
     def spec(self, shape: tuple[int, ...], dtype: str) -> tuple[tuple[int, ...], str]:
         """Those of the kernel."""

@@ -22,7 +22,7 @@ import cornu
 #: Names that come with distribution.
 ELSEWHERE = ("distribution.*",)
 #: Names that are not here yet, by who brings them: a name that comes is taken out of its line.
-NOT_YET: dict[str, str] = {"calibration": "quantizers.AWQConfig quantizers.GPTQConfig"}
+NOT_YET: dict[str, str] = {}
 #: Names whose signature is not Keras's yet.
 OTHERWISE = ""
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from cornu import engines, layers, ops
+from cornu import engines, layers, ops, quantizers
 from cornu.quantizers.codes import GroupedCodes, as_matrix
 from cornu.quantizers.grouped import Grid, awq, gptq, nearest
 from cornu.quantizers.samples import samples
@@ -164,3 +164,31 @@ def test_samples_are_windows_of_tokens_or_what_is_given() -> None:
     ):
         with pytest.raises(kind, match=message):
             samples(dataset, None, 2, 3)
+
+
+def test_keras_leaves_the_zeros_out_of_files() -> None:
+    """Which it can't read itself then. They are known of symmetric codes."""
+    theirs = keras.layers.Dense(4, dtype="gptq/4/3_from_float32")
+    theirs.build((None, 6))
+    found = nearest(WEIGHT[:4, :6], Grid(4, 3, symmetric=True))
+    ours = layers.Dense(4)
+    ours.build((None, 6))
+    codes = GroupedCodes(4, 3)
+    ours.add_transform(ours.kernel, codes)
+    codes.take(found)
+    whole: dict[str, Any] = {}
+    ours.save_own_variables(whole)
+    theirs.load_own_variables(whole)
+    written: dict[str, Any] = {}
+    theirs.save_own_variables(written)
+    written = {key: np.asarray(array) for key, array in written.items()}
+    assert len(written) == 4
+    codes.parts["zero"].assign(np.zeros((4, 2)))
+    with pytest.raises(ValueError, match="zeros, which Keras 3.15 writes into no file"):
+        ours.load_own_variables(written)
+    ours.quantization_config = quantizers.GPTQConfig(None, None, symmetric=True)
+    ours.load_own_variables(written)
+    np.testing.assert_allclose(ops.convert_to_numpy(ours.kernel.effective()).T, found.value(), 1e-6)
+    written["4"] = written["5"] = written["3"]
+    with pytest.raises(ValueError, match="has 5 weights. Received: 6"):
+        ours.load_own_variables(written)

@@ -128,6 +128,8 @@ OBJECTS = {
     "int4": lambda q: q.Int4QuantizationConfig(),
     "int4 per channel": lambda q: q.Int4QuantizationConfig(None, q.AbsMaxQuantizer(-1), None),
     "float8": lambda q: q.Float8QuantizationConfig(),
+    "gptq": lambda q: q.GPTQConfig(["text"], str, weight_bits=3, group_size=-1, symmetric=True),
+    "awq": lambda q: q.AWQConfig(["text"], str, num_samples=2),
 }
 
 
@@ -138,6 +140,8 @@ def test_objects_are_written_as_in_keras(name: str) -> None:
     assert written == keras.quantizers.serialize(theirs)
     assert quantizers.serialize(cornu.saving.deserialize_keras_object(written)) == written
     assert getattr(ours, "mode", None) == getattr(theirs, "mode", None)
+    if hasattr(theirs, "dtype_policy_string"):
+        assert ours.dtype_policy_string() == theirs.dtype_policy_string()
     if "Quantizer" in written["class_name"]:
         assert quantizers.serialize(quantizers.get(written)) == written
         for one, two in zip(ours(NORMAL), theirs(NORMAL), strict=True):
@@ -168,6 +172,11 @@ WRONG = {
     "packed": lambda: quantizers.pack_int4(NORMAL),
     "dtype": lambda: quantizers.pack_int4(SMALL, dtype="int4"),
     "unpacked": lambda: quantizers.unpack_int4(NORMAL, 3),
+    "gptq's bits": lambda: quantizers.GPTQConfig(None, None, weight_bits=5),
+    "awq's bits": lambda: quantizers.AWQConfig(None, None, weight_bits=8),
+    "damping": lambda: quantizers.GPTQConfig(None, None, hessian_damping=2),
+    "group": lambda: quantizers.AWQConfig(None, None, group_size=0),
+    "samples": lambda: quantizers.GPTQConfig(None, None, num_samples=0),
 }
 ERRORS = {
     "quantizer": "`weight_quantizer` must be a Quantizer or None. Received: weight_quantizer='abs_max'",
@@ -181,6 +190,11 @@ ERRORS = {
     "packed": r"`arr` must have the dtype int8. Received: arr.dtype=float32",
     "dtype": r"`dtype` must be one of \['int8', 'uint8'\]. Received: dtype='int4'",
     "unpacked": r"`packed` must have the dtype int8 or uint8. Received: packed.dtype=float32",
+    "gptq's bits": r"`weight_bits` must be one of \[2, 3, 4, 8\]. Received: weight_bits=5",
+    "awq's bits": r"`weight_bits` must be one of \[4\]. Received: weight_bits=8",
+    "damping": "`hessian_damping` must be between 0 and 1. Received: hessian_damping=2",
+    "group": "`group_size` must be a positive integer, or -1 for all inputs",
+    "samples": "`num_samples` must be a positive integer. Received: num_samples=0",
 }
 
 

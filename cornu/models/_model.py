@@ -225,6 +225,18 @@ class Model(Trainer, Layer):
 
         export(self, filepath, format, verbose, input_signature, **kwargs)
 
+    def save_adapter(self, filepath: Any, overwrite: bool = True) -> None:
+        """Save the products of `enable_lora` alone; `cornu.saving.save_adapter` says how."""
+        from ..saving import save_adapter
+
+        save_adapter(self, filepath, overwrite=overwrite)
+
+    def load_adapter(self, filepath: Any, names: Any = None) -> None:
+        """Have the low-rank products of a file; `cornu.saving.load_adapter` says how."""
+        from ..saving import load_adapter
+
+        load_adapter(self, filepath, names=names)
+
     def load_weights(
         self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any
     ) -> WeightsReport:

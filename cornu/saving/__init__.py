@@ -13,6 +13,8 @@ from ..core.serialization import register_keras_serializable as register_keras_s
 from ..core.serialization import serialize_keras_object as serialize_keras_object
 
 if TYPE_CHECKING:
+    from ._adapters import load_adapter as load_adapter
+    from ._adapters import save_adapter as save_adapter
     from ._checkpoints import Checkpoint as Checkpoint
     from ._checkpoints import Checkpoints as Checkpoints
     from ._checkpoints import best_of as best_of
@@ -28,6 +30,7 @@ else:
     __getattr__, __dir__ = later(
         globals(),
         {
+            "_adapters": "load_adapter save_adapter",
             "_checkpoints": "Checkpoint Checkpoints best_of checkpoints",
             "_configs": "model_from_json",
             "_editor": "KerasFileEditor",

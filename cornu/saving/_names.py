@@ -48,7 +48,7 @@ def renaming(parts: Mapping[str, Any], names: Names | None) -> Callable[[str], s
 
     That may be one with a variable's name, `layers/dense/kernel`, or the variable's path.
     """
-    rename = _rule(names)
+    rename = rule(names)
     own = {path: own_variables(part) for path, part in parts.items() if is_numbered(part)}
     counts = Counter(variable.path for kept in own.values() for variable in kept.values())
     known: dict[str, str] = {}
@@ -59,7 +59,8 @@ def renaming(parts: Mapping[str, Any], names: Names | None) -> Callable[[str], s
     return lambda name: known.get(new := rename(name), new)
 
 
-def _rule(names: Names | None) -> Callable[[str], str]:
+def rule(names: Names | None) -> Callable[[str], str]:
+    """What gives the name in the model for one in a file."""
     if callable(names):
         return lambda name: _text(names(name), name)
     exact = dict(names or {})

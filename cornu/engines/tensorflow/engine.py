@@ -66,7 +66,7 @@ with _loading():
 
 from .adopted import SavedProgram  # noqa: E402
 from .module import NAMES, LayerModule  # noqa: E402
-from .steps import GraphStep, unflatten  # noqa: E402
+from .steps import EAGER, GraphStep, unflatten  # noqa: E402
 
 raw = tf.raw_ops
 Wider = dict[Any, Any]
@@ -162,7 +162,7 @@ class TensorFlowEngine(KeepingEngine):
     def __init__(self) -> None:
         super().__init__()
         tuning.deterministic.follow(_choose_kernels)
-        self.arrays = frozenset({_EAGER, _graph_tensor_type()})
+        self.arrays = frozenset({EAGER, _graph_tensor_type()})
         variable = type(tf.Variable(0))
         self.native = frozenset({*type(self).native, np.ndarray, variable, *self.arrays})
 
@@ -295,7 +295,7 @@ class TensorFlowEngine(KeepingEngine):
     # ------------------------------------------------------------ transforms
 
     def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-        if isinstance(pred, _EAGER):
+        if isinstance(pred, EAGER):
             return self._tensors(true_fn() if pred else false_fn())
         structures: list[Any] = []
 
@@ -1061,8 +1061,6 @@ def _is_aligned(capsule: Any) -> bool:
 
 _TENSORS: Any = (tf.Tensor, tf.Variable)
 _ARRAYS: Any = (*_TENSORS, np.ndarray)
-#: The exact class of tensors that have values.
-_EAGER = type(tf.constant(0))
 
 
 def _graph_tensor_type() -> type:

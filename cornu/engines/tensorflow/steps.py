@@ -26,7 +26,9 @@ _NOT_FOR_XLA = frozenset(
     "Conv2D Conv3D DepthwiseConv2dNative MaxPool AvgPool Svd SelfAdjointEigV2 Eig Qr".split()
 )
 _LOOPS = frozenset(["While", "StatelessWhile"])
-_EAGER = type(tf.constant(0))
+with tf.init_scope():  # this may be loaded within a function that TensorFlow traces
+    #: The exact class of tensors that have values.
+    EAGER = type(tf.constant(0))
 
 
 def unflatten(structure: Any, leaves: Any) -> Any:
@@ -56,7 +58,7 @@ class GraphStep:
         self.containers = self.state.containers()
         leaves, structure = flatten(args)
         for i, leaf in enumerate(leaves):
-            if leaf.__class__ is not _EAGER:
+            if leaf.__class__ is not EAGER:
                 leaves[i] = self.engine.convert_to_tensor(leaf)
         key = (structure, *[(x._shape_tuple(), x.dtype) for x in leaves])
         trace = self.traces.get(key)

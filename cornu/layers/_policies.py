@@ -10,6 +10,7 @@ import numpy as np
 from .. import ops
 from ..core import tree
 from ..core.checks import is_number, is_size, one_of, positive_integer
+from ..core.dtypes import result_type
 from ..engines import current
 from ._augmentation import BaseImagePreprocessingLayer, Draws, over
 from ._colour import (
@@ -72,12 +73,16 @@ class _Policy(Coloured):
             drawn: What each operation draws for each image.
 
         Where values are known, each image is changed once, in groups of one operation and of one size: an
-        engine compiles for few shapes. In a function that is traced sizes must be known: all operations see
-        all images, which compilers fuse.
+        engine compiles for few shapes. In a function that is traced sizes must be known. There a CPU takes
+        the images one by one (32 of 224 x 224 through `RandAugment`: in a fifth of the time on JAX, a tenth
+        on TensorFlow); on a GPU, which is fast at much at once, all operations see all images.
         """
         engine = current()
-        if not engine.computes or engine.is_traced(which) or engine.is_traced(images):
+        is_traced = engine.is_traced(which) or engine.is_traced(images)
+        if not engine.computes or (is_traced and engine.is_far):
             return self._seen_by_all("images", which, images, drawn)
+        if is_traced:
+            return self._one_by_one(which, images, drawn)
         chosen, count = ops.convert_to_numpy(which), len(self._operations)
         # About as many as choose an operation, a power of two, so that batches of any size have few.
         size = 1 << max(0, (len(chosen) // count).bit_length() - 1)
@@ -92,6 +97,20 @@ class _Policy(Coloured):
         most = (len(chosen) + count * (size - 1)) // size
         parts += [parts[-1]] * (most + 1 - len(parts)) if len(parts) > 1 else []
         return _taken(ops.concatenate(parts), order)
+
+    def _one_by_one(self, which: Any, images: Any, drawn: Any) -> Any:
+        dtype = result_type(images.dtype, float)
+
+        def branch(name: str, image: Any, numbers: Any) -> Any:
+            batch, own = tree.map_structure(lambda x: x[None], (image, numbers.get(name, {})))
+            return ops.cast(self._operations[name]._change_images(batch, own)[0], dtype)
+
+        def changed(given: Any) -> Any:
+            at, image, numbers = given
+            changes = [functools.partial(branch, name) for name in self._operations]
+            return ops.switch(at, [*changes, lambda x, _: ops.cast(x, dtype)], image, numbers)
+
+        return ops.map(changed, (which, images, drawn))
 
     def _seen_by_all(self, part: str, which: Any, x: Any, drawn: Any) -> Any:
         """A part of the data, images, masks or boxes, changed by all operations, of which each image has its own."""

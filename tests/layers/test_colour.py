@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+import jax
 import keras
 import numpy as np
 import pytest
@@ -281,6 +282,17 @@ def test_policies(layer: str) -> None:
     assert np.abs(found["numpy"] - IMAGES).max() > 1
     theirs = getattr(keras.layers, layer)().get_config()
     assert plain(getattr(layers, layer)().get_config()) == plain(theirs)
+
+
+@pytest.mark.parametrize("is_far", [False, True])
+def test_policies_in_a_trace(is_far: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Image by image on a CPU, all at once on a GPU: the same as where values are known."""
+    with engines.use("jax") as engine:
+        monkeypatch.setattr(type(engine), "is_far", is_far)
+        layer = layers.RandAugment(num_ops=1, seed=3)
+        drawn = layer.get_random_transformation(IMAGES)
+        found = jax.jit(layer.transform_images)(IMAGES, drawn)
+        np.testing.assert_allclose(found, layer.transform_images(IMAGES, drawn), 0, 1.01)
 
 
 def test_boxes_and_masks_of_a_policy() -> None:

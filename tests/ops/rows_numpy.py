@@ -331,6 +331,7 @@ def _indexing() -> list[Row]:
         Row("take_along_axis", (x, A(1, 4, dtype="int32", low=-3, high=3), 0)),
         Row("take_along_axis", (x, A(5, dtype="int32", low=0, high=9))),
         Row("where", (A(2, 3, dtype="bool"), A(2, 3), A(3)), dtypes=ALL),
+        Row("where", (A(3, 1, dtype="bool"), A(3, 4), A(3, 4))),
         Row("where", (A(2, 3), 1, A(3)), dtypes=ALL, gradient=False),
         Row("where", (A(2, 3, dtype="int32"), 1, 2.5)),
         Row("where", (A(2, 3, dtype="bool"),), excluded=dynamic),

@@ -619,6 +619,8 @@ class TensorFlowEngine(KeepingEngine):
     # ------------------------------------------------- select, reduce, scan
 
     def where(self, condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+        if _is_by_sample(condition, x1, x2):  # in 3 ms for 50 images of 224 x 224, below in 35
+            return raw.Select(condition=raw.Reshape(tensor=condition, shape=[-1]), x=x1, y=x2)
         return raw.SelectV2(condition=condition, t=x1, e=x2)
 
     def sum(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
@@ -1061,6 +1063,16 @@ def _is_aligned(capsule: Any) -> bool:
 
 _TENSORS: Any = (tf.Tensor, tf.Variable)
 _ARRAYS: Any = (*_TENSORS, np.ndarray)
+
+
+def _is_by_sample(condition: Tensor, x1: Tensor, x2: Tensor) -> bool:
+    """Whether a condition says which samples of two tensors are taken: it is of shape (samples, 1, ...)."""
+    shape = condition.shape
+    if (shape.rank or 0) < 2 or shape.num_elements() != shape[0]:
+        return False
+    whole = x1.shape
+    is_whole = whole.is_fully_defined() and whole == x2.shape
+    return bool(is_whole and whole.rank == shape.rank and whole[0] == shape[0])
 
 
 def _graph_tensor_type() -> type:

@@ -462,6 +462,14 @@ class Engine(ABC):
         An engine may do it for all rows in one call of each operation."""
         return [f(*row) for row in rows]
 
+    def renewed(
+        self, due: Tensor, f: Callable[..., list[Tensor]], olds: list[Tensor], others: list[Tensor]
+    ) -> list[Tensor]:
+        """`f(*olds, *others)`, tensors like `olds`, where the scalar `due` holds, which it seldom does; else `olds`.
+
+        `f` computes by its arguments alone, and its `repr` says all of what."""
+        return list(self.cond(due, lambda: f(*olds, *others), lambda: olds))
+
     def remat(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """`f`, computed again during differentiation instead of kept in memory."""
         return f

@@ -2,9 +2,85 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from .. import ops
+
+
+class Rule(NamedTuple):
+    """How the mask of a weight is found: by its numbers alone.
+
+    Attributes:
+        block_size: The rows and columns that are masked as one, of the weight as a matrix; None for all of them.
+        pooling: `"AVG"` or `"MAX"` of the magnitudes in a block.
+        m_by_n: How many of how many weights along the axis of inputs go; None where the largest of all stay.
+        axis: The axis of inputs.
+    """
+
+    block_size: tuple[int | None, int | None]
+    pooling: str
+    m_by_n: tuple[int, int] | None
+    axis: int
+
+    def magnitudes(self, weight: Any) -> Any:
+        """The magnitude of each weight, or of each block."""
+        if self.block_size == (1, 1):
+            return ops.abs(weight)
+        return pooled(_matrix(weight), self._block(weight), self.pooling)
+
+    def of_weight(self, kept: Any, weight: Any) -> Any:
+        """A mask of weights, or of blocks of them, as one of the weight."""
+        if self.block_size == (1, 1):
+            return kept
+        shape = _matrix(weight).shape
+        return ops.reshape(spread(kept, self._block(weight), shape), weight.shape)
+
+    def _block(self, weight: Any) -> tuple[int, int]:
+        (rows, columns), (height, width) = _matrix(weight).shape, self.block_size
+        return height or rows, width or columns
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Masks anew, in groups that each have one threshold: a function of tensors alone (`Engine.renewed`).
+
+    It is called on all masks, on all weights, then on whether it is due and the share of zeros for each group.
+    """
+
+    groups: tuple[tuple[Rule, ...], ...]
+
+    def __call__(self, *xs: Any) -> list[Any]:
+        found: list[Any] = []
+        count = sum(map(len, self.groups))
+        masks, weights, rest = xs[:count], xs[count : 2 * count], xs[2 * count :]
+        of_groups = zip(rest[: len(self.groups)], rest[len(self.groups) :], strict=True)
+        for rules, (due, sparsity) in zip(self.groups, of_groups, strict=True):
+            part = slice(len(found), len(found) + len(rules))
+            new = functools.partial(masks_of, rules, weights[part], sparsity)
+            old: Callable[[], Any] = functools.partial(list, masks[part])
+            found += ops.cond(due, new, old) if len(self.groups) > 1 else new()
+        return found
+
+
+def masks_of(rules: Sequence[Rule], weights: Sequence[Any], sparsity: Any) -> list[Any]:
+    """The masks of weights that have one threshold, or each its pattern of m by n."""
+    pairs = list(zip(rules, weights, strict=True))
+    if rules[0].m_by_n is not None:
+        zeros, group = rules[0].m_by_n
+        return [m_by_n(weight, zeros, group, rule.axis) for rule, weight in pairs]
+    magnitudes = [rule.magnitudes(weight) for rule, weight in pairs]
+    flat = [ops.reshape(x, (-1,)) for x in magnitudes]
+    least = threshold(flat[0] if len(flat) == 1 else ops.concatenate(flat), sparsity)
+    kept = [ops.greater_equal(x, least) for x in magnitudes]
+    return [rule.of_weight(x, weight) for x, (rule, weight) in zip(kept, pairs, strict=True)]
+
+
+def _matrix(weight: Any) -> Any:
+    """A weight as a matrix of its last axis and all others."""
+    return ops.reshape(weight, (-1, weight.shape[-1]))
 
 
 def largest(magnitudes: Any, sparsity: Any) -> Any:

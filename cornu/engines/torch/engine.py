@@ -30,7 +30,7 @@ from .adopted import AdoptedModule
 from .graph import RecordedStep
 from .lists import Group, together
 from .module import NAMES, LayerModule
-from .opaque import opaque
+from .opaque import opaque, renewed
 
 _DTYPES: dict[str, torch.dtype] = {
     name: getattr(torch, name)
@@ -446,6 +446,11 @@ class TorchEngine(KeepingEngine):
             return super().each(f, rows)
         with torch.no_grad():
             return together(f, rows)
+
+    def renewed(
+        self, due: Tensor, f: Callable[..., list[Tensor]], olds: list[Tensor], others: list[Tensor]
+    ) -> list[Tensor]:
+        return renewed(due, f, olds, others)
 
     def remat(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return functools.partial(checkpoint, f, use_reentrant=False, preserve_rng_state=False)

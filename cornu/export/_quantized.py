@@ -69,7 +69,7 @@ def quantized(
     from ..engines.onnx.quantizing import QUANTIZERS, left_float, noise
 
     data = how.representative_data
-    given = [] if data is None else [x for x, *_ in feeds(traced.specs, traced.names[0], data)]
+    given = [] if data is None else [x for x, *_ in feeds(traced.specs, data)]
     first = next(iter(given), None) or dict(zip(traced.names[0], drawn, strict=True))
     with TemporaryDirectory() as scratch:
         source = Path(scratch, "float.onnx")
@@ -79,7 +79,7 @@ def quantized(
         if not verbose and how.max_drop is None:
             return []
         rows = {name: x[: len(drawn[0])] for name, x in first.items()}
-        before, after = measure([source, file], model, traced, rows, how.validation)
+        before, after = measure([source, file], model, how.validation, traced.specs, rows)
         noisy = noise(source, file, first) if how.kind in ("int8", "int4") else {}
     worst = sorted(noisy.items(), key=lambda pair: pair[1])[:_NOISY]
     told = ", ".join(f"{name} {ratio:.0f} dB" for name, ratio in worst)

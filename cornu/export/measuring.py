@@ -14,6 +14,7 @@ import numpy as np
 from ..core import tree
 from ..core.dtypes import numpy_dtype
 from ..data import make_source, unpack_x_y_sample_weight
+from ._signature import input_names, signature
 
 #: Runs whose median is the time of one, and the seconds after which there are enough.
 _RUNS, _SECONDS = 200, 1.0
@@ -35,15 +36,15 @@ class Measured(NamedTuple):
     scores: dict[str, float]
 
 
-def feeds(specs: Any, names: list[str], data: Any) -> Iterator[tuple[dict[str, Any], Any, Any]]:
+def feeds(specs: Any, data: Any) -> Iterator[tuple[dict[str, Any], Any, Any]]:
     """Batches of data as ONNX Runtime takes them: the inputs by name, with `y` and `sample_weight`.
 
     Args:
         specs: The model's inputs, which the data's have the structure of.
-        names: Their names in the file.
         data: What `fit` takes as `x`, or a tuple `(x, y)` or `(x, y, sample_weight)`.
     """
     flat = tree.flatten(specs)
+    names = input_names(flat)
     size = next((spec.shape[0] for spec in flat if spec.shape), None)
     x, y, sample_weight = (*data, None, None)[:3] if isinstance(data, tuple) else (data, None, None)
     for batch in make_source(x, y, sample_weight, size, drop_remainder=size is not None):
@@ -59,16 +60,21 @@ def as_given(x: Any, spec: Any) -> np.ndarray[Any, Any]:
 
 
 def measure(
-    files: list[Path], model: Any, traced: Any, one: dict[str, Any], validation: Any = None
+    files: list[Path], model: Any, validation: Any, specs: Any = None, one: Any = None
 ) -> list[Measured]:
-    """Files of one model, measured by turns on one thread.
+    """ONNX files of one model, measured by turns on one thread.
 
     Args:
-        one: What one run takes.
-        validation: `(x, y)` for the model's metrics.
+        validation: `(x, y)` on which the model's metrics are computed; None for none.
+        specs: The model's inputs, if they aren't what it was made from.
+        one: What one run takes, by name; the first of `validation` where it is left out.
     """
     from ..engines.onnxruntime import open_session
 
+    specs = signature(model) if specs is None else specs
+    if one is None:
+        size = next((spec.shape[0] for spec in tree.flatten(specs) if spec.shape), None) or 1
+        one = {name: x[:size] for name, x in next(feeds(specs, validation))[0].items()}
     sessions = [open_session(str(file), threads=1) for file in files]
     read = {value.name for value in sessions[0].get_inputs()}
     one = {name: x for name, x in one.items() if name in read}
@@ -86,18 +92,18 @@ def measure(
             file.stat().st_size,
             len(gzip.compress(file.read_bytes(), 6)),
             1e3 * float(np.median(found)),
-            {} if validation is None else _scores(session, read, model, traced, validation),
+            {} if validation is None else _scores(session, read, model, specs, validation),
         )
         for file, session, found in zip(files, sessions, seconds, strict=True)
     ]
 
 
-def _scores(session: Any, read: set[str], model: Any, traced: Any, data: Any) -> dict[str, float]:
+def _scores(session: Any, read: set[str], model: Any, specs: Any, data: Any) -> dict[str, float]:
     """The metrics of a compiled model, of what a file gives."""
     model.reset_metrics()
-    structure = model.compute_output_spec(traced.specs)
-    for given, y, sample_weight in feeds(traced.specs, traced.names[0], data):
-        outputs = session.run(traced.names[1], {k: x for k, x in given.items() if k in read})
+    structure = model.compute_output_spec(specs)
+    for given, y, sample_weight in feeds(specs, data):
+        outputs = session.run(None, {name: x for name, x in given.items() if name in read})
         y_pred = tree.pack_sequence_as(structure, outputs)
         model.compute_metrics(None, y, y_pred, sample_weight)
     found = {name: float(x) for name, x in model.get_metrics_result().items() if name != "loss"}

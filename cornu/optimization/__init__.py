@@ -9,6 +9,9 @@ from ._choice import PruningPolicy as PruningPolicy
 from ._clustering import Cluster as Cluster
 from ._clustering import cluster_weights as cluster_weights
 from ._clustering import strip_clustering as strip_clustering
+from ._comparing import METHODS as METHODS
+from ._comparing import Report as Report
+from ._comparing import report as report
 from ._filters import Savings as Savings
 from ._filters import prune_filters as prune_filters
 from ._filters import savings as savings
@@ -41,3 +44,5 @@ from ._reports import sparsity_report as sparsity_report
 from ._schedules import ConstantSparsity as ConstantSparsity
 from ._schedules import PolynomialDecay as PolynomialDecay
 from ._schedules import PruningSchedule as PruningSchedule
+from ._sizes import SizeReport as SizeReport
+from ._sizes import size_report as size_report

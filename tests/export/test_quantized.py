@@ -98,6 +98,18 @@ def test_data_is_what_fit_takes(tmp_path: Path) -> None:
     assert contents[0] == contents[1]
 
 
+def test_ranges_are_of_all_data(tmp_path: Path) -> None:
+    x = data(20)[0]
+    x[0] *= 100
+    more = {"quantize": "int8", "representative_data": ((x[i : i + 1],) for i in range(16))}
+    (scale,) = (
+        v
+        for k, v in arrays(written(classifier(), tmp_path, **more)).items()
+        if k == "input_layer_scale"
+    )
+    assert scale > np.abs(x).max() / 255
+
+
 def test_it_says_what_it_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     handlers, (x, y) = list(logging.root.handlers), data()
     model = classifier()
@@ -200,6 +212,15 @@ def test_weights_are_codes(name: str, opset: int, bits: int, dtype: str, tmp_pat
     found = [x for x in arrays(path).values() if x.ndim > 1 and x.dtype == dtype]
     assert len(found) == rounded
     onnx.checker.check_model(onnx.load(path), full_check=True)
+
+
+@pytest.mark.parametrize("name", ["cnn", "lstm", "transformer"])
+def test_a_model_that_was_trained_rounded_is_a_file_of_integers(name: str, tmp_path: Path) -> None:
+    model = optimization.quantize_model(models.made(name))
+    path = written(model, tmp_path)  # checked against the model
+    kernels = {key: x for key, x in arrays(path).items() if "/kernel" in key and x.ndim > 1}
+    assert kernels and {x.dtype.name for x in kernels.values()} == {"int8"}
+    assert "QuantizeLinear" in {node.op_type for node in onnx.load(path).graph.node}
 
 
 @pytest.mark.parametrize("half", [False, True])

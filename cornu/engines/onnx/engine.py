@@ -277,7 +277,9 @@ class OnnxEngine(Mathematics, WholeOps):
         if empty:
             sizes = list(spec.dims)
         more = {"allowzero": 1} if empty else {}
-        return self._node("Reshape", [x, self._vector(sizes)], spec, **more)
+        made = self._node("Reshape", [x, self._vector(sizes)], spec, **more)
+        made.follow([x], lambda: np.reshape(x.known(), spec.dims))
+        return made
 
     def transpose(self, x: Tensor, axes: Axes) -> Tensor:
         spec = self.spec.transpose(x, axes)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -50,16 +51,19 @@ class Codes(NamedTuple):
         """What they stand for."""
         return (self.codes.astype(np.float32) - self.zero.astype(np.float32)) * self.scale
 
-    def along(self) -> tuple[int | None, Array, Array]:
-        """The axis along which scales differ, None where there is one, and the scales and zeros along it."""
+    def along(self) -> tuple[int | None, Array, Array] | None:
+        """The axis along which scales differ, None where there is one, with the scales and zeros along it.
+
+        None for scales that differ along several axes, which the format doesn't have.
+        """
         rank = self.codes.ndim
         for axis in (None, *range(rank)):
             first = tuple(slice(None) if k == axis else slice(1) for k in range(rank))
             scale, zero = self.scale[first], self.zero[first]
             if np.all(scale == self.scale) and np.all(zero == self.zero):
-                break
-        shape = () if axis is None else (-1,)
-        return axis, scale.reshape(shape), zero.reshape(shape)
+                shape = () if axis is None else (-1,)
+                return axis, scale.reshape(shape), zero.reshape(shape)
+        return None
 
 
 class Value(PrimitiveOperators, Spec):
@@ -72,6 +76,8 @@ class Value(PrimitiveOperators, Spec):
     origin: tuple[Value, tuple[int, ...]] | None = None
     #: The name of a weight, which is rearranged while the graph is written, but computed with later.
     label: str | None = None
+    #: Gives what it will be, where it follows from weights alone.
+    later: Callable[[], Array] | None = None
     #: Of a known value, what it is stored as in fewer bits.
     codes: Codes | None = None
     #: The real and the imaginary part of a complex value, which is no value of the graph itself.
@@ -89,6 +95,19 @@ class Value(PrimitiveOperators, Spec):
         self.graph = graph
         self.name = name
         self.array = array
+
+    def known(self) -> Array | None:
+        """What it is, of a known value, or of one that follows from weights alone."""
+        return self.array if self.array is not None or self.later is None else self.later()
+
+    def follow(self, operands: Sequence[Any], compute: Callable[[], Any]) -> None:
+        """Be known as what `compute` gives, if the operands are known."""
+        values = [x for x in operands if isinstance(x, Value)]
+        if len(values) == len(operands) and all(
+            x.array is not None or x.later is not None for x in values
+        ):
+            self.later = functools.cache(lambda: np.asarray(compute()))
+            self.label = next((x.label for x in values if x.label), self.label)
 
     def _known(self, use: str) -> Array:
         if self.array is None:
@@ -223,8 +242,9 @@ class Graph:
 
     def _stored(self, array: Array, label: str | None, codes: Codes | None) -> Value:
         """A known value as it stands in the file."""
-        if codes is not None:
-            axis, scale, zero = codes.along()
+        known = None if codes is None else codes.along()
+        if codes is not None and known is not None:
+            axis, scale, zero = known
             along = {} if axis is None else {"axis": axis}
             operands = [self.constant(codes.codes, label), *map(self.constant, (scale, zero))]
             return self.add("DequantizeLinear", operands, [Spec(array.shape, "float32")], along)[0]

@@ -289,7 +289,10 @@ def _folded(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         arrays = [getattr(x, "array", None) for x in values]
         label = next((x.label for x in values if isinstance(x, Value) and x.label), None)
         if not arrays or any(array is None for array in arrays) or (label and not rearranges):
-            return method(self, *args)
+            made = method(self, *args)
+            if isinstance(made, Value) and made.array is None:
+                made.follow(values, lambda: compute(*_with_arrays(args)))
+            return made
         known = compute(*_with_arrays(args))
         sizes = [array.size for array in arrays if array is not None]
         if sum(np.size(part) for part in optree.tree_leaves(known)) > max(KNOWN, *sizes):
@@ -327,7 +330,7 @@ def _with_arrays(args: Any, part: int | None = None) -> Any:
         if isinstance(x, slice):
             return slice(known(x.start), known(x.stop), known(x.step))
         if isinstance(x, Value):
-            return x.array if part is None or x.codes is None else x.codes[part]
+            return x.known() if part is None or x.codes is None else x.codes[part]
         return x
 
     return [known(x) for x in args]

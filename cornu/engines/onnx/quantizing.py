@@ -34,8 +34,6 @@ _WEIGHTS: dict[str, tuple[tuple[int, ...], int]] = {
 _FOLDED = "ConvBnFusion_W_"
 #: Rows of a product that share a scale of 4 bits: what ONNX Runtime has kernels for.
 _BLOCK = 32
-#: Batches whose inner values are held at a time while ranges are found.
-_HELD = 8
 
 
 def int8(source: Path, into: Path, feeds: Iterable[Feed], target: str | None) -> None:
@@ -59,7 +57,6 @@ def int8(source: Path, into: Path, feeds: Iterable[Feed], target: str | None) ->
             activation_type=QuantType.QInt8 if target == "arm" else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=sorted(kept),
-            extra_options={"CalibMaxIntermediateOutputs": _HELD},
         )
     made = onnx.load(into)
     _unrounded(made.graph, kept)

@@ -49,13 +49,10 @@ class _Steps(NamedTuple):
 
     def codes(self, x: Array, axis: int | None, middle: int, dtype: str) -> Codes:
         """Those of an array, less `middle`."""
-        rank = x.ndim
-        places = (-1, *(1,) * (rank - 1 - (range(rank)[axis] if axis is not None else rank - 1)))
-        spread = (
-            self
-            if not self.span.ndim
-            else self._replace(span=self.span.reshape(places), zero=self.zero.reshape(places))
-        )
+        shape = self.span.shape
+        if axis is not None and shape:
+            shape = (-1, *(1,) * (x.ndim - 1 - range(x.ndim)[axis]))
+        spread = self._replace(span=self.span.reshape(shape), zero=self.zero.reshape(shape))
         inside = np.clip(x, *spread.ends())
         steps = (spread.last - spread.first) / spread.span
         codes = np.floor(inside * steps + spread.zero + np.float32(0.5))
@@ -151,16 +148,16 @@ class WholeOps(Nodes):
     ) -> Tensor:  # fmt: skip
         """Codes and a `DequantizeLinear` for weights, else a `QuantizeLinear` before it."""
         x, wide = inputs, self.opset >= 21
-        if min_vals.array is None or max_vals.array is None or x.dtype == "float64":
+        known, low, high = (value.known() for value in (x, min_vals, max_vals))
+        if low is None or high is None or x.dtype == "float64" or np.any(low == high):
             return NotImplemented
-        if num_bits not in range(2, 17 if wide else 9) or np.any(min_vals.array == max_vals.array):
+        if num_bits not in range(2, 17 if wide else 9):
             return NotImplemented
-        steps = _Steps.of(min_vals.array, max_vals.array, int(narrow_range), 2**num_bits - 1)
-        if x.array is not None:
+        steps = _Steps.of(low, high, int(narrow_range), 2**num_bits - 1)
+        if known is not None:
             kind = "int4" if wide and num_bits <= 4 else "int8" if num_bits <= 8 else "int16"
-            found = steps.codes(x.array.astype(np.float32), axis, 2 ** (num_bits - 1), kind)
-            made = self.graph.constant(found.value(), x.label, found)
-            return self.cast(made, x.dtype)
+            found = steps.codes(known.astype(np.float32), axis, 2 ** (num_bits - 1), kind)
+            return self.cast(self.graph.constant(found.value(), x.label, found), x.dtype)
         if steps.scale.size > 1:
             return NotImplemented
         kind = "uint8" if num_bits <= 8 else "uint16"

@@ -1,0 +1,74 @@
+"""Methods beside each other, and what a file's bytes are spent on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cornu
+from cornu import layers, optimization
+
+
+def blobs() -> tuple[Any, Any]:
+    """Three kinds of points, which lie apart."""
+    y = np.arange(96) % 3
+    x = np.random.default_rng(0).normal(0, 0.1, (96, 48)) + np.eye(3).repeat(16, 1)[y]
+    return x.astype("float32"), y
+
+
+@pytest.fixture(scope="module")
+def trained() -> Any:
+    cornu.utils.set_random_seed(0)
+    model = cornu.Sequential(
+        [layers.Input((48,)), layers.Dense(64, "relu"), layers.Dense(3, "softmax")]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(*blobs(), epochs=5, verbose=0)
+    return model
+
+
+def test_every_method_is_measured(trained: Any, tmp_path: Path) -> None:
+    before = trained.get_weights()
+    found = optimization.report(trained, blobs(), epochs=2)
+    assert list(found.rows) == list(optimization.METHODS)
+    float32 = found.rows["float32"]
+    for name, row in found.rows.items():
+        assert row.scores["accuracy"] >= 0.95, name
+        assert row.zipped < float32.zipped or name == "float32", name
+    assert (
+        found.rows["int4"].size
+        < found.rows["int8"].size
+        < found.rows["float16"].size
+        < float32.size
+    )
+    assert all(map(np.array_equal, trained.get_weights(), before))
+    lines = str(found).splitlines()
+    assert found.processor in lines[0]
+    assert sum(name in line for name in found.rows for line in lines) >= len(found.rows)
+    found.plot(tmp_path / "report.png")
+    assert (tmp_path / "report.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_a_report_needs(trained: Any) -> None:
+    with pytest.raises(
+        ValueError, match="`method` must be one of .*'int8'.* Received: method='int3'"
+    ):
+        optimization.report(trained, blobs(), methods=["int3"])
+
+
+def test_sizes_of_a_file(trained: Any, tmp_path: Path) -> None:
+    trained.export(tmp_path / "model.onnx", quantize="int4", verbose=False)
+    found = optimization.size_report(tmp_path / "model.onnx")
+    assert found.bytes == (tmp_path / "model.onnx").stat().st_size
+    kinds = {
+        part.name.partition(":")[0].split("/")[-1]: part
+        for part in found.parts
+        if part.dtype == "int4"
+    }
+    assert kinds["kernel"].bytes in (64 * 3 // 2, 48 * 64 // 2)
+    assert "int4" in str(found) and f"{found.bytes:,}" in str(found)
+    trained.save_weights(tmp_path / "model.weights.h5")
+    assert optimization.size_report(tmp_path / "model.weights.h5").parts == ()

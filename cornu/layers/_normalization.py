@@ -482,8 +482,9 @@ class SpectralNormalization(Wrapper):
         return self.layer(inputs)
 
     def normalized_weights(self) -> tuple[Any, Any]:
-        """The next vector of the power method, and the kernel over its spectral norm."""
-        weights = ops.reshape(self.kernel, (-1, self.kernel.shape[-1]))
+        """The next vector of the power method, and the kernel that is stored over its spectral norm."""
+        kernel = ops.cast(self.kernel.stored, self.kernel.dtype)
+        weights = ops.reshape(kernel, (-1, kernel.shape[-1]))
         u = ops.convert_to_tensor(self.vector_u)
         v = None
         for _ in range(self.power_iterations):
@@ -491,4 +492,4 @@ class SpectralNormalization(Wrapper):
             u = ops.normalize(ops.matmul(v, weights), axis=None)
         u, v = ops.stop_gradient(u), ops.stop_gradient(v)
         norm = ops.matmul(ops.matmul(v, weights), ops.transpose(u))
-        return u, ops.reshape(ops.divide(self.kernel, norm), self.kernel.shape)
+        return u, ops.divide(kernel, norm)

@@ -154,6 +154,19 @@ def test_a_users_layer_reads_it_in_its_own_ways() -> None:
     assert layer(np.ones((1, 2), "float32")).tolist() == [[3.0, 3.0]]
 
 
+def test_spectral_normalization_scales_what_is_stored() -> None:
+    """A transform of the kernel is not baked into it, again at each step."""
+    layer, plain = (layers.SpectralNormalization(_dense()) for _ in range(2))
+    for one in (layer, plain):
+        one(X)
+    plain.set_weights(layer.get_weights())
+    layer.layer.add_transform(layer.kernel, Halved())
+    for _ in range(2):
+        halved, whole = layer(X, training=True), plain(X, training=True)
+    np.testing.assert_allclose(layer.kernel.numpy(), plain.kernel.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(halved, whole / 2, rtol=1e-4, atol=1e-6)
+
+
 def test_what_is_refused() -> None:
     layer, other = _dense(Halved()), _dense()
     (half,) = layer.kernel.transforms

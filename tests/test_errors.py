@@ -436,6 +436,16 @@ def _() -> None:
     layers.Dropout(1.5)
 
 
+@case("bad dropout of a recurrence")
+def _() -> None:
+    layers.GRU(3, recurrent_dropout=float("nan"))
+
+
+@case("bad dropout of attention")
+def _() -> None:
+    layers.MultiHeadAttention(2, 3, dropout=-1)
+
+
 @case("a reshape that can't be")
 def _() -> None:
     layers.Reshape((4, 2), name="reshape")(X)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ._callback import Callback, Logs
@@ -83,7 +84,11 @@ class ProgbarLogger(Callback):
         self._seen = 0
         self._progress = Progress(self.target, title, self.verbose)
         if (run := self.current_run) is not None:
-            self._progress.batch_size = run.batches.source.batch_size
+            source = run.batches.source
+            if source.batch_size is not None:  # of one array, there may be fewer
+                self._progress.batch_size = min(
+                    source.batch_size, getattr(source, "size", math.inf)
+                )
             self._progress.waiting = lambda: run.waiting
 
     def _update(self, batch: int, logs: Logs) -> None:

@@ -67,6 +67,18 @@ def positive_integer(**given: Any) -> None:
             raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
 
 
+def share(**given: Any) -> None:
+    """Check that arguments, given by their names, are shares of a whole.
+
+    >>> share(dropout=1.5)
+    Traceback (most recent call last):
+    ValueError: `dropout` must lie in [0, 1]. Received: dropout=1.5.
+    """
+    for name, value in given.items():
+        if not is_number(value) or not 0 <= value <= 1:
+            raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={value!r}.")
+
+
 def is_number(value: Any) -> bool:
     """Whether a value is a real number, Python's or NumPy's.
 

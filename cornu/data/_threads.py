@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
-from ._waiting import PATIENCE, Waiting
+from ._waiting import PATIENCE, Waiting, note
 
 
 class _Asked:
@@ -34,7 +34,7 @@ class _Asked:
             while not self.done.wait(waiting.next_look):
                 waiting.look(self.index, "thread")
         if self.error is not None:
-            self.error.add_note(f"Raised by a worker thread, for index {self.index}.")
+            note(self.error, f"Raised by a worker thread, for index {self.index}.")
             raise self.error
         return self.batch
 

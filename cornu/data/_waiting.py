@@ -50,3 +50,9 @@ class Waiting:
                 f"timeout={self.timeout}, and none from the {kind} that has index {index}. Look at "
                 "what `__getitem__` waits for there, or give it more time."
             )
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to an error, once: a batch may be asked for again."""
+    if text not in getattr(error, "__notes__", ()):
+        error.add_note(text)

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ._waiting import PATIENCE, Waiting
+from ._waiting import PATIENCE, Waiting, note
 
 if TYPE_CHECKING:
     from multiprocessing.shared_memory import SharedMemory
@@ -166,7 +166,7 @@ class Workers:
             if not asked.done and seen == (worker.started, len(worker.asked)):
                 waiting.look(_at(worker), "process")
         if asked.error is not None:
-            asked.error.add_note(f"Raised by a worker process, for index {asked.index}.")
+            note(asked.error, f"Raised by a worker process, for index {asked.index}.")
             raise asked.error
         return asked.batch
 

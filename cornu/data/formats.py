@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import tree
+from ..core import seeding, tree
 from ..core.checks import one_of, positive_integer
 from ..engines import get
 from ._stages import Ahead, Batched, Shuffled, Stage, Turn, cores
@@ -83,6 +83,6 @@ def _grain(
         ) from error
     data = grain.MapDataset.source(_Given(elements))
     if shuffle:
-        data = data.shuffle(seed=seed or 0)
+        data = data.shuffle(seed=seeding.make_default_seed() if seed is None else seed)
     read = data.to_iter_dataset()
     return read if batch_size is None else read.batch(batch_size, batch_fn=join)

@@ -101,7 +101,16 @@ class Dataset(Readable):
         return UNKNOWN if self.stage.length is None else self.stage.length
 
     def __getitem__(self, index: int) -> Any:
-        """An element of the next pass, by its place."""
+        """An element of the next pass, by its place.
+
+        Raises:
+            TypeError: If the place is no integer.
+        """
+        if not hasattr(index, "__index__"):
+            raise TypeError(
+                "A dataset gives one element by its place, an integer. Received: "
+                f"dataset[{index!r}]. Several are `dataset.skip(start).take(count)`."
+            )
         place = range(len(self))[index]
         turn = Turn(self.orders.seed, self.orders.number, ahead=False)
         return next(self.stage.read(turn, [place]))

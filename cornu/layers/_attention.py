@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from .. import ops, random
-from ..core.checks import one_of, positive_integer
+from ..core.checks import one_of, positive_integer, share
 from ..core.dtypes import standardize_dtype
 from ..core.masks import get_keras_mask
 from ..ops.shared import axis_from_front
@@ -46,6 +46,7 @@ class Attention(Layer):
     ) -> None:
         super().__init__(**kwargs)
         one_of(("dot", "concat"), score_mode=score_mode)
+        share(dropout=dropout)
         if dropout > 0:
             self.seed_generator = random.SeedGenerator(seed)
         self.scale: Any = None
@@ -175,6 +176,7 @@ class _Projected(Layer):
         for name in ("num_heads", "key_dim", "sliding_window"):
             if getattr(self, name, None) is not None:
                 positive_integer(**{name: getattr(self, name)})
+        share(dropout=self.dropout)
 
     def _projection(
         self, equation: str, output: Any, bias_axes: str, name: str, input_shape: Any

@@ -12,7 +12,7 @@ from ..core.dtypes import numpy_dtype
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import SymbolicScope
 from ..data import on_host
-from ._preprocessing import _Preparing, learn
+from ._preprocessing import _Preparing, learn, of_kind
 
 Array = np.ndarray[Any, Any]
 
@@ -225,7 +225,7 @@ class Discretization(_Preparing):
 
     def merge_state(self, layers: Any) -> None:
         """Take in what other layers have seen, of other parts of the data say."""
-        for layer in layers:
+        for layer in of_kind(Discretization, layers):
             self._merge(layer._summary)
 
     def _merge(self, other: Array) -> None:

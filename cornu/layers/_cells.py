@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import activations, ops, random
 from ..core import tree
-from ..core.checks import positive_integer
+from ..core.checks import positive_integer, share
 from ..ops import shared
 from ._layer import Layer
 
@@ -28,8 +28,7 @@ class _Cell(Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         positive_integer(units=self.units)
-        self.dropout = min(1.0, max(0.0, self.dropout))
-        self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
+        share(dropout=self.dropout, recurrent_dropout=self.recurrent_dropout)
         self.seed_generator = random.SeedGenerator(self.seed)
         self._masks: dict[str, Any] = {}
 

@@ -19,7 +19,7 @@ from ..engines.host import holds_text
 from ._categories import MODES, check_sparse, encoded_spec, host_encoded
 from ._hashing import hashed, salt_key, whole
 from ._host import HostLayer
-from ._preprocessing import learn
+from ._preprocessing import learn, of_kind
 from ._table import Table, counted, in_documents
 
 Array = np.ndarray[Any, Any]
@@ -330,7 +330,7 @@ class IndexLookup(HostLayer):
 
     def merge_state(self, layers: Iterable[IndexLookup]) -> None:
         """Add what other layers have seen, of other parts of the data say, before `finalize_state`."""
-        for layer in layers:
+        for layer in of_kind(type(self), layers):
             self._seen.add(layer._seen)
 
     def finalize_state(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from ..core.config import standardize_data_format
 from ..data import inputs_of
 from ..engines import tracing, use
 from ._layer import Layer
+
+L = TypeVar("L", bound=Layer)
 
 
 class _Preparing(Layer):
@@ -247,3 +250,17 @@ class Normalization(_Preparing):
         for key, value in (("mean", self.input_mean), ("variance", self.input_variance)):
             config[key] = value.tolist() if hasattr(value, "tolist") else value
         return config
+
+
+def of_kind(kind: type[L], layers: Iterable[Any]) -> Iterator[L]:
+    """Layers, each of which must be of a kind: what they have seen is added up.
+
+    Raises:
+        TypeError: If one is not.
+    """
+    for layer in layers:
+        if not isinstance(layer, kind):
+            raise TypeError(
+                f"`merge_state` takes layers that have seen the same: {kind.__name__}. Received: {layer!r}."
+            )
+        yield layer

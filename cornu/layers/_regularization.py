@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from .. import ops, random, regularizers
-from ..core.checks import is_size, listed
+from ..core.checks import is_size, listed, share
 from ._input_spec import InputSpec, broadcasts
 from ._layer import Layer
 
@@ -24,10 +24,7 @@ class _Random(Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         strength = getattr(self, self._strength)
-        if not isinstance(strength, (int, float)) or not 0 <= strength <= 1:
-            raise ValueError(
-                f"`{self._strength}` must lie in [0, 1]. Received: {self._strength}={strength!r}."
-            )
+        share(**{self._strength: strength})
         if strength > 0:
             self.seed_generator = random.SeedGenerator(self.seed)
 

@@ -14,7 +14,7 @@ from ..data import Packed, encoded, joined, on_host, texts
 from ..engines.host import holds_text
 from ._host import HostLayer
 from ._lookup import StringLookup
-from ._preprocessing import learn
+from ._preprocessing import learn, of_kind
 from ._table import counted
 
 Array = np.ndarray[Any, Any]
@@ -205,7 +205,9 @@ class TextVectorization(HostLayer):
 
     def merge_state(self, layers: Iterable[TextVectorization]) -> None:
         """Add what other layers have counted, of other documents, before `finalize_state`."""
-        self._lookup_layer.merge_state(layer._lookup_layer for layer in layers)
+        self._lookup_layer.merge_state(
+            layer._lookup_layer for layer in of_kind(TextVectorization, layers)
+        )
 
     def finalize_state(self) -> None:
         """Make the vocabulary of what was counted."""

@@ -111,6 +111,8 @@ class Checkpoint:
     def restore(self, model: Any) -> None:
         """Give a model its variables back: those of its optimizer, metrics and random generators too.
 
+        Metrics that have seen no batch yet, and so have no variables, begin anew.
+
         Raises:
             BrokenFileError: If the checkpoint is torn.
             ValueError: If it is of another architecture.
@@ -119,6 +121,8 @@ class Checkpoint:
         values, variables = self.state().get("metrics", ()), model.metrics_variables
         shapes = [variable.shape for variable in variables]
         fits = isinstance(values, list) and [getattr(v, "shape", None) for v in values] == shapes
+        if not fits and not model._metrics_built:
+            fits, values, variables = True, [], []
         with within(here.exact, True), opened_weights(path, path, _FORMAT) as arrays:
             report = compared(model, arrays, _nested(model))  # before anything is set
             if report.missing or report.unexpected or report.mismatched or not fits:

@@ -159,6 +159,12 @@ class Compiling(_Base):
         """The state of the metrics."""
         return [variable for metric in self.metrics for variable in metric.variables]
 
+    @property
+    def _metrics_built(self) -> bool:
+        """Whether the metrics of `compile` have the variables that a first batch makes."""
+        made = (self._compile_loss, self._compile_metrics)
+        return all(container is None or container.built for container in made)
+
     def reset_metrics(self) -> None:
         """Start all metrics again."""
         for metric in self.metrics:

@@ -327,6 +327,11 @@ def _array(x: Any) -> Array:
 def _scaled(images: Any, value_range: Any) -> Array:
     """Images of values from 0 to 255."""
     low, high = value_range
+    if not low < high:
+        raise ValueError(
+            f"`value_range` has black and white, which differ. Received: value_range={value_range!r}. "
+            "Pass (0, 1) or (0, 255), say."
+        )
     return (_array(images).astype("float32") - low) * (255 / (high - low))
 
 
@@ -337,6 +342,10 @@ def _pixels(images: Any, data_format: str | None) -> tuple[Array, bool]:
         raise ValueError(
             "`images` must be a batch (batch, height, width, channels). Received: "
             f"images.shape={found.shape}. One image is `images[None]`."
+        )
+    if not len(found):
+        raise ValueError(
+            f"A gallery shows at least one image. Received: images.shape={found.shape}."
         )
     last = standardize_data_format(data_format) == "channels_last"
     found = found if last else found.transpose(0, 2, 3, 1)

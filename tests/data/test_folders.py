@@ -238,6 +238,18 @@ def test_shuffled_windows() -> None:
         np.testing.assert_array_equal(x * 10, y[:, None] + 10 * np.arange(4))
 
 
+def test_orders_of_grain_without_a_seed() -> None:
+    """They follow from `set_random_seed`, as seeds of layers."""
+    orders = []
+    for seed in (1, 2, 1):
+        utils.set_random_seed(seed)
+        data = utils.timeseries_dataset_from_array(
+            SERIES, TARGETS, 4, shuffle=True, batch_size=None, format="grain"
+        )
+        orders.append([int(y) for _, y in data])
+    assert orders[0] == orders[2] != orders[1]
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [

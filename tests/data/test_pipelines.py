@@ -219,6 +219,7 @@ def test_a_layer_computes_with_numpy() -> None:
     ("call", "error", "text"),
     [
         (lambda d: d.batch(0), ValueError, "`batch_size` must be a positive integer"),
+        (lambda d: d[0:2], TypeError, r"by its place, .*take\(count\)"),
         (lambda d: d.shuffle(0), ValueError, "`buffer_size` must be a positive integer"),
         (lambda d: d.prefetch(workers=0), ValueError, "`workers` must be a positive integer"),
         (lambda d: len(d.filter(bool)), TypeError, "a length if its elements are counted"),

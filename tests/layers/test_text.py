@@ -329,6 +329,9 @@ def test_several_passes_and_processes() -> None:
     bins[0].merge_state(bins[1:])
     bins[0].finalize_state()
     bins[2].adapt(np.split(data, 10))
+    for layer in (first, layers.StringLookup(), bins[0]):
+        with pytest.raises(TypeError, match="seen the same: .* Received: <IntegerLookup"):
+            layer.merge_state([layers.IntegerLookup()])
     for layer in bins[::2]:
         shares = (data[:, None] < layer.bin_boundaries).mean(0)
         np.testing.assert_allclose(shares, [0.25, 0.5, 0.75], atol=layer.epsilon)

@@ -89,8 +89,10 @@ def test_all_comes_back(engine: str, tmp_path: Path) -> None:
     assert state.items() <= STATE.items()
 
 
-def test_a_model_that_was_only_compiled_takes_one(tmp_path: Path) -> None:
-    last, model = written(tmp_path, trained([])).last(), made([])
+@pytest.mark.parametrize("metrics", [[], ["mae", "auc"]])
+def test_a_model_that_was_only_compiled_takes_one(metrics: list[str], tmp_path: Path) -> None:
+    """Metrics, which have no variables before a first batch, begin anew."""
+    last, model = written(tmp_path, trained(metrics)).last(), made(metrics)
     assert last is not None and not model.optimizer.built
     last.restore(model)
     assert len(model.optimizer.variables) > 2 and int(model.optimizer.iterations.numpy()) == 1

@@ -847,6 +847,15 @@ def test_lines_of_fit_evaluate_predict(capsys: Any) -> None:
     assert lines[4:] == ["2/2", ""]
 
 
+def test_samples_in_a_second_are_those_that_there_are(capsys: Any, monkeypatch: Any) -> None:
+    """An array may have fewer than a batch."""
+    monkeypatch.setattr(progress_module, "format_step_time", lambda seconds, unit: repr(seconds))
+    monkeypatch.setattr(progress_module, "format_rate", repr)
+    fitted([], verbose=0).predict(FIT_X[:3], verbose=1)
+    seconds, rate = capsys.readouterr().out.split(" - ")[-2:]
+    assert round(float(seconds) * float(rate.split()[0])) == 3
+
+
 class Mistaken(callbacks.Callback):
     """Callbacks in which something is wrong, by event."""
 

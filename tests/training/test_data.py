@@ -37,6 +37,7 @@ from cornu.data import (
     train_validation_split,
     unpack_x_y_sample_weight,
 )
+from cornu.data._waiting import note
 from cornu.engines import use
 from cornu.models import Sequential
 from cornu.training._batches import Batches
@@ -484,6 +485,13 @@ def test_threads_end_when_reading_is_broken_off() -> None:
     assert not no_data_threads()
     batches.close()  # type: ignore[attr-defined]
     assert no_data_threads()
+
+
+def test_a_note_is_added_once() -> None:
+    error = ValueError()
+    for _ in range(2):
+        note(error, "Raised.")
+    assert error.__notes__ == ["Raised."]
 
 
 def test_an_error_in_a_dataset_shows_its_line() -> None:

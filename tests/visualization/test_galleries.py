@@ -113,6 +113,8 @@ def refused() -> list[tuple[Any, type[Exception], str]]:
         (lambda: masks(IMAGES, MASKS / 2), TypeError, "of integers. Received: .*float64"),
         (lambda: gallery(IMAGES, [0, 1]), ValueError, "Classes are written by their names"),
         (lambda: gallery(IMAGES, path="x.png", show=True), ValueError, "to a file, or shown"),
+        (lambda: gallery(IMAGES[:0]), ValueError, r"at least one image.*=\(0, 12, 10, 3\)"),
+        (lambda: gallery(IMAGES, value_range=(1, 1)), ValueError, r"differ. .*=\(1, 1\)"),
         (
             lambda: v.plot_bounding_box_gallery(IMAGES, "xyxy", legend=True, legend_handles=[1]),
             ValueError,
@@ -121,7 +123,7 @@ def refused() -> list[tuple[Any, type[Exception], str]]:
     ]
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(10))
 def test_what_is_refused(number: int) -> None:
     draw, error, message = refused()[number]
     with pytest.raises(error, match=message):

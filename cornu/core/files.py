@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from typing import Any, NoReturn
 FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 #: How the names of what is being written end.
 _ENDING = ".tmp"
+#: Seconds of writing from which a disk is better kept busy beside it.
+_A_WHILE = 0.05
 
 
 @contextmanager
@@ -34,7 +37,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     target = os.path.realpath(path)
     with _draft(target, path) as draft:
         os.rmdir(draft)
-        yield draft
+        with _flushed_beside(draft):
+            yield draft
         _put(draft, target)
 
 
@@ -200,14 +204,24 @@ def _put_folder(draft: str, target: str) -> None:
 
 
 @contextmanager
-def flushing(file: Any) -> Iterator[None]:
-    """Within it, what was written into an open file goes to the disk."""
+def _flushed_beside(path: str) -> Iterator[None]:
+    """Within it, what is written into a file goes to the disk while more is written, if that takes a while."""
     from concurrent.futures import ThreadPoolExecutor
 
+    done = threading.Event()
+
+    def flush() -> None:
+        while not done.wait(_A_WHILE):
+            if os.path.isfile(path):
+                _flush(path)
+
     with ThreadPoolExecutor(1) as beside:
-        flushed = beside.submit(os.fsync, file.fileno())
-        yield
-        flushed.result()
+        flushed = beside.submit(flush)
+        try:
+            yield
+        finally:
+            done.set()
+        flushed.result()  # what a disk refuses it says once
 
 
 def _exchange(one: str, other: str) -> bool:

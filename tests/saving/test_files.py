@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
 import resource
+import sys
+import threading
 import warnings
 import zipfile
 import zlib
@@ -21,6 +24,8 @@ import pytest
 
 import cornu
 from cornu import layers, ops, saving
+from cornu.core import files as whole
+from cornu.saving import _package
 from tests.saving.models import data
 
 
@@ -443,6 +448,39 @@ def test_a_full_disk_says_so(name: str, tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert os.listdir(tmp_path) == []
+
+
+def test_what_a_disk_refuses_while_a_file_is_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system says it to who asks first."""
+    refused: list[BaseException] = [OSError(errno.ENOSPC, "No space left on device")]
+    began = threading.Event()
+
+    def flush(path: str) -> None:
+        began.set()
+        if refused:
+            raise refused.pop()
+
+    monkeypatch.setattr(whole, "_A_WHILE", 1e-4)
+    monkeypatch.setattr(whole, "_flush", flush)
+    with (
+        pytest.raises(OSError, match="there is room for it"),
+        whole.replacing(tmp_path / "a") as draft,
+    ):
+        Path(draft).write_bytes(b"a")
+        began.wait(10)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("isal", [True, False])
+def test_sums_of_zip_files(isal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isal:
+        monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    data = np.random.default_rng(0).bytes(3 * 2**20)
+    assert _package._sum(io.BytesIO(data), 5, 2**21) == zlib.crc32(data[5 : 5 + 2**21])
+    with pytest.raises(EOFError, match="5 bytes are missing"):
+        _package._sum(io.BytesIO(data), 5, len(data))
 
 
 def test_replaces_what_a_link_points_to_and_keeps_its_mode(tmp_path: Path) -> None:

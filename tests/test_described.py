@@ -55,19 +55,6 @@ def test_low_rank_arguments_of_a_convolution_survive_a_config() -> None:
     assert layer.lora_enabled and layer.lora_kernel_a.shape[-1] == 2
 
 
-@pytest.mark.parametrize(
-    "made",
-    [
-        lambda: layers.Dense(2, quantization_config="int8"),
-        lambda: layers.Embedding(2, 2, quantization_config="int8"),
-        lambda: layers.EinsumDense("ab,bc->ac", 2, gptq_unpacked_column_size=4),
-    ],
-)
-def test_what_nothing_reads_is_refused(made: Any) -> None:
-    with pytest.raises(ValueError, match=r"not quantized. Received: \w+="):
-        made()
-
-
 def test_a_layer_without_weights_is_built_unless_a_subclass_builds() -> None:
     class Scaled(layers.Dropout):
         def build(self, input_shape: Any) -> None:

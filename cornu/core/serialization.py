@@ -47,6 +47,9 @@ PACKAGES = {
     "keras.utils": "cornu.utils",
     "keras.ops": "cornu.ops",
     "cornu.optimization": "cornu.optimization",
+    "cornu.quantizers.codes": "cornu.quantizers.codes",
+    "cornu.quantizers.float8": "cornu.quantizers.float8",
+    "cornu.quantizers.scaled": "cornu.quantizers.scaled",
 }
 #: Classes that Keras exports at its root, and where Cornu has them.
 ROOT = {

@@ -54,6 +54,8 @@ class Transform(Described):
 
     #: Where it stands in a chain: those with lower numbers come before it.
     order: ClassVar[int] = MASK
+    #: Whether it is what the dtype policy of its layer means by quantized.
+    quantizes: ClassVar[bool] = False
     #: Whether files of weights have the value in the place of what is stored, as of a plain layer, and no parts.
     is_baked: ClassVar[bool] = False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ..core.later import later as _later
+from ._policy import QUANTIZED as QUANTIZED
 from ._policy import DTypePolicy as DTypePolicy
 from ._policy import DTypePolicyMap as DTypePolicyMap
 from ._policy import FloatDTypePolicy as FloatDTypePolicy

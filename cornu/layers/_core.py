@@ -29,7 +29,7 @@ class Dense(Layer):
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
         kernel_constraint, bias_constraint: Projections after each update.
         lora_rank, lora_alpha: Low-rank adaptation of the kernel.
-        quantization_config: Kept for compatibility: None.
+        quantization_config: How it is quantized where its dtype policy says that it is, such as `int8_from_float32`.
 
     Input shape: `(batch, ..., features)`. Output shape: `(batch, ..., units)`.
 
@@ -89,7 +89,7 @@ class EinsumDense(Layer):
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties.
         kernel_constraint, bias_constraint: Projections after each update.
         lora_rank, lora_alpha: Low-rank adaptation of the kernel.
-        quantization_config: Kept for compatibility: None.
+        quantization_config: How it is quantized where its dtype policy says that it is, such as `int8_from_float32`.
 
     >>> import numpy as np
     >>> EinsumDense("abc,cd->abd", output_shape=(None, 5), bias_axes="d")(np.ones((2, 3, 4))).shape
@@ -215,7 +215,7 @@ class Embedding(Layer):
         mask_zero: Whether 0 is padding, which a mask marks for the layers that follow.
         weights: A table to start from.
         lora_rank, lora_alpha: Low-rank adaptation of the table.
-        quantization_config: Kept for compatibility: None.
+        quantization_config: How it is quantized where its dtype policy says that it is, such as `int8_from_float32`.
 
     Input shape: `(batch, ...)`, integers. Output shape: `(batch, ..., output_dim)`.
 
@@ -322,10 +322,11 @@ class ReversibleEmbedding(Embedding):
         """The table's rows at the inputs; with `reverse` the scores of all integers."""
         if not reverse:
             return super().call(inputs)
-        kernel = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
+        kernel = self.embeddings if self.tie_weights else self.reverse_embeddings
         if self.reverse_dtype:
             inputs, kernel = (ops.cast(x, self.reverse_dtype) for x in (inputs, kernel))
-        logits = ops.matmul(inputs, kernel)
+        letters = "...i,oi->...o" if self.tie_weights else "...i,io->...o"
+        logits = ops.einsum(letters, inputs, kernel)
         cap = self.logit_soft_cap
         return logits if cap is None else ops.tanh(logits / cap) * cap
 

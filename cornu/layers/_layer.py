@@ -33,12 +33,13 @@ from ._input_spec import assert_input_compatibility
 from ._native import joined, new, traced_spec
 from ._transforming import Transforming, is_baked
 from .low_rank import Adaptable
+from .quantizing import Quantizing, in_files
 
 #: Tensors that say their own shape and dtype.
 _SYMBOLIC = (KerasTensor, SparseTensor)
 
 
-class Layer(Transforming, Adaptable, Operation):
+class Layer(Transforming, Quantizing, Adaptable, Operation):
     """A computation with state.
 
     A subclass makes its weights in `__init__` or in `build(input_shape)`, which runs at the first
@@ -267,7 +268,7 @@ class Layer(Transforming, Adaptable, Operation):
     def _stored_weights(self) -> list[Variable]:
         """Those that files have, in order."""
         baked = {part for transform in self._baked() for part in transform.parts.values()}
-        return [variable for variable in self._own_weights() if variable not in baked]
+        return in_files(self, [v for v in self._own_weights() if v not in baked])
 
     def _stored_values(self) -> Sequence[Any]:
         """What files have of each: the variable, or a tensor in its place."""

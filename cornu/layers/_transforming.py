@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ from ..core.serialization import deserialize_keras_object, serialize_keras_objec
 from ..core.transforms import Operand, Transform, set_transforms
 from ..core.variable import Variable
 from ..engines import current
+from .quantizing import leave
 
 _PASSES = ("inputs", "outputs")
 
@@ -77,6 +79,8 @@ class Transforming:
             )
         self._set_chain(target, tuple(known for known in chain if known is not transform))
         transform.detach()
+        if transform.quantizes:
+            leave(self)
 
     def strip_transforms(self, kind: type | tuple[type, ...] = Transform) -> None:
         """Put what weights read as in the place of what they store, and take transforms off: plain weights stay.
@@ -131,9 +135,9 @@ class Transforming:
         own = self._transformable()
         for key, chain in config.items():
             target = own[int(key)] if key.isdigit() else key
-            missing = list(chain)
+            missing = _plain(chain)
             for transform in self._chain(target):
-                described = serialize_keras_object(transform)
+                described = _plain(serialize_keras_object(transform))
                 if described in missing:
                     missing.remove(described)
                 else:
@@ -215,6 +219,11 @@ def _strip(layer: Any, variable: Variable, kind: type | tuple[type, ...]) -> Non
             variable.assign(value)
         else:
             variable.store_as(value, dtype=str(value.dtype))
+
+
+def _plain(config: Any) -> Any:
+    """A config as it comes out of a file: tuples are lists."""
+    return json.loads(json.dumps(config))
 
 
 def is_baked(variable: Variable) -> bool:

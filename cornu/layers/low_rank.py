@@ -291,12 +291,6 @@ class Adaptable:
         super().__init__(**kwargs)
         if vars(self).get("lora_rank") and self.lora_alpha is None:
             self.lora_alpha = self.lora_rank
-        for name in ("quantization_config", "gptq_unpacked_column_size"):
-            if vars(self).get(name) is not None:
-                raise ValueError(
-                    f"Kernels are not quantized. Received: {name}={vars(self)[name]!r} for the "
-                    f"layer {self.name!r}. Leave it out."  # type: ignore[attr-defined]
-                )
 
     def _post_build(self) -> None:
         """Enable what the constructor was asked for."""

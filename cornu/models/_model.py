@@ -79,6 +79,33 @@ class Model(Trainer, Layer):
             return self._whole_calls(engine, args[0])
         return Layer.__call__(self, *args, **kwargs)
 
+    def quantize(  # type: ignore[override]
+        self, mode: str | None = None, config: Any = None, filters: Any = None, **kwargs: Any
+    ) -> None:
+        """Keep the kernels of the layers inside in few bits from now on.
+
+        Args:
+            mode: `"int8"`, `"int4"` or `"float8"`; `"gptq"` and `"awq"` with a config.
+            config: How, as one of the configs in `cornu.quantizers`; by the mode alone where it is left out.
+            filters: Which layers: a regular expression that is searched for in their names (in their paths, where
+                it has a slash), a list of such, or a callable that is given a layer. All that have kernels
+                where it is left out; in Keras only dense layers and embeddings have them.
+
+        Raises:
+            ValueError: If mode and config contradict each other, or `filters` are none.
+
+        >>> from cornu import Input, Sequential, layers
+        >>> model = Sequential([Input((3,)), layers.Dense(4, name="first"), layers.Dense(2)])
+        >>> model.quantize("int8", filters="first")
+        >>> [layer.dtype_policy.name for layer in model.layers]
+        ['int8_from_float32', 'float32']
+        """
+        from ._quantizing import quantize
+
+        if kwargs:
+            raise ValueError(f"`quantize` has no such arguments. Received: {sorted(kwargs)}.")
+        quantize(self, mode, config, filters)
+
     def to(self, engine: Any = None, *args: Any, **kwargs: Any) -> Self:
         """Move the model to an engine, where it stays whichever is current elsewhere.
 

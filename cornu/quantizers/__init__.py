@@ -9,6 +9,7 @@ from ..core.serialization import Catalog as _Catalog
 from ..core.serialization import kinds as _kinds
 from ._calibrated import AWQConfig as AWQConfig
 from ._calibrated import GPTQConfig as GPTQConfig
+from ._config import CONFIGS as CONFIGS
 from ._config import AbsMaxQuantizer as AbsMaxQuantizer
 from ._config import Float8QuantizationConfig as Float8QuantizationConfig
 from ._config import Int4QuantizationConfig as Int4QuantizationConfig

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .. import ops
 from ..core.checks import one_of, positive_integer
 from ..core.dtypes import standardize_dtype
 from ..core.types import Axis, Tensor
+from ..core.variable import host_array
 from ..engines import get, use
 from ..ops.shared import axis_from_front, largest_finite
 
@@ -38,13 +37,15 @@ def abs_max_quantize(
     Returns:
         The integers, and the scales with `axis` of size 1.
 
+    >>> import numpy as np
     >>> codes, scale = abs_max_quantize(np.array([[0.5, -1.0]]), axis=-1)
     >>> codes.tolist(), round(float(scale[0, 0]), 3)
     ([[63, -127]], 127.0)
     """
     if to_numpy:
+        array = host_array(inputs)
         with use(get("numpy")):
-            found = abs_max_quantize(np.asarray(inputs), axis, value_range, dtype, epsilon)
+            found = abs_max_quantize(array, axis, value_range, dtype, epsilon)
         return ops.convert_to_tensor(found[0]), ops.convert_to_tensor(found[1])
     inputs, least, largest = ops.convert_to_tensor(inputs), *value_range
     size = ops.max(ops.abs(inputs), axis=axis, keepdims=True)
@@ -80,6 +81,7 @@ def abs_max_quantize_grouped_with_zero_point(
     Raises:
         ValueError: If `inputs` is no matrix, or `block_size` no size.
 
+    >>> import numpy as np
     >>> codes, scale, zero = abs_max_quantize_grouped_with_zero_point(np.array([[0.0], [1.5], [0.0], [3.0]]), 2)
     >>> codes.tolist(), zero.tolist()
     ([[-8], [7], [-8], [7]], [[-8], [-8]])
@@ -87,8 +89,9 @@ def abs_max_quantize_grouped_with_zero_point(
     positive_integer(block_size=block_size)
     settings = value_range, dtype, epsilon
     if to_numpy:
+        array = host_array(inputs)
         with use(get("numpy")):
-            found = _in_blocks(np.asarray(inputs), block_size, *settings)
+            found = _in_blocks(array, block_size, *settings)
         return tuple(map(ops.convert_to_tensor, found))
     inputs = ops.convert_to_tensor(inputs)
     return _in_blocks(inputs, min(block_size, inputs.shape[0]), *settings)
@@ -134,6 +137,7 @@ def pack_int4(
         TypeError: If the integers have another dtype.
         ValueError: If there is no such dtype or axis.
 
+    >>> import numpy as np
     >>> packed, shape, size = pack_int4(np.array([1, -1, 2], "int8"))
     >>> packed.tolist(), shape, size
     ([-15, 2], (2,), 3)
@@ -163,6 +167,7 @@ def unpack_int4(packed: Tensor, orig_len: int, axis: int = 0, dtype: str = "int8
         TypeError: If `packed` has not 8 bits.
         ValueError: If there is no such dtype or axis.
 
+    >>> import numpy as np
     >>> unpack_int4(np.array([-15, 2], "int8"), 3).tolist()
     [1, -1, 2]
     """
@@ -218,6 +223,7 @@ def compute_float8_amax_history(x: Tensor, amax_history: Tensor) -> Tensor:
         x: Numbers of any shape.
         amax_history: Of shape `(steps,)`; the second is the oldest.
 
+    >>> import numpy as np
     >>> compute_float8_amax_history(np.array([-4.0]), np.array([1.0, 2.0, 3.0])).tolist()
     [4.0, 3.0, 1.0]
     """

@@ -39,6 +39,7 @@ class GroupedCodes(Transform):
     """
 
     order = CODES
+    quantizes = True
 
     def __init__(
         self,

@@ -1,0 +1,56 @@
+"""The kernels of a whole model in few bits."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ..layers import Layer
+from ..layers.quantizing import config_of, kernels, store_grouped
+from ..quantizers import CONFIGS
+from ._calibrating import calibrate
+
+
+def quantize(model: Any, mode: str | None, config: Any, filters: Any) -> None:
+    """What `Model.quantize` does."""
+    config = config_of(mode, config)
+    chosen = _chooses(filters)
+
+    def accepts(layer: Any) -> bool:
+        floats = layer.built and layer.quantization_mode is None and chosen(layer)
+        return bool(floats and kernels(layer, config.mode))
+
+    if config.mode not in CONFIGS:
+        calibrate(model, config, accepts, partial(store_grouped, config=config))
+        return
+    found = [layer for layer in model._flatten_layers() if accepts(layer)]
+    if not found:
+        warnings.warn(
+            f"No layer of {model.name!r} was quantized: none that is built and chosen by `filters` has "
+            f"kernels for mode={config.mode!r} that are floats.",
+            stacklevel=3,
+        )
+    for layer in found:
+        Layer.quantize(layer, config=config)
+
+
+def _chooses(filters: Any) -> Callable[[Any], bool]:
+    """Whether a layer is chosen: by its name, or by its path where a pattern has a slash."""
+    if filters is None:
+        return lambda layer: True
+    if callable(filters):
+        return lambda layer: bool(filters(layer))
+    patterns = [filters] if isinstance(filters, str) else filters
+    if not isinstance(patterns, (list, tuple)) or not all(isinstance(p, str) for p in patterns):
+        raise ValueError(
+            "`filters` must be a regular expression, a list of them, or a callable that is given a layer. "
+            f"Received: filters={filters!r} of type {type(filters).__name__}."
+        )
+
+    def matches(layer: Any) -> bool:
+        return any(re.search(p, layer.path if "/" in p else layer.name) for p in patterns)
+
+    return matches

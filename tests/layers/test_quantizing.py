@@ -1,0 +1,245 @@
+"""Kernels in few bits: Keras's numbers and files on Keras's layers, and every other layer that has kernels."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import keras
+import numpy as np
+import pytest
+
+import cornu
+from cornu import layers, ops, quantizers
+
+NUMBERS = np.random.default_rng(0).normal(size=(2, 3, 2, 6)).astype("float32")
+IDS = np.array([[0, 4, 2], [1, 1, 3]])
+
+#: Layers that Keras quantizes, and what they are called on.
+KERAS: dict[str, tuple[Any, np.ndarray[Any, Any]]] = {
+    "Dense": (lambda of: of.Dense(5, activation="relu"), NUMBERS[:, 0]),
+    "EinsumDense": (lambda of: of.EinsumDense("abc,cde->abde", (None, 2, 4)), NUMBERS[:, 0]),
+    "of two axes": (lambda of: of.EinsumDense("abdc,cde->abe", (None, 5), bias_axes="e"), NUMBERS),
+    "turned": (lambda of: of.EinsumDense("abc,dce->abed", (None, 5, 2)), NUMBERS[:, 0]),
+    "Embedding": (lambda of: of.Embedding(5, 6), IDS),
+    "tied": (lambda of: of.ReversibleEmbedding(5, 6), IDS),
+    "untied": (lambda of: of.ReversibleEmbedding(5, 6, tie_weights=False), IDS),
+}
+#: Arguments of `quantize`.
+HOW: dict[str, Any] = {
+    "int8": lambda q: {"mode": "int8"},
+    "int8 of weights": lambda q: {"config": q.Int8QuantizationConfig(activation_quantizer=None)},
+    "int4": lambda q: {"mode": "int4"},
+    "int4 per channel": lambda q: {"config": q.Int4QuantizationConfig(block_size=None)},
+    "int4 in blocks": lambda q: {"config": q.Int4QuantizationConfig(block_size=4)},
+    "int4, int8 inputs": lambda q: {
+        "config": q.Int4QuantizationConfig(None, q.AbsMaxQuantizer(axis=-1), -1)
+    },
+    "float8": lambda q: {"mode": "float8"},
+}
+#: Not here, as Keras computes otherwise: biases beside float8, which it rounds to bfloat16, and products of
+#: integers of a kernel that lies turned.
+CASES = {
+    "Dense": [how for how in HOW if how != "float8"],
+    "EinsumDense": ["int8", "int4", "int4, int8 inputs", "float8"],
+    "of two axes": ["int8", "int4 per channel"],
+    "turned": ["int8 of weights", "int4 in blocks"],
+    "Embedding": ["int8", "int4", "int4 per channel"],
+    "tied": ["int8", "int4, int8 inputs"],
+    "untied": ["int8", "int4 in blocks"],
+}
+
+
+def _model(of: Any, make: Any, x: np.ndarray[Any, Any]) -> Any:
+    model = of.Sequential([of.Input(x.shape[1:], dtype=str(x.dtype)), make(of.layers)])
+    shapes = [weight.shape for weight in model.weights]
+    model.set_weights([np.random.default_rng(i).normal(size=s) for i, s in enumerate(shapes)])
+    return model
+
+
+def _described(model: Any) -> Any:
+    named = [(v.name, tuple(v.shape), str(v.dtype), v.trainable) for v in model.weights]
+    config = model.layers[-1].get_config()
+    return sorted(named), {key: config[key] for key in ("dtype", "quantization_config")}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("name", "how"), [(name, how) for name in CASES for how in CASES[name]])
+def test_keras_s_layers(name: str, how: str, tmp_path: Path) -> None:
+    """Outputs, weights and configs are Keras's, and each library reads the other's files."""
+    make, x = KERAS[name]
+    ours, theirs = (_model(of, make, x) for of in (cornu, keras))
+    ours.quantize(**HOW[how](quantizers))
+    theirs.quantize(**HOW[how](keras.quantizers))
+    wanted = np.asarray(theirs(x))
+    np.testing.assert_allclose(ours(x), wanted, atol=2e-6)
+    assert _described(ours) == _described(theirs)
+    for model, file in ((ours, "ours.keras"), (theirs, "theirs.keras")):
+        model.save(tmp_path / file)
+    read = cornu.saving.load_model(tmp_path / "theirs.keras")
+    np.testing.assert_allclose(read(x), wanted, atol=2e-6)
+    np.testing.assert_allclose(keras.saving.load_model(tmp_path / "ours.keras")(x), wanted, atol=0)
+    if "tied" in name:
+        back = [model.layers[-1](NUMBERS[:, 0], reverse=True) for model in (ours, theirs)]
+        np.testing.assert_allclose(back[0], back[1], atol=2e-6)
+
+
+class Scaled(layers.Layer):
+    """A user's layer, which knows of nothing."""
+
+    def build(self, input_shape: Any) -> None:
+        self.table = self.add_weight(shape=(input_shape[-1], 4), name="table")
+        self.bias = self.add_weight(shape=(1, 4), name="bias")
+
+    def call(self, inputs: Any) -> Any:
+        return ops.matmul(inputs, self.table) + self.bias
+
+
+IMAGES, SEQUENCE = (6, 6, 3), (5, 3)
+OTHERS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "Conv2D": (lambda: layers.Conv2D(4, 3), IMAGES),
+    "DepthwiseConv2D": (lambda: layers.DepthwiseConv2D(3), IMAGES),
+    "Conv2DTranspose": (lambda: layers.Conv2DTranspose(4, 3), IMAGES),
+    "SeparableConv2D": (lambda: layers.SeparableConv2D(4, 3), IMAGES),
+    "Bidirectional": (lambda: layers.Bidirectional(layers.LSTM(4)), SEQUENCE),
+    "GRU": (lambda: layers.GRU(4), SEQUENCE),
+    "a user's": (Scaled, SEQUENCE),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [*((name, "numpy") for name in OTHERS), ("Conv2D", "torch"), ("a user's", "jax")],
+)
+def test_other_layers(name: str, engine: str, tmp_path: Path) -> None:
+    """They compute with what codes stand for, train what is left, and are copied, saved and stripped."""
+    make, shape = OTHERS[name]
+    x = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    with cornu.backend.use(engine):
+        for mode, close in (("int8", 0.01), ("int4", 0.15), ("float8", 0.15)):
+            model = cornu.Sequential([cornu.Input(shape), make()])
+            model.compile("sgd", "mse")
+            before = ops.convert_to_numpy(model(x))
+            model.quantize(mode)
+            after = ops.convert_to_numpy(model(x))
+            assert 0 < np.abs(after - before).max() < close * np.abs(before).max()
+            model.fit(x, before, verbose=0)
+            assert ("int8" in {v.dtype for v in model.weights}) == (mode != "float8")
+            after = ops.convert_to_numpy(model(x))
+            model.save(tmp_path / "model.keras")
+            read = cornu.saving.load_model(tmp_path / "model.keras")
+            for other in (read, copy.deepcopy(model)):
+                np.testing.assert_allclose(ops.convert_to_numpy(other(x)), after, atol=1e-6)
+            model.strip_transforms()
+            assert {layer.dtype_policy.name for layer in model._flatten_layers()} == {"float32"}
+            if mode == "int4" or (mode == "int8" and name != "a user's"):
+                np.testing.assert_allclose(ops.convert_to_numpy(model(x)), after, atol=1e-6)
+
+
+def _dense(of: Any) -> Any:
+    return of.Sequential([of.Input((6,)), of.layers.Dense(3, use_bias=False)])
+
+
+@pytest.mark.filterwarnings("ignore:Layer InputLayer")
+def test_float8_trains_as_in_keras() -> None:
+    """Scales, histories and kernels, to the last step."""
+    x, y = NUMBERS[:, 0, 0], NUMBERS[:, 1, 0, :3]
+    trained = []
+    for of in (cornu, keras):
+        model = _dense(of)
+        model.set_weights([NUMBERS[0].reshape(6, 6)[:, :3]])
+        model.compile("sgd", "mse")
+        model.quantize("float8")
+        model.fit(x, y, epochs=3, batch_size=1, shuffle=False, verbose=0)
+        trained.append({weight.name: np.asarray(weight) for weight in model.weights})
+    ours, theirs = trained
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, theirs[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_which_layers_of_a_model() -> None:
+    def model() -> Any:
+        made = [
+            layers.Dense(4, name="first"),
+            layers.LayerNormalization(),
+            layers.Dense(2, name="last"),
+        ]
+        return cornu.Sequential([cornu.Input((6,)), *made], name="model")
+
+    for filters, wanted in {
+        "first": [True, False],
+        "^(first|last)$": [True, True],
+        ("la", "other"): [False, True],
+        "model/last": [False, True],
+    }.items():
+        made = model()
+        made.quantize("int8", filters=filters)
+        assert [made.get_layer(n).quantization_mode == "int8" for n in ("first", "last")] == wanted
+    made = model()
+    made.quantize(config=quantizers.Int4QuantizationConfig(), filters=lambda x: x.name == "last")
+    assert made.get_layer("last").dtype_policy.name == "int4/128_from_float32"
+    with pytest.warns(UserWarning, match="No layer of 'model' was quantized"):
+        made.quantize("int8", filters="none")
+
+
+def test_a_compiled_model_goes_on() -> None:
+    """Programs are compiled again, and the optimizer keeps what it knows of weights that are trained."""
+    model = cornu.Sequential([cornu.Input((6,)), layers.Dense(3)])
+    model.compile("adam", "mse")
+    x, y = NUMBERS[:, 0, 0], NUMBERS[:, 1, 0, :3]
+    model.fit(x, y, verbose=0)
+    kernel, bias = model.get_weights()
+    model.predict(x, verbose=0)
+    model.quantize("int8")
+    codes = model.layers[0].kernel.numpy()
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].kernel.numpy(), codes)
+    assert not np.allclose(model.layers[0].bias.numpy(), bias)
+    np.testing.assert_allclose(model.layers[0].kernel.effective(), kernel, atol=0.01)
+    np.testing.assert_allclose(model.predict(x, verbose=0), model(x), atol=1e-6)
+
+
+def _built() -> layers.Dense:
+    layer = layers.Dense(4, name="dense")
+    layer.build((None, 6))
+    return layer
+
+
+def _twice() -> None:
+    layer = _built()
+    layer.quantize("int8")
+    layer.quantize("int8")
+
+
+INT8 = quantizers.Int8QuantizationConfig()
+WRONG: dict[str, tuple[Any, str]] = {
+    "unbuilt": (lambda: layers.Dense(4).quantize("int8"), "must be built before it is quantized"),
+    "twice": (_twice, "quantized once. Received: mode='int8' for the layer 'dense'"),
+    "nothing": (lambda: _built().quantize(), "must be told a mode or a config"),
+    "mode": (lambda: _built().quantize("int3"), r"`mode` must be one of \['int8', 'float8'"),
+    "config": (
+        lambda: _built().quantize(config="int8"),
+        "by a QuantizationConfig. Received: 'int8'",
+    ),
+    "contradiction": (lambda: _built().quantize("int4", config=INT8), "Mode and config must agree"),
+    "data": (lambda: _built().quantize("gptq"), "needs data. Received: config=None"),
+    "no kernel": (lambda: layers.ReLU().quantize("int8"), "none for mode='int8'"),
+    "argument": (lambda: layers.Dense(2, quantization_config="int8"), "by a QuantizationConfig"),
+    "filters": (lambda: _dense(cornu).quantize("int8", filters=3), "`filters` must be a regular"),
+    "keyword": (
+        lambda: _dense(cornu).quantize("int8", bits=3),
+        r"no such arguments. Received: \['bits'\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments(name: str) -> None:
+    run, text = WRONG[name]
+    with pytest.raises((ValueError, NotImplementedError), match=text):
+        run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -193,11 +193,14 @@ class Functional(Function, Model):
     @functools.cached_property
     def _ending(self) -> tuple[Any, Callable[[Any], Any]] | None:  # type: ignore[override]
         """The model without the layers at its end that give strings, and these: they run on the host."""
-        strings = [x for x in self._outputs if x.dtype == "string"]
+        if all(x.dtype != "string" for x in self._outputs):
+            return None
+        outputs = _opened(self._outputs)
+        strings = [x for x in outputs if x.dtype == "string"]
         taken = before_strings(strings)
         if not taken:
             return None
-        kept = [x for x in self._outputs if x.dtype != "string"]
+        kept = [x for x in outputs if x.dtype != "string"]
         body = Functional(self._inputs_struct, [*kept, *taken], name=self.name)
         last = Function(taken, strings, name=self.name)
 
@@ -365,6 +368,25 @@ def _as_tensor(engine: Any, x: Any) -> Any:
 def _shapes(tensors: list[KerasTensor]) -> Any:
     shapes = [x.shape for x in tensors]
     return shapes[0] if len(shapes) == 1 else shapes
+
+
+def _opened(outputs: Iterable[KerasTensor]) -> list[KerasTensor]:
+    """Outputs; those of models within the graph that give strings, as the layers of these give them."""
+    found: dict[int, list[KerasTensor]] = {}
+
+    def opened(x: KerasTensor) -> KerasTensor:
+        node = node_of(x)
+        if node is None or node.is_input or all(y.dtype != "string" for y in node.outputs):
+            return x
+        model: Any = node.operation
+        graph = model if isinstance(model, Functional) else getattr(model, "_functional", None)
+        if graph is None or not naming.is_ours(type(model).call):
+            return x
+        if id(node) not in found:
+            found[id(node)] = tree.flatten(graph._run_steps(graph._in_order(*node.args)))
+        return opened(found[id(node)][x._keras_history.tensor_index])  # type: ignore[union-attr]
+
+    return [opened(x) for x in outputs]
 
 
 def graph_config(model: Functional) -> dict[str, Any]:

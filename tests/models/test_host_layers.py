@@ -216,6 +216,11 @@ def test_strings_that_a_model_gives(engine: str, tmp_path: Path) -> None:
         assert found["name"].tolist() == [classes[i] for i in best]
         assert model.predict_on_batch(given)["name"].tolist() == found["name"].tolist()
         assert list(model(given)["name"]) == found["name"].tolist()
+        outer = cornu.Model(y := cornu.Input((3,)), model(y))
+        assert outer.predict(given, verbose=0)["name"].tolist() == found["name"].tolist()
+        assert (
+            outer._ending is not None and len(outer._ending[0].weights) == 2
+        )  # of the compiled rest
         model.compile("sgd", {"score": "mse"})
         with pytest.raises(ValueError, match="Outputs are numbers in training and evaluation"):
             model.fit(given, {"score": given}, verbose=0)

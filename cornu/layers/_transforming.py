@@ -112,20 +112,24 @@ class Transforming:
     def get_transforms_config(self) -> dict[str, Any]:
         """The transforms of the layer's own weights, by the weights' numbers, and of its inputs and outputs.
 
+        `frozen` has the numbers of weights that are frozen by themselves.
+
         >>> from cornu import layers
         >>> layer = layers.Dense(3, lora_rank=1)
         >>> layer.build((None, 4))
         >>> [config["class_name"] for config in layer.get_transforms_config()["0"]]
         ['LowRank']
         """
-        chains = {str(i): v.transforms for i, v in enumerate(self._transformable())} | {
-            **self._passes
-        }
-        return {
+        layer: Any = self
+        own = self._transformable()
+        chains = {str(i): v.transforms for i, v in enumerate(own)} | {**self._passes}
+        config: dict[str, Any] = {
             key: [serialize_keras_object(transform) for transform in chain]
             for key, chain in chains.items()
             if chain
         }
+        still = [i for i, v in enumerate(own) if not v.trainable and v not in layer._tracker.frozen]
+        return {**config, "frozen": still} if still and layer.trainable else config
 
     def transform_from_config(self, config: Mapping[str, Any]) -> None:
         """Have just the transforms that `get_transforms_config` gave; from its building on, if it is not built."""
@@ -133,7 +137,11 @@ class Transforming:
             object.__setattr__(self, "_to_come", config)
             return
         own = self._transformable()
+        for number in config.get("frozen", ()):
+            own[number].trainable = False
         for key, chain in config.items():
+            if key == "frozen":
+                continue
             target = own[int(key)] if key.isdigit() else key
             missing = _plain(chain)
             for transform in self._chain(target):

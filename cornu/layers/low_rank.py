@@ -306,11 +306,12 @@ class Adaptable:
         *,
         targets: str | Sequence[str] = "*",
         dora: bool = False,
+        alone: bool = False,
     ) -> None:
         """Freeze the kernels, of the layers inside too, and train a product of low rank beside each.
 
         Kernels are the weights of two axes or more that a layer was made to train, but for biases. Other weights
-        stay trainable; an optimizer's `learning_rates={"bias": None}` freezes some.
+        stay trainable, as in Keras, unless products are trained `alone`; `layer.trainable = True` thaws those again.
 
         Args:
             rank: The inner dimension of the products.
@@ -320,6 +321,7 @@ class Adaptable:
             targets: Which kernels, by patterns of their paths as in a shell, from any of their names on:
                 `["*/query/kernel", "*/value/kernel"]`.
             dora: Whether the lengths of columns are trained by themselves.
+            alone: Whether all else is frozen: the layers without a product, and biases beside those with one.
 
         Raises:
             ValueError: If the layer is not built, a pattern matches no kernel, or one has a product already.
@@ -347,6 +349,8 @@ class Adaptable:
         for owner, variable in chosen:
             made = LowRank(rank, lora_alpha, a_initializer, b_initializer, dora=dora)
             owner.add_transform(variable, made)
+        if alone:
+            _freeze_others(layer)
 
     def merge_lora(self) -> None:
         """Put the products into the weights, of the layers inside too: calls then take no longer than without.
@@ -368,15 +372,22 @@ def _products(layer: Any) -> list[LowRank]:
     return [transform for transform in found if isinstance(transform, LowRank)]
 
 
+def _freeze_others(layer: Any) -> None:
+    for part in layer._flatten_layers():
+        if not _products(part):
+            part.trainable = False
+        for variable in part._transformable():
+            variable.trainable = False
+
+
 def _kernels(layer: Any) -> Iterator[tuple[Any, Variable]]:
     """The kernels of a layer and of those inside it, each with the layer that owns it; biases may have two axes."""
     for part in layer._flatten_layers():
-        beside = {id(x) for _, transform in part.transforms for x in transform.parts.values()}
-        for variable in part._owned("variables"):
+        for variable in part._transformable():
             operand = Operand(variable, len(variable.transforms))
             trained = variable not in part._tracker.untrained or variable.transforms
             wide = len(operand.shape) > 1 and not variable.name.endswith("bias")
-            if id(variable) not in beside and trained and wide and is_float(operand.dtype):
+            if trained and wide and is_float(operand.dtype):
                 yield part, variable
 
 

@@ -46,7 +46,7 @@ def trained() -> Any:
     model = cornu.Sequential([cornu.Input((6, 4)), first, layers.LSTM(3, name="middle"), last])
     model.compile("adam", "mse")
     model.fit(X, Y, verbose=0)
-    model.enable_lora(2, lora_alpha=3, dora=True, targets=["middle/*", "first/*"])
+    model.enable_lora(2, lora_alpha=3, dora=True, targets=["middle/*", "first/*"], alone=True)
     last.add_transform(last.kernel, Scaled())
     last.add_transform(last.kernel, LowRank(1))
     last.add_transform("outputs", Scaled(3.0))

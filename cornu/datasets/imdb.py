@@ -43,7 +43,7 @@ def load_data(
     found = arrays(fetched("imdb.npz", path))
     draw = np.random.RandomState(seed)
     largest = max(max(text) for name in ("x_train", "x_test") for text in found[name])
-    limit = num_words or largest + index_from  # of both parts
+    limit = num_words or largest + (index_from or 0)  # of both parts
     parts = []
     for name in ("train", "test"):
         order = shuffled(len(found[f"x_{name}"]), draw)

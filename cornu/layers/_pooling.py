@@ -179,9 +179,6 @@ class GlobalAveragePooling1D(_GlobalPooling):
     rank = 1
     _reduce = staticmethod(ops.mean)
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
-        super().__init__(data_format=data_format, keepdims=keepdims, **kwargs)
-
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """The mean over time; 0 where the mask keeps no step."""
         if mask is None:

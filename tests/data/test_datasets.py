@@ -105,7 +105,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("imdb", "load_data", {}),
     ("imdb", "load_data", {"num_words": 30, "skip_top": 5}),
     ("imdb", "load_data", {"oov_char": None, "num_words": 20, "start_char": None}),
-    ("imdb", "load_data", {"start_char": None, "index_from": 0}),
+    ("imdb", "load_data", {"start_char": None, "index_from": None}),
     ("imdb", "get_word_index", {}),
     ("mnist", "load_data", {}),
     ("reuters", "load_data", {}),

@@ -112,11 +112,12 @@ class LowRank(Transform):
         super().detach()
 
     @property
-    def _scale(self) -> float:
-        return float(self.alpha / self.rank)
+    def scaled(self) -> Any:
+        """The second factor, scaled: it is smaller than any product."""
+        return ops.multiply(self.b, float(self.alpha / self.rank))
 
     def _update(self) -> Any:
-        return ops.tensordot(self.a, self.b, axes=1) * self._scale
+        return ops.tensordot(self.a, self.scaled, axes=1)
 
     def _lengths(self, columns: Any) -> Any:
         """The norms of columns, without gradients."""
@@ -142,7 +143,7 @@ class LowRank(Transform):
         if update is NotImplemented:
             return NotImplemented
         if not self.dora:
-            return use.on(use.inner) + update * self._scale
+            return use.on(use.inner) + update
         x, bias = use.arguments[0], None
         if use.name == "affine":
             bias = use.arguments[2]
@@ -153,7 +154,7 @@ class LowRank(Transform):
             return NotImplemented
         whole = use.inner.value()
         share = self._share(whole + ops.cast(self._update(), whole.dtype))
-        result = (plain + update * self._scale) * ops.cast(share, plain.dtype)
+        result = (plain + update) * ops.cast(share, plain.dtype)
         return result if bias is None else result + bias
 
     # ------------------------------------------------------------------ merged
@@ -225,13 +226,13 @@ def _by_value(low_rank: LowRank, use: Use) -> Any:
 def _matmul(low_rank: LowRank, use: Use) -> Any:
     if use.place != 1 or len(low_rank.b.shape) != 2 or len(low_rank.a.shape) != 2:
         return NotImplemented
-    return ops.matmul(ops.matmul(use.arguments[0], low_rank.a), low_rank.b)
+    return ops.matmul(ops.matmul(use.arguments[0], low_rank.a), low_rank.scaled)
 
 
 def _take(low_rank: LowRank, use: Use) -> Any:
     if use.place != 0 or use.arguments[2] != 0 or len(low_rank.a.shape) != 2:
         return NotImplemented
-    return ops.tensordot(use.on(low_rank.a), low_rank.b, axes=1)
+    return ops.tensordot(use.on(low_rank.a), low_rank.scaled, axes=1)
 
 
 def _einsum(low_rank: LowRank, use: Use) -> Any:
@@ -245,7 +246,7 @@ def _einsum(low_rank: LowRank, use: Use) -> Any:
     if not rank or "." in letters:
         return NotImplemented
     rows = low_rank.rows or 0
-    factors = [(letters[:rows] + rank, low_rank.a), (rank + letters[rows:], low_rank.b)]
+    factors = [(letters[:rows] + rank, low_rank.a), (rank + letters[rows:], low_rank.scaled)]
     factors.sort(key=lambda factor: set(factor[0]) - {rank} <= set(result))
     (first, one), (second, other) = factors
     kept = [c for c in dict.fromkeys(x.replace(".", "") + first) if c in result + second]
@@ -256,7 +257,7 @@ def _einsum(low_rank: LowRank, use: Use) -> Any:
 
 def _conv(low_rank: LowRank, use: Use) -> Any:
     """A convolution to `rank` channels of each group, then one of windows of 1."""
-    a, b = low_rank.a, low_rank.b
+    a, b = low_rank.a, low_rank.scaled
     if use.place != 1 or len(b.shape) != 2:
         return NotImplemented
     x, _, _, _, data_format, _ = use.arguments

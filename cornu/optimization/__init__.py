@@ -2,6 +2,12 @@
 
 from ..core.transforms import Transform as Transform
 from ..layers.low_rank import LowRank as LowRank
+from . import clustering as clustering
+from . import experimental as experimental
+from . import quantization as quantization
+from . import sparsity as sparsity
+from ._callbacks import PruningSummaries as PruningSummaries
+from ._callbacks import UpdatePruningStep as UpdatePruningStep
 from ._centroids import CentroidInitialization as CentroidInitialization
 from ._choice import PrunableLayer as PrunableLayer
 from ._choice import PruneForLatencyOnXNNPack as PruneForLatencyOnXNNPack

@@ -72,7 +72,8 @@ def prune_filters(
     and normalization, so the copy wants training again, unless all of that was zero.
 
     Args:
-        model: A built Functional or Sequential model; models within it are taken apart too. It stays as it is.
+        model: A built Functional or Sequential model; models within it lose filters too, but are given what they were.
+            It stays as it is.
         sparsity: The share of filters that goes from each layer, or layers that are joined; at least one stays. None
             for filters whose weights are all zero, as `prune_low_magnitude(block_size=(None, 1))` leaves them.
         pruning_policy: Which layers may lose filters, as `prune_low_magnitude` takes it.
@@ -120,7 +121,8 @@ def prune_filters(
 
     copy: Any = clone_model(model, clone_function=smaller, recursive=True)
     for layer, other in pairs:
-        graph.hand_over(layer, other, gone)
+        if isinstance(layer, Layer):  # and no op
+            graph.hand_over(layer, other, gone)
     return copy
 
 
@@ -156,7 +158,8 @@ class _Graph:
         constants = any(np.ndim(x) for x in inputs if not isinstance(x, Channels))
         last = getattr(operation, "data_format", "channels_last") != "channels_first"
         if isinstance(operation, (Functional, Sequential)):
-            return self.run(operation, args)
+            self.fix(*known)  # its inputs say how many channels they have
+            return self.run(operation, known)
         if last and not constants and type(operation).__module__.startswith(("cornu.", "keras.")):
             if name in _APART:
                 return known[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import operator
 import pickle
 from pathlib import Path
 from typing import Any
@@ -308,6 +310,23 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         optimization.prune_low_magnitude(dense(4), **arguments)
+
+
+def test_the_names_and_callbacks_of_tfmot(tmp_path: Path) -> None:
+    """What programs for it write runs; the callbacks are not needed."""
+    for path, names in (
+        ("sparsity.keras", "prune_low_magnitude UpdatePruningStep PruningSummaries prune_scope"),
+        ("clustering.keras", "cluster_weights CentroidInitialization cluster_scope"),
+        ("quantization.keras", "quantize_model quantizers.LastValueQuantizer quantize_scope"),
+        ("experimental.combine", "Default8BitPrunePreserveQuantizeScheme"),
+    ):
+        module = importlib.import_module(f"cornu.optimization.{path}")
+        assert all(operator.attrgetter(name)(module) for name in names.split())
+    model = optimization.prune_low_magnitude(dense(4), HALF)
+    told = [optimization.UpdatePruningStep(), optimization.PruningSummaries(tmp_path)]
+    with optimization.prune_scope():
+        model.fit(X, X[:, :2], callbacks=told, verbose=0)
+    assert b"kernel/sparsity" in next((tmp_path / "train").iterdir()).read_bytes()
 
 
 def test_a_weight_has_one_mask() -> None:

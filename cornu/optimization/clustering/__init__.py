@@ -1,0 +1,3 @@
+"""Clustering where TensorFlow Model Optimization has it."""
+
+from . import keras as keras

@@ -1,0 +1,5 @@
+"""The names of `tfmot.clustering.keras`."""
+
+from .._centroids import CentroidInitialization as CentroidInitialization
+from .._clustering import cluster_weights as cluster_weights
+from .._clustering import strip_clustering as strip_clustering

@@ -1,0 +1,3 @@
+"""What TensorFlow Model Optimization has on trial."""
+
+from . import combine as combine

@@ -1,4 +1,4 @@
-"""What pruning's sisters cost in accuracy, on scikit-learn's digits."""
+"""What clusters and few bits cost in accuracy, on scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -68,14 +68,15 @@ def test_clusters(trained: Any, data: Any, clusters: int, loss: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "loss", "gain"), [(8, 0.005, 0.0), (4, 0.01, 0.0), (2, 0.05, 0.3)]
+    ("bits", "loss", "gain"), [(8, 0.005, 0.0), (4, 0.01, 0.0), (2, 0.02, 0.3)]
 )
 def test_bits(trained: Any, data: Any, bits: int, loss: float, gain: float) -> None:
     scheme = optimization.DefaultNBitQuantizeScheme(num_bits_weight=bits)
     model = copy.deepcopy(trained)
     optimization.quantize_model(model, scheme=scheme, calibration=data[0][0][:200])
     at_once = accuracy(fitted(model, data, 0), data)
-    found = accuracy(fitted(model, data, 10), data)
+    # A small rate at the end: weights of few values go to and fro between two of them at a large one.
+    found = accuracy(fitted(fitted(model, data, 20), data, 10, 1e-4), data)
     print(f"{bits} bits: {at_once:.4f}, trained {found:.4f} of {accuracy(trained, data):.4f}")
     assert found > accuracy(trained, data) - loss
     assert found >= at_once + gain - 0.005 * (not gain)

@@ -223,6 +223,18 @@ def test_a_model_that_was_trained_rounded_is_a_file_of_integers(name: str, tmp_p
     assert "QuantizeLinear" in {node.op_type for node in onnx.load(path).graph.node}
 
 
+def test_a_normalization_is_in_the_scales_of_codes(tmp_path: Path) -> None:
+    kinds = [layers.Conv2D(4, 3, use_bias=False), layers.BatchNormalization(), layers.ReLU()]
+    model = cornu.Sequential([layers.Input((6, 6, 2)), *kinds])
+    generator = np.random.default_rng(0)
+    for weight in model.layers[1].weights:
+        weight.assign(generator.uniform(0.5, 2, weight.shape))
+    model.layers[1].gamma.assign([1.0, -1.0, 0.5, -2.0])
+    nodes = onnx.load(written(optimization.quantize_model(model), tmp_path)).graph.node
+    assert "BatchNormalization" not in {node.op_type for node in nodes}  # checked against the model
+    assert [len(node.input) for node in nodes if node.op_type == "Conv"] == [3]
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_transforms_are_computed_once(half: bool, tmp_path: Path) -> None:
     model = models.made("transformer")

@@ -555,9 +555,10 @@ class OnnxEngine(Mathematics, WholeOps):
     def _window(self, kind: str, inputs: list[Value], spec: Spec, **attributes: Any) -> Value:
         """An operation on windows of channels-first images, as one of channels-last images."""
         dims = (spec.dims[0], spec.dims[-1], *spec.dims[1:-1])
-        made = self._node(
-            kind, [self._first(inputs[0]), *inputs[1:]], Spec(dims, spec.dtype), **attributes
-        )
+        images = self._first(inputs[0])
+        made = self._node(kind, [images, *inputs[1:]], Spec(dims, spec.dtype), **attributes)
+        if kind == "Conv" and inputs[1].codes is not None:
+            made.convolved = images, inputs[1], attributes
         return self._shifted(made, 1, 1, len(dims) - 1)
 
     def _padded(self, x: Value, pads: Pads, fill: float) -> tuple[Value, list[int]]:

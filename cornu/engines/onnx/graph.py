@@ -80,6 +80,8 @@ class Value(PrimitiveOperators, Spec):
     later: Callable[[], Array] | None = None
     #: Of a known value, what it is stored as in fewer bits.
     codes: Codes | None = None
+    #: Of a convolution by codes: its images, its weights, and its attributes.
+    convolved: tuple[Value, Value, dict[str, Any]] | None = None
     #: The real and the imaginary part of a complex value, which is no value of the graph itself.
     parts: tuple[Value, ...] | None = None
 

@@ -117,9 +117,36 @@ class WholeOps(Nodes):
             return NotImplemented
         scale = self.full(mean.dims, 1, x.dtype) if scale is None else scale
         offset = self.full(mean.dims, 0, x.dtype) if offset is None else offset
+        folded = self._normalized_codes(source, mean, variance, offset, scale, epsilon)
+        if folded is not None:
+            return self.transpose(folded, order)
         operands = [source, scale, offset, mean, variance]
         made = self._node("BatchNormalization", operands, source, epsilon=float(epsilon))
         return self.transpose(made, order)
+
+    def _normalized_codes(
+        self, x: Value, mean: Value, variance: Value, offset: Value, scale: Value, epsilon: float
+    ) -> Value | None:
+        """A convolution by codes whose scales are those of the normalization behind it, too: runtimes do
+        both in integers then."""
+        arrays = [value.known() for value in (mean, variance, offset, scale)]
+        changing = not self.writes_files or any(array is None for array in arrays)
+        if x.convolved is None or changing:
+            return None
+        images, weights, attributes = x.convolved
+        codes = weights.codes
+        if codes is None or np.any(codes.zero != 0) or np.any(codes.codes.astype(int) == -128):
+            return None
+        means, variances, offsets, scales = (np.float32(array) for array in arrays)
+        factor = scales / np.sqrt(variances + np.float32(epsilon))
+        along = factor.reshape(-1, *(1,) * (codes.codes.ndim - 1))
+        signed = (codes.codes.astype(np.int8) * np.where(along < 0, -1, 1)).astype(
+            codes.codes.dtype
+        )
+        moved = Codes(signed, codes.scale * np.abs(along), codes.zero)
+        kernel = self.graph.constant(moved.value(), weights.label, moved)
+        bias = self.graph.constant(offsets - means * factor, offset.label)
+        return self._node("Conv", [images, kernel, bias], x, **attributes)
 
     def layer_normalization(
         self, x: Tensor, gamma: Any = None, beta: Any = None, axis: Any = -1,

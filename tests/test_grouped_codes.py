@@ -126,9 +126,8 @@ def test_kerass_layers_read_the_codes(at: int) -> None:
             found = nearest(weight * (1 if sizes is None else sizes), Grid(*grid))._replace(
                 sizes=sizes
             )
-            codes = GroupedCodes(*grid, axes, scaled)
+            codes = GroupedCodes(*grid, axes, scaled, found)
             ours.add_transform(ours.kernel, codes)
-            codes.take(found)
             if expected is None:
                 store: dict[str, Any] = {}
                 ours.save_own_variables(store)
@@ -173,9 +172,8 @@ def test_keras_leaves_the_zeros_out_of_files() -> None:
     found = nearest(WEIGHT[:4, :6], Grid(4, 3, symmetric=True))
     ours = layers.Dense(4)
     ours.build((None, 6))
-    codes = GroupedCodes(4, 3)
+    codes = GroupedCodes(4, 3, found=found)
     ours.add_transform(ours.kernel, codes)
-    codes.take(found)
     whole: dict[str, Any] = {}
     ours.save_own_variables(whole)
     theirs.load_own_variables(whole)

@@ -148,6 +148,10 @@ class Transforming:
                 described = _plain(serialize_keras_object(transform))
                 if described in missing:
                     missing.remove(described)
+                elif transform.quantizes and isinstance(target, Variable):
+                    _strip(
+                        self, target, type(transform)
+                    )  # what is stored is none of the next one's
                 else:
                     self.remove_transform(target, transform)
             for described in missing:

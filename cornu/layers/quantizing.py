@@ -191,8 +191,8 @@ def store_grouped(layer: Any, variable: Variable, axes: Any, found: Any, config:
     """Store a kernel as what was fitted to data: the codes of groups of inputs."""
     quantized = layer.quantization_mode is not None
     policy = layer.dtype_policy if quantized else policy_of(layer, config)
-    _add(layer, variable, policy, config, blank=True).take(found)
-    layer.dtype_policy, layer.quantization_config = policy, config
+    layer.add_transform(variable, _codes(layer, variable, policy, axes, found))
+    layer.dtype_policy, layer.quantization_config = policy, config.without_data()
 
 
 def _add(layer: Any, variable: Variable, policy: Any, config: Any, blank: bool) -> Any:
@@ -224,12 +224,21 @@ def _float8(layer: Any, variable: Variable, policy: Any, config: Any, blank: boo
 
 
 def _grouped(layer: Any, variable: Variable, policy: Any, config: Any, blank: bool) -> Transform:
-    from ..quantizers.codes import GroupedCodes
+    from ..quantizers.codes import as_matrix
 
     axes = axes_of(layer, variable)
     shared = [axes.weight.index(letter) for letter in axes.shared]
-    scaled = policy.quantization_mode == "awq"
-    return GroupedCodes(policy.weight_bits, policy.group_size, shared, scaled)
+    found = None if blank else config.rounded(as_matrix(variable.numpy(), shared))
+    return _codes(layer, variable, policy, shared, found)
+
+
+def _codes(layer: Any, variable: Variable, policy: Any, axes: Any, found: Any) -> Transform:
+    from ..quantizers.codes import GroupedCodes, matrix_shape
+
+    mode = policy.quantization_mode
+    if mode == "gptq" and "gptq_unpacked_column_size" in vars(layer):
+        layer.gptq_unpacked_column_size = matrix_shape(variable.stored_shape, axes)[1]
+    return GroupedCodes(policy.weight_bits, policy.group_size, axes, mode == "awq", found)
 
 
 #: The transform of a kernel by modes, for a layer, its variable, its policy and config, and whether it is blank.

@@ -23,15 +23,21 @@ def quantize(model: Any, mode: str | None, config: Any, filters: Any) -> None:
         floats = layer.built and layer.quantization_mode is None and chosen(layer)
         return bool(floats and kernels(layer, config.mode))
 
-    if config.mode not in CONFIGS:
+    if config.mode in CONFIGS:
+        _quantize_each(model, config, accepts)
+    else:
         calibrate(model, config, accepts, partial(store_grouped, config=config))
-        return
+    if (optimizer := getattr(model, "optimizer", None)) is not None and optimizer.built:
+        optimizer.follow(model)
+
+
+def _quantize_each(model: Any, config: Any, accepts: Callable[[Any], bool]) -> None:
     found = [layer for layer in model._flatten_layers() if accepts(layer)]
     if not found:
         warnings.warn(
             f"No layer of {model.name!r} was quantized: none that is built and chosen by `filters` has "
             f"kernels for mode={config.mode!r} that are floats.",
-            stacklevel=3,
+            stacklevel=4,
         )
     for layer in found:
         Layer.quantize(layer, config=config)

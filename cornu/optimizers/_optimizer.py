@@ -14,6 +14,7 @@ import numpy as np
 from .. import initializers, ops
 from ..core import naming
 from ..core.described import Described
+from ..core.dtypes import is_float
 from ..core.scopes import StatelessScope, given_values
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.transforms import tell_trained
@@ -290,7 +291,10 @@ class Optimizer(Described):
         if not self.built:
             self.build(own)
             self._follows = True
-        elif self._follows and not set(own) <= set(self._places) <= set(model.variables):
+            return
+        # One that stores codes by now is none that may be trained again.
+        may_train = {v for v in model.variables if is_float(v.dtype)}
+        if self._follows and not set(own) <= set(self._places) <= may_train:
             self.rebuild(own)
 
     def _one_each(self, variables: Sequence[Variable], name: str) -> list[Variable | None]:

@@ -15,7 +15,7 @@ class CalibratedConfig(QuantizationConfig):
     """What both have in common; not to be made."""
 
     #: What only the run needs, and no file has.
-    _run_only = ("dataset", "tokenizer", "quantization_layer_structure")
+    _unwritten_arguments = frozenset({"dataset", "tokenizer", "quantization_layer_structure"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,11 @@ class CalibratedConfig(QuantizationConfig):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, without those that only the run needs."""
-        return {**super().get_config(), **dict.fromkeys(self._run_only)}
+        return {**super().get_config(), **dict.fromkeys(CalibratedConfig._unwritten_arguments)}
+
+    def without_data(self) -> Any:
+        """What a layer keeps of it."""
+        return type(self).from_config(self.get_config())
 
     @property
     def grid(self) -> Grid:

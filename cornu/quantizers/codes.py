@@ -27,19 +27,22 @@ class GroupedCodes(Transform):
         group_size: How many inputs share a scale; -1 for all.
         axes: The axes of the kernel that are contracted with what comes in; the others are the outputs'.
         scaled: Whether inputs' weights were multiplied by sizes before.
+        found: What to store; zeros where it is left out, as codes come out of a file.
 
     >>> from cornu import layers
     >>> from cornu.quantizers.grouped import Grid, nearest
     >>> layer = layers.Dense(2)
     >>> layer.build((None, 3))
     >>> weight = np.array([[0.0, 0.5, 3.0], [1.0, 1.0, 0.0]], "float32")
-    >>> layer.add_transform(layer.kernel, GroupedCodes()).take(nearest(weight, Grid(4)))
+    >>> layer.add_transform(layer.kernel, GroupedCodes(found=nearest(weight, Grid(4))))
+    <GroupedCodes of dense/kernel>
     >>> layer.kernel.numpy().tolist(), layer.kernel.effective().tolist()
     ([[240, 242, 15]], [[0.0, 1.0], [0.4..., 1.0], [3.0, 0.0]])
     """
 
     order = CODES
     quantizes = True
+    _unwritten_arguments = frozenset({"found"})
 
     def __init__(
         self,
@@ -47,12 +50,14 @@ class GroupedCodes(Transform):
         group_size: int = -1,
         axes: Sequence[int] = (0,),
         scaled: bool = False,
+        found: Grouped | None = None,
     ) -> None:
         super().__init__()
         self.axes = tuple(axes)
+        self.found: Grouped | None = found
 
     def build(self, owner: Any, variable: Variable | None) -> None:
-        """Store zeros in the place of the kernel; `take` or a file gives codes."""
+        """Store codes in the place of the kernel, which is not trained from now on."""
         assert variable is not None
         self._variable, self._shape, self._dtype = variable, variable.shape, variable.dtype
         self._front = matrix_axes(self.axes, len(self._shape))
@@ -72,6 +77,9 @@ class GroupedCodes(Transform):
             self.part("awq_scales", (inputs,), "ones", dtype=self._dtype)
         first = np.arange(inputs) // (inputs if self.group_size == -1 else self.group_size)
         self.part("g_idx", (inputs,), first.astype("float32"), dtype="float32")
+        if self.found is not None:
+            self.take(self.found)
+            self.found = None
 
     def detach(self) -> None:
         """Give up what `build` made, but for what is stored."""

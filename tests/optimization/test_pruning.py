@@ -188,7 +188,9 @@ def test_masks_are_saved_copied_and_resumed(tmp_path: Path) -> None:
     model.save_weights(path)
     other = optimization.prune_low_magnitude(dense(8), schedule)
     other.load_weights(path)
-    copies = [other, copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    model.save(tmp_path / "m.keras")
+    loaded = cornu.saving.load_model(tmp_path / "m.keras")
+    copies = [other, copy.deepcopy(model), pickle.loads(pickle.dumps(model)), loaded]
     want = model.predict(X, verbose=0)
     for again in copies:
         np.testing.assert_allclose(again.predict(X, verbose=0), want, rtol=1e-5, atol=1e-6)

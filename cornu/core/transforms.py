@@ -58,6 +58,8 @@ class Transform(Described):
     quantizes: ClassVar[bool] = False
     #: Whether files of weights have the value in the place of what is stored, as of a plain layer, and no parts.
     is_baked: ClassVar[bool] = False
+    #: Whether it stores codes, and has new ones where files have a value.
+    encodes: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,6 +135,10 @@ class Transform(Described):
 
         It runs once an update, for all transforms of the class with their variables; what it writes are their parts.
         """
+
+    def encoded(self, value: Any) -> dict[Variable, Any]:
+        """What the variable and the parts would store of a value, where `encodes`."""
+        raise NotImplementedError(f"{type(self).__name__} encodes no values.")
 
     def restart(self) -> None:
         """Change nothing about a value that has been loaded as that of a plain layer, where `is_baked`."""

@@ -272,7 +272,11 @@ class Layer(Transforming, Quantizing, Adaptable, Operation):
 
     def _stored_values(self) -> Sequence[Any]:
         """What files have of each: the variable, or a tensor in its place."""
-        return [v.effective() if is_baked(v) else v for v in self._stored_weights()]
+        found: dict[Variable, Any] = {}
+        for variable in filter(is_baked, self._owned("variables")):
+            value, first = variable.effective(), variable.transforms[0]
+            found |= first.encoded(value) if first.encodes else {variable: value}
+        return [found.get(variable, variable) for variable in self._stored_weights()]
 
     def _collect(self, own: Callable[[Layer], Sequence[Variable]]) -> list[Variable]:
         """Variables of this layer, then those of its sublayers, each once."""

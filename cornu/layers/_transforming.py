@@ -40,7 +40,8 @@ class Transforming:
     def _baked(self) -> list[Transform]:
         """The transforms of weights of which files have the values."""
         layer: Any = self
-        return [t for v in layer._owned("variables") if is_baked(v) for t in v.transforms]
+        chains = (v.transforms for v in layer._owned("variables") if is_baked(v))
+        return [transform for chain in chains for transform in chain if transform.is_baked]
 
     def add_transform(self, target: Variable | str, transform: Transform) -> Transform:
         """Have a weight read through a transform in calls, or outputs pass through one.
@@ -239,8 +240,9 @@ def _plain(config: Any) -> Any:
 
 
 def is_baked(variable: Variable) -> bool:
-    """Whether files have what the variable reads as within a call, in the place of what it stores."""
+    """Whether files have what the variable reads as within a call, or codes of it, in the place of what it stores."""
     chain = variable.transforms
+    chain = chain[1:] if chain[1:] and chain[0].encodes else chain
     return bool(chain) and not here.exact.get() and all(t.is_baked for t in chain)
 
 

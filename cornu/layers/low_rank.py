@@ -212,7 +212,8 @@ class LowRank(Transform):
         """Begin again at nothing, beside a weight that has been loaded."""
         self.b.assign(ops.zeros_like(self.b))
         if self.dora and self._variable is not None:
-            lengths = self._lengths(self._variable.stored)
+            chain = self._variable.transforms
+            lengths = self._lengths(Operand(self._variable, chain.index(self)).value())
             self.magnitude.assign(ops.ones_like(lengths) if self.merged else lengths)
 
 

@@ -70,6 +70,7 @@ class ScaledCodes(Transform):
 
     order = CODES
     quantizes = True
+    encodes = True
     _unwritten_arguments = frozenset({"blank"})
 
     def __init__(
@@ -154,6 +155,13 @@ class ScaledCodes(Transform):
             found = abs_max_quantize_grouped_with_zero_point(matrix, self.block_size, to_numpy=True)
             found = tuple(map(ops.transpose, found)) if turned else found
         return pack_int4(found[0], axis=self.axes.packed)[0], *found[1:]
+
+    def encoded(self, value: Any) -> dict[Variable, Any]:
+        """Codes, scales, and zeros of blocks."""
+        codes, *rest = self._quantized(value)
+        parts = [self.parts[name] for name in ("scale", "zero")[: len(rest)]]
+        pairs = zip(parts, rest, strict=True)
+        return {self.variable: codes, **{part: ops.reshape(x, part.shape) for part, x in pairs}}
 
     # ------------------------------------------------------- matrices of 4 bits
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -113,6 +114,25 @@ def test_a_summary_lists_them() -> None:
     trained().summary(print_fn=shown.append)
     for text in ("kernel (LowRank)", "lstm_cell/recurrent_kernel (LowRank)", "outputs (Scaled)"):
         assert text in shown[0]
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_products_beside_codes_are_new_codes_in_files(mode: str, tmp_path: Path) -> None:
+    """As in Keras, whose files load here, and ours there; in a `.keras` file all is exact here."""
+    x = X.reshape(-1, 4)
+    for library, other in ((cornu, keras), (keras, cornu)):
+        model = library.Sequential([library.Input((4,)), library.layers.Dense(5)])
+        model.layers[0].quantize(mode)
+        model.layers[0].enable_lora(2)
+        model.layers[0].lora_kernel_b.assign(RNG.normal(size=(2, 5)))
+        model.save(tmp_path / "model.keras")
+        again, there = (lib.saving.load_model(tmp_path / "model.keras") for lib in (library, other))
+        found, expected = np.asarray(there(x)), np.asarray(model(x))
+        np.testing.assert_allclose(found, expected, atol=0.1 if mode == "int8" else 1.5)
+        if library is cornu:
+            np.testing.assert_array_equal(np.asarray(again(x)), expected)
+        else:  # which has new codes by then
+            np.testing.assert_allclose(found, np.asarray(again(x)), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

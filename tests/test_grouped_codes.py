@@ -103,7 +103,6 @@ POLICIES = [
     ("gptq/2/4", (2, 4), False),
     ("gptq/4/5", (4, 5), False),
     ("gptq/8/128", (8, 128), False),
-    ("awq/4/4", (4, 4), True),
     ("awq/4/-1", (4, -1), True),
     ("awq/4/5", (4, 5), True),
 ]

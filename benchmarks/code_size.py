@@ -16,7 +16,7 @@ LIBRARY = Path(__file__).parent.parent / "cornu"
 #: Each part of the library: its folders, and how many code lines it may have. A file belongs to the
 #: part with the longest folder that holds it; the first part has all the rest.
 PARTS: dict[str, tuple[tuple[str, ...], int]] = {
-    "written once": ((".",), 41_000),
+    "written once": ((".",), 43_500),
     "engines that compute": (("engines",), 11_000),
     "writers of formats": (("engines/graphs", "engines/onnx"), 5_000),
     "tuner": (("tuner",), 2_500),

@@ -28,12 +28,12 @@ from ..core.variable import Variable, host_array, take_all
 from ..engines import Engine, at_hand, current
 from ..engines.host import TEXT_KINDS, holds_text
 from ..engines.sparse import SparseTensor, on_engine
+from ..transforms.low_rank import Adaptable
+from ..transforms.on_layers import Transforming, is_baked
+from ..transforms.quantizing import Quantizing, in_files
 from ._call import BuildSignature, CallSignature, shapes_of
 from ._input_spec import assert_input_compatibility
 from ._native import joined, new, traced_spec
-from ._transforming import Transforming, is_baked
-from .low_rank import Adaptable
-from .quantizing import Quantizing, in_files
 
 #: Tensors that say their own shape and dtype.
 _SYMBOLIC = (KerasTensor, SparseTensor)

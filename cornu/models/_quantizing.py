@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from ..layers import Layer
-from ..layers.quantizing import config_of, kernels, store_grouped
 from ..quantizers import CONFIGS
+from ..transforms.quantizing import config_of, kernels, store_grouped
 from ._calibrating import calibrate
 
 

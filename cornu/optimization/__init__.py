@@ -1,7 +1,7 @@
 """Smaller models: weights that are zero, few values of weights, weights and activations of few bits."""
 
 from ..core.transforms import Transform as Transform
-from ..layers.low_rank import LowRank as LowRank
+from ..transforms import LowRank as LowRank
 from . import clustering as clustering
 from . import experimental as experimental
 from . import quantization as quantization

@@ -19,7 +19,7 @@ import numpy as np
 from ..core.files import replacing
 from ..core.variable import Variable
 from ..layers import Embedding, Layer
-from ..layers.low_rank import LowRank
+from ..transforms import LowRank
 from ._files import LARGEST_TEXT, BrokenFileError, as_path, from_json, may_write, require
 from ._hdf5 import HDF5
 from ._names import Names, join, rule

@@ -12,7 +12,7 @@ import pytest
 
 import cornu
 from cornu import layers, ops
-from cornu.layers.low_rank import LowRank
+from cornu.transforms import LowRank
 from tests.engines_tested import ENGINES
 
 RNG = np.random.default_rng(0)

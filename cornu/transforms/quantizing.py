@@ -165,11 +165,10 @@ def in_files(layer: Any, weights: list[Variable]) -> list[Variable]:
 def axes_of(layer: Any, variable: Variable) -> Axes:
     """The axes of a kernel, and those of its scales: by what it is multiplied with, one for each output."""
     from ..quantizers.scaled import Axes
-    from . import EinsumDense
 
     rank = len(variable.stored_shape)
-    if isinstance(layer, EinsumDense):
-        kernel, output = layer.equation.replace("...", "").partition(",")[2].split("->")
+    if equation := getattr(layer, "equation", None):
+        kernel, output = equation.replace("...", "").partition(",")[2].split("->")
         return Axes(kernel, output, order=kernel)  # as it lies, as in Keras
     letters = "abcdefghij"[:rank]
     if variable.name == "embeddings":

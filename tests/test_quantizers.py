@@ -34,8 +34,7 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], float]] = [
     ("abs_max_quantize", (NORMAL, 0), {"to_numpy": True}, 1e-5),
     *(
         ("abs_max_quantize_grouped_with_zero_point", (NORMAL, size), {"to_numpy": host}, 1e-5)
-        for size in (2, 8)
-        for host in (False, True)
+        for size, host in ((2, False), (2, True), (8, True))
     ),
     ("abs_max_quantize", (NORMAL.astype("float16"), 0), {}, 1e-3),
     ("abs_max_quantize", (0 * NORMAL, 0), {"dtype": "float16"}, 1e-5),
@@ -144,7 +143,8 @@ def test_objects_are_written_as_in_keras(name: str) -> None:
         assert ours.dtype_policy_string() == theirs.dtype_policy_string()
     if "Quantizer" in written["class_name"]:
         assert quantizers.serialize(quantizers.get(written)) == written
-        for one, two in zip(ours(NORMAL), theirs(NORMAL), strict=True):
+        found = (each(NORMAL, to_numpy=True) for each in (ours, theirs))
+        for one, two in zip(*found, strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-5)
 
 

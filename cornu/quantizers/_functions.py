@@ -178,10 +178,9 @@ def unpack_int4(packed: Tensor, orig_len: int, axis: int = 0, dtype: str = "int8
     packed = ops.cast(packed, dtype)
     low = ops.right_shift(ops.left_shift(packed, four), four)
     pairs = ops.stack([low, ops.right_shift(packed, four)], axis=axis + 1)
-    sizes = list(packed.shape)
-    starts, sizes[axis] = [0] * len(sizes), orig_len
-    whole = ops.reshape(pairs, (*sizes[:axis], 2 * packed.shape[axis], *sizes[axis + 1 :]))
-    return ops.slice(whole, starts, sizes)
+    sizes = [-1 if size is None else size for size in packed.shape]
+    sizes[axis] *= 2
+    return ops.reshape(pairs, sizes)[(slice(None),) * axis + (slice(orig_len),)]
 
 
 def _bytes(name: str, given: Any, dtype: str, allowed: Sequence[str]) -> Tensor:

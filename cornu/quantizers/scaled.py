@@ -231,7 +231,10 @@ class ScaledCodes(Transform):
         letters = self.axes.scale
         if self.bits == 4:
             if self.axes.order not in ("", self.axes.shared + self.axes.own):
-                return NotImplemented  # the scales lie otherwise
+                # The scales lie otherwise.
+                return ops.cast(
+                    _on(use, place, ops.divide(codes, size), self.value(stored)), x.dtype
+                )
             stored, letters = self._weight(self._unpacked(stored)), self.axes.own
             scale = ops.reshape(scale, [self._sizes[letter] for letter in letters])
         sums = ops.cast(_on(use, place, codes, stored), self._dtype)

@@ -113,7 +113,8 @@ class Transforming:
     def get_transforms_config(self) -> dict[str, Any]:
         """The transforms of the layer's own weights, by the weights' numbers, and of its inputs and outputs.
 
-        `frozen` has the numbers of weights that are frozen by themselves.
+        `frozen` has the numbers of weights that are frozen by themselves, `quantized` the dtype policy that codes
+        have led to and its config.
 
         >>> from cornu import layers
         >>> layer = layers.Dense(3, lora_rank=1)
@@ -129,6 +130,9 @@ class Transforming:
             for key, chain in chains.items()
             if chain
         }
+        if any(transform.quantizes for _, transform in self.transforms):
+            told = layer.dtype_policy, layer.quantization_config
+            config["quantized"] = [serialize_keras_object(each) for each in told]
         still = [i for i, v in enumerate(own) if not v.trainable and v not in layer._tracker.frozen]
         return {**config, "frozen": still} if still and layer.trainable else config
 
@@ -141,7 +145,7 @@ class Transforming:
         for number in config.get("frozen", ()):
             own[number].trainable = False
         for key, chain in config.items():
-            if key == "frozen":
+            if key in ("frozen", "quantized"):
                 continue
             target = own[int(key)] if key.isdigit() else key
             missing = _plain(chain)
@@ -157,6 +161,9 @@ class Transforming:
                     self.remove_transform(target, transform)
             for described in missing:
                 self.add_transform(target, _transform(described))
+        if "quantized" in config:
+            told = map(deserialize_keras_object, config["quantized"])
+            self.dtype_policy, self.quantization_config = told
 
     def _transformable(self) -> list[Variable]:
         """The layer's own weights but for parts of transforms."""

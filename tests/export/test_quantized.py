@@ -17,7 +17,7 @@ from cornu.core import tree
 from cornu.core.transforms import FAKE, Transform
 from cornu.quantizers import fake_quant_with_min_max_vars
 from tests.export import models
-from tests.export.test_files import ran, written
+from tests.export.test_files import assert_same, ran, written
 
 #: The largest error of an output, as a share of its largest number.
 LIMITS = {"int8": 0.02, "dynamic": 0.04, "float16": 1e-3, "int4": 0.05}
@@ -233,6 +233,37 @@ def test_a_normalization_is_in_the_scales_of_codes(tmp_path: Path) -> None:
     nodes = onnx.load(written(optimization.quantize_model(model), tmp_path)).graph.node
     assert "BatchNormalization" not in {node.op_type for node in nodes}  # checked against the model
     assert [len(node.input) for node in nodes if node.op_type == "Conv"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("transformer", "int8"),
+        ("bidirectional_gru", "int8"),
+        ("bidirectional_gru", "int4"),
+        ("cnn", "int4"),
+        ("two_and_two", "int4"),
+    ],
+)
+def test_a_quantized_model_is_a_file_of_its_codes(name: str, mode: str, tmp_path: Path) -> None:
+    """As they are stored: of 8 bits, or two of 4 in a byte, which runtimes of version 17 have no dtype for."""
+    model = models.made(name)
+    model.quantize(mode)
+    path = written(model, tmp_path)  # checked against the model
+    kept = [v.numpy() for v in model.weights if v.dtype == "int8" and "zero" not in v.name]
+    found = [x for x in arrays(path).values() if x.dtype == np.int8]
+    assert kept and all(any(np.array_equal(x, code) for x in found) for code in kept)
+    given = models.inputs(name, 3)
+    assert_same(ran(path, given), model.predict(given, verbose=0))
+
+
+def test_products_of_8_bit_floats_are_those_of_the_file(tmp_path: Path) -> None:
+    model, given = models.made("two_and_two"), models.inputs("two_and_two", 3)
+    model.quantize("float8")
+    path = written(model, tmp_path, opset_version=19, ir_version=9)
+    assert_same(ran(path, given), model.predict(given, verbose=0))
+    with pytest.raises(ValueError, match="came with version 19 .* opset_version=17"):
+        written(model, tmp_path)
 
 
 @pytest.mark.parametrize("half", [False, True])

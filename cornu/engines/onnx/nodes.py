@@ -246,6 +246,11 @@ class Nodes(Engine):
             return self.complex(x, self.full((), 0, x.dtype))
         if x.parts is not None:
             return self.cast(x.parts[0], dtype)
+        if dtype.startswith("float8") and self.opset < 19:
+            raise ValueError(
+                "Floats of 8 bits came with version 19 of ONNX's operations. Received: "
+                f"opset_version={self.opset}. Export with opset_version=19."
+            )
         return self._elementwise("Cast", [x], Spec(x.dims, dtype), to=TYPES[dtype])
 
     def stop_gradient(self, x: Tensor) -> Tensor:

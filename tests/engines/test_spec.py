@@ -297,7 +297,7 @@ OTHERS = (
     "watch_gradient send is_ready is_out_of_memory scope profile "
     "value_and_grad vjp jvp compile compose remat eval_shape slice_axis patches spread "
     "from_dlpack received each module adopt share leaves stream save_functions shape_alone dtype_name sparse_parts "
-    "on_host container_of dataset place constrain untraced is_traced set_trainable"
+    "on_host renewed container_of dataset place constrain untraced is_traced set_trainable"
 )
 
 
@@ -520,7 +520,7 @@ def test_python_numbers_adapt() -> None:
         int,
         "float16",
     ]
-    variable = SimpleNamespace(shape=(3,), dtype="int8")
+    variable = SimpleNamespace(stored_shape=(3,), stored_dtype="int8")
     assert repr(Spec(engine.stand_in(variable).dims, "int8")) == "<Spec shape=(3,), dtype=int8>"
     assert engine.real(Spec((), "complex128")).dtype == "float64"
     assert engine.canonical_dtype("float64") == "float64"

@@ -66,6 +66,23 @@ def kernels(layer: Layer) -> list[Variable]:
     ]
 
 
+def all_kernels(*given: Layer) -> list[tuple[Layer, Variable]]:
+    """The kernels of some layers and of those inside them, each once, with the first layer that owns it.
+
+    >>> first, second = layers.Dense(2), layers.Layer()
+    >>> first.build((None, 2))
+    >>> second.build(None)
+    >>> second.table = first.kernel
+    >>> [layer is first for layer, _ in all_kernels(first, second)]
+    [True]
+    """
+    found: dict[Variable, Layer] = {}
+    for layer in (part for one in given for part in one._flatten_layers()):
+        for weight in kernels(layer):
+            found.setdefault(weight, layer)
+    return [(layer, weight) for weight, layer in found.items()]
+
+
 def chosen(policy: Any, layer: Layer, weight: Variable) -> bool:
     """Whether a policy takes a weight of a layer.
 

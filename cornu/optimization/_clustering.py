@@ -13,8 +13,8 @@ from ..core.seeding import make_default_seed
 from ..core.transforms import CLUSTER, Transform
 from ..layers import Layer
 from ._centroids import CentroidInitialization, clustered, initial_centroids
-from ._choice import kernels, when_built
-from ._weights import Rows, channel_axes, read, strip
+from ._choice import all_kernels, when_built
+from ._weights import Rows, channel_axes, read, require_weight, strip
 
 
 class Cluster(Transform):
@@ -58,9 +58,15 @@ class Cluster(Transform):
 
     def build(self, owner: Any, variable: Any) -> None:
         """Find where the centroids start, from the weights as they read."""
+        require_weight(self, owner, variable)
         axes = channel_axes(owner, variable) if self.cluster_per_channel else ()
         self._rows = Rows(variable.stored_shape, axes)
         weights = np.asarray(ops.convert_to_numpy(self._rows.of(read(variable, self.order))))
+        if not np.isfinite(weights).all():
+            raise ValueError(
+                "What is clustered are finite numbers. Received: "
+                f"{variable.path!r} with {weights[~np.isfinite(weights)][:3]}."
+            )
         number = self.number_of_clusters
         generator = np.random.default_rng(make_default_seed())
         found = np.zeros((len(weights), number - self.preserve_sparsity), "float32")
@@ -126,7 +132,7 @@ def cluster_weights(
 
 
 def _cluster(make: Any, target: Layer) -> None:
-    found = [(layer, kernel) for layer in target._flatten_layers() for kernel in kernels(layer)]
+    found = all_kernels(target)
     if not found:
         raise ValueError(
             "What is clustered has weights of two axes or more. Received: "

@@ -14,9 +14,10 @@ from ..core.transforms import MASK, Operand, Transform
 from ..core.variable import Variable
 from ..engines import current
 from ..layers import Layer
-from ._choice import chosen, kernels, when_built
+from ._choice import all_kernels, chosen, when_built
 from ._masks import Finding, Rule
 from ._schedules import ConstantSparsity
+from ._weights import require_weight
 
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 
@@ -69,6 +70,7 @@ class Mask(Transform):
 
     def build(self, owner: Any, variable: Any) -> None:
         """Make the mask, and count updates from 0."""
+        require_weight(self, owner, variable)
         self.mask = self.part("mask", variable.effective().shape, "ones", dtype="bool")
         self.pruning_step = self.part("pruning_step", (), "zeros", dtype="int32")
         self._axis = _input_axis(owner, variable)
@@ -178,8 +180,7 @@ def _prune(*given: Layer, policy: Any, arguments: tuple[Any, ...]) -> None:
     if hasattr(policy, "ensure_model_supports_pruning"):
         for model in given:
             policy.ensure_model_supports_pruning(model)
-    parts = dict.fromkeys(layer for model in given for layer in model._flatten_layers())
-    found = [(x, w) for x in parts for w in kernels(x) if chosen(policy, x, w)]
+    found = [(x, w) for x, w in all_kernels(*given) if chosen(policy, x, w)]
     masked = [w.path for _, w in found if any(isinstance(t, Mask) for t in w.transforms)]
     if masked or not found:
         wrong = f"weights with a mask, {masked[:3]}" if masked else "none"

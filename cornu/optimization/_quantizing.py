@@ -232,6 +232,11 @@ def quantize_apply(
         ValueError: If the model is not built, or no layer of it is annotated or quantized already.
     """
     scheme = Default8BitQuantizeScheme() if scheme is None else scheme
+    if not isinstance(quantized_layer_name_prefix, str):
+        raise ValueError(
+            "`quantized_layer_name_prefix` is a string, and a scheme is given by its name. Received: "
+            f"quantized_layer_name_prefix={quantized_layer_name_prefix!r}."
+        )
     _check(model, scheme)
     marked: dict[int, tuple[Layer, Any]] = {}
     for layer in model._flatten_layers():
@@ -271,7 +276,7 @@ def _check(model: Any, scheme: Any) -> None:
             "A layer is quantized once. Received: "
             f"the model {model.name!r}, of which {quantized[0].path!r} is. `strip_quantization` ends that."
         )
-    if not hasattr(scheme, "weight_quantizer"):
+    if isinstance(scheme, type) or not hasattr(scheme, "weight_quantizer"):
         raise ValueError(
             f"`scheme` has the methods of a `DefaultNBitQuantizeScheme`. Received: scheme={scheme!r}."
         )

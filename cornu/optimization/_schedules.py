@@ -97,6 +97,8 @@ class PolynomialDecay(PruningSchedule):
     ) -> None:
         _check_shares(initial_sparsity=initial_sparsity, final_sparsity=final_sparsity)
         _check_steps(begin_step, end_step, frequency)
+        if not is_number(power) or power <= 0:
+            raise ValueError(f"`power` is a number above 0. Received: power={power!r}.")
         if end_step == -1 or end_step <= begin_step:
             raise ValueError(
                 "A decay ends after it has begun. Received: "

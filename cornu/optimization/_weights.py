@@ -8,6 +8,7 @@ from typing import Any
 from .. import layers, ops
 from ..core.transforms import Operand
 from ..core.variable import Variable
+from ..transforms.on_layers import bake
 
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 
@@ -65,6 +66,15 @@ class Rows:
         return ops.transpose(ops.reshape(rows, self._inner), places)
 
 
+def require_weight(transform: Any, owner: Any, variable: Variable | None) -> None:
+    """Raise an error if a transform of weights is given what passes through a layer."""
+    if variable is None:
+        raise ValueError(
+            f"{type(transform).__name__} is for weights. Received: target={transform._of!r} of the layer "
+            f"{owner.path!r}."
+        )
+
+
 def read(variable: Variable, order: int) -> Any:
     """What a variable reads as behind its transforms of up to an order."""
     depth = sum(transform.order <= order for transform in variable.transforms)
@@ -75,12 +85,8 @@ def strip(target: layers.Layer, order: int) -> None:
     """Store what layers read behind their transforms of an order, and take off these and all before them."""
     for layer in target._flatten_layers():
         for variable in layer._own_weights():
-            last = [i for i, x in enumerate(variable.transforms, 1) if x.order == order][-1:]
-            if last:
-                baked = variable.transforms[: last[0]]
-                variable.assign(read(variable, order))
-                for transform in baked:
-                    layer.remove_transform(variable, transform)
+            places = [i for i, x in enumerate(variable.transforms, 1) if x.order == order]
+            bake(layer, variable, max(places, default=0))
         for which, transform in layer.transforms:
             if which in ("inputs", "outputs") and transform.order == order:
                 layer.remove_transform(which, transform)

@@ -187,6 +187,9 @@ def _build(model: Any, path: str, part: Any, stored: Collection[str]) -> None:
     """Build the model's optimizer where there is a state for it."""
     if isinstance(part, Optimizer) and path == "optimizer" and stored:
         part.follow(model)
+        fits = len(own_variables(part)) == len(stored)
+        if part._follows and not fits and not int(part.iterations):
+            part.rebuild(model.trainable_variables)  # it was built before transforms froze some
 
 
 def _fits(part: Any, stored: Arrays) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from .. import initializers, ops
-from ..core.checks import positive_integer
+from ..core.checks import is_number, is_size, positive_integer
 from ..core.dtypes import is_float
 from ..core.naming import matches
 from ..core.transforms import UPDATE, Operand, Transform, Use
@@ -57,6 +58,8 @@ class LowRank(Transform):
     ) -> None:
         super().__init__()
         positive_integer(rank=rank)
+        if alpha is not None and not (is_number(alpha) and math.isfinite(alpha)):
+            raise ValueError(f"`alpha` is a finite number. Received: alpha={alpha!r}.")
         self.alpha = rank if alpha is None else alpha
         self.rows = rows
         self._variable: Variable | None = None
@@ -81,6 +84,11 @@ class LowRank(Transform):
             )
         if self.rows is None:
             self.rows = max((i for i, size in enumerate(shape) if size > 1 and i), default=1)
+        if not (is_size(self.rows) and self.rows < len(shape)):
+            raise ValueError(
+                "`rows` leaves an axis of the weight for rows, and one for columns. Received: "
+                f"rows={self.rows!r} for {variable.path!r}, of shape {shape}."
+            )
         options: dict[str, Any] = {"trainable": True, "regularizer": variable.regularizer}
         self.a = self.part("a", (*shape[: self.rows], self.rank), self.a_initializer, **options)
         self.b = self.part("b", (self.rank, *shape[self.rows :]), self.b_initializer, **options)
@@ -348,9 +356,16 @@ class Adaptable:
                 raise ValueError(
                     f"LoRA is enabled once. Received: {variable.path!r}, which has it already."
                 )
-        for owner, variable in chosen:
-            made = LowRank(rank, lora_alpha, a_initializer, b_initializer, dora=dora)
-            owner.add_transform(variable, made)
+        put: list[tuple[Any, Variable, LowRank]] = []
+        try:
+            for owner, variable in chosen:
+                made = LowRank(rank, lora_alpha, a_initializer, b_initializer, dora=dora)
+                owner.add_transform(variable, made)
+                put.append((owner, variable, made))
+        except BaseException:
+            for owner, variable, made in put:
+                owner.remove_transform(variable, made)
+            raise
         if alone:
             _freeze_others(layer)
 
@@ -384,8 +399,12 @@ def _freeze_others(layer: Any) -> None:
 
 def _kernels(layer: Any) -> Iterator[tuple[Any, Variable]]:
     """The kernels of a layer and of those inside it, each with the layer that owns it; biases may have two axes."""
+    seen: set[Variable] = set()
     for part in layer._flatten_layers():
         for variable in part._transformable():
+            if variable in seen:
+                continue  # of another layer too
+            seen.add(variable)
             operand = Operand(variable, len(variable.transforms))
             trained = variable not in part._tracker.untrained or variable.transforms
             wide = len(operand.shape) > 1 and not variable.name.endswith("bias")

@@ -34,8 +34,8 @@ class Transforming:
     def transforms(self) -> list[tuple[str, Transform]]:
         """The transforms of the layer's own weights, by their names, and those of `"inputs"` and `"outputs"`."""
         layer: Any = self
-        chains = {v.name: v.transforms for v in layer._owned("variables")} | {**self._passes}
-        return [(of, transform) for of, chain in chains.items() for transform in chain]
+        chains = [(v.name, v.transforms) for v in layer._owned("variables")]
+        return [(of, t) for of, chain in (*chains, *self._passes.items()) for t in chain]
 
     def _baked(self) -> list[Transform]:
         """The transforms of weights of which files have the values."""
@@ -61,6 +61,10 @@ class Transforming:
             ValueError: If the layer is not built, or the weight is not its own.
         """
         of, variable = self._target(target)
+        if not isinstance(transform, Transform):
+            raise ValueError(
+                f"What is put on is a `Transform`. Received: transform={transform!r}."
+            )
         transform.attach(self, of, variable)
         self._set_chain(target, (*self._chain(target), transform))
         return transform
@@ -204,7 +208,11 @@ class Transforming:
             set_transforms(target, chain)
         else:
             chains = {**self._passes, target: tuple(sorted(chain, key=lambda x: x.order))}
-            object.__setattr__(self, "_passes", {key: of for key, of in chains.items() if of})
+            passes = {key: chains[key] for key in _PASSES if chains.get(key)}
+            object.__setattr__(self, "_passes", passes)
+        # Parts stand as the transforms do, in whatever order these came: files have them by number.
+        parts = [p for _, t in self.transforms if t._owner is self for p in t.parts.values()]
+        layer._tracker.replace("variables", [*self._transformable(), *parts])
         layer._tracker.change()
 
     def _passed(self, which: str, values: Any) -> Any:
@@ -231,14 +239,20 @@ def _strip(layer: Any, variable: Variable, kind: type | tuple[type, ...]) -> Non
             "What is stripped stands first in a chain, as what it gives is stored. Received: "
             f"{list(variable.transforms)} of {variable.path!r}. Strip those before it too."
         )
-    if taken:
-        value = current().convert_to_numpy(Operand(variable, len(taken)).value())
-        for transform in taken:
-            layer.remove_transform(variable, transform)
-        if (variable.stored_shape, variable.stored_dtype) == (value.shape, str(value.dtype)):
-            variable.assign(value)
-        else:
-            variable.store_as(value, dtype=str(value.dtype))
+    bake(layer, variable, len(taken))
+
+
+def bake(layer: Any, variable: Variable, depth: int) -> None:
+    """Store what a weight reads as behind the first transforms of its chain, and take these off."""
+    if not depth:
+        return
+    value = current().convert_to_numpy(Operand(variable, depth).value())
+    for transform in variable.transforms[:depth]:
+        layer.remove_transform(variable, transform)
+    if (variable.stored_shape, variable.stored_dtype) == (value.shape, str(value.dtype)):
+        variable.assign(value)
+    else:
+        variable.store_as(value, dtype=str(value.dtype))
 
 
 def _plain(config: Any) -> Any:

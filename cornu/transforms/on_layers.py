@@ -62,9 +62,7 @@ class Transforming:
         """
         of, variable = self._target(target)
         if not isinstance(transform, Transform):
-            raise ValueError(
-                f"What is put on is a `Transform`. Received: transform={transform!r}."
-            )
+            raise ValueError(f"What is put on is a `Transform`. Received: transform={transform!r}.")
         transform.attach(self, of, variable)
         self._set_chain(target, (*self._chain(target), transform))
         return transform

@@ -122,11 +122,20 @@ def test_what_failed_has_changed_nothing() -> None:
 
 REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda m: m.enable_lora(2, lora_alpha=float("nan")), "alpha=nan"),
-    (lambda m: m.layers[0].add_transform(m.layers[0].kernel, optimization.LowRank(1, rows=2)), "rows=2"),
+    (
+        lambda m: m.layers[0].add_transform(m.layers[0].kernel, optimization.LowRank(1, rows=2)),
+        "rows=2",
+    ),
     (lambda m: m.layers[0].add_transform("outputs", optimization.Cluster(3)), "target='outputs'"),
     (lambda m: m.layers[0].add_transform(m.layers[0].kernel, optimization.Cluster), "transform="),
-    (lambda m: optimization.quantize_model(m, optimization.Default8BitQuantizeScheme()), "by its name"),
-    (lambda m: optimization.quantize_model(m, scheme=optimization.Default8BitQuantizeScheme), "scheme="),
+    (
+        lambda m: optimization.quantize_model(m, optimization.Default8BitQuantizeScheme()),
+        "by its name",
+    ),
+    (
+        lambda m: optimization.quantize_model(m, scheme=optimization.Default8BitQuantizeScheme),
+        "scheme=",
+    ),
     (lambda m: optimization.PolynomialDecay(0.0, 0.5, 0, 10, power=-1), "power=-1"),
 ]
 

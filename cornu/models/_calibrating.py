@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .. import ops
+from .. import ops, tuning
 from ..core.dtypes import is_float
 from ..core.transforms import UPDATE, Transform, Use
 from ..core.variable import Variable
@@ -131,8 +131,9 @@ def _observe(
     for layer, variable, observed in observing:
         layer.add_transform(variable, observed)
     try:
-        for batch in batches:
-            block(batch)
+        with tuning.whole_calls(0):  # a compiled step has no numbers to note
+            for batch in batches:
+                block(batch)
     finally:
         for layer, variable, observed in observing:
             layer.remove_transform(variable, observed)

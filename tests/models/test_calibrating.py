@@ -115,6 +115,13 @@ def test_any_model_on_floats_as_a_whole(tmp_path: Path) -> None:
     assert [layer.dtype_policy.name for layer in model.layers] == ["float32"] * 3
 
 
+def test_a_model_that_is_called_often_enough_to_be_compiled() -> None:
+    x = np.random.default_rng(1).normal(size=(72, 3)).astype("float32")
+    model = models.Sequential([layers.Input((3,)), layers.Dense(2, name="last")])
+    model.quantize("gptq", quantizers.GPTQConfig(x, None, num_samples=len(x), group_size=-1))
+    assert model.get_layer("last").quantization_mode == "gptq"
+
+
 @pytest.mark.parametrize("name", ["gptq", "awq"])
 def test_files_with_keras(name: str, tmp_path: Path) -> None:
     """Keras reads what Cornu wrote; what Keras writes of symmetric codes, Cornu reads."""

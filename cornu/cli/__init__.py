@@ -99,6 +99,15 @@ def _add_export(commands: Any) -> None:
         "--opset", type=int, metavar="N", help="version of ONNX's operations (default: 17)"
     )
     export.add_argument("--float16", action="store_true", help="store weights in 16 bits")
+    export.add_argument(
+        "--quantize", metavar="KIND", help="int8, dynamic, float16 or int4: fewer bits"
+    )
+    export.add_argument(
+        "--representative-data",
+        type=Path,
+        metavar="FILE",
+        help="some tens of typical inputs, for int8: an .npz file with an array for each input",
+    )
     export.set_defaults(run=_run_export)
 
 

@@ -5,6 +5,7 @@ A format is a row of `FORMATS`: what its files end in, and the call that writes 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ class Format(NamedTuple):
 
     Args:
         suffix: What the names of its files end in.
-        write: `write(model, path, verbose, input_signature, **options)`.
+        write: `write(model, path, verbose, input_signature, option=...)`.
     """
 
     suffix: str
@@ -55,7 +56,7 @@ def export(
         **kwargs: The format's own options (docs/export.md).
 
     Raises:
-        ValueError: If the format is unknown, or the file gives other numbers than the model.
+        ValueError: If the format or an option of it is unknown, or the file gives other numbers than the model.
         NotImplementedError: If the format can't express something in the model.
 
     >>> import tempfile
@@ -74,4 +75,11 @@ def export(
             f"suffix ({', '.join(row.suffix for row in FORMATS.values())}). Received: "
             f"format={format!r}, filepath={str(path)!r}."
         )
-    FORMATS[format].write(model, path, verbose is not False, input_signature, **kwargs)
+    write = FORMATS[format].write
+    known = list(inspect.signature(write).parameters)[4:]
+    if unknown := {name: x for name, x in kwargs.items() if name not in known}:
+        raise ValueError(
+            f"Options of the format {format!r} are {known}. Received: {', '.join(sorted(unknown))}. "
+            "docs/export.md says what is for which format."
+        )
+    write(model, path, verbose is not False, input_signature, **kwargs)

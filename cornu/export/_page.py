@@ -18,12 +18,13 @@ def write_page(
     title: str | None = None,
     examples: Any = None,
     labels: Any = None,
-    **options: Any,
+    opset_version: int | None = None,
+    float16: bool = False,
 ) -> None:
     """One HTML file that runs the model in a browser, from disk and without a network."""
     from ._web import page
 
-    content, names, checked = onnx_bytes(model, input_signature, examples=examples, **options)
+    content, names, checked = onnx_bytes(model, input_signature, opset_version, float16, examples)
     html = page(model, content, names, title=title, examples=examples, labels=labels)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:

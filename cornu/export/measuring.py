@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import platform
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,6 +58,33 @@ def as_given(x: Any, spec: Any) -> np.ndarray[Any, Any]:
     """An array in the dtype that a file takes."""
     string = spec.dtype == "string"
     return np.asarray(x).astype(np.dtype(object) if string else numpy_dtype(spec.dtype))
+
+
+def read_inputs(model: Any, path: Path) -> Any:
+    """A file's arrays in the structure of a model's inputs: by their names, or the only one for the only input.
+
+    Raises:
+        ValueError: If the file has no array for an input, or isn't one of arrays.
+    """
+    specs = signature(model)
+    names = input_names(tree.flatten(specs))
+    try:
+        with path.open("rb") as file:
+            arrays = dict(np.load(file).items())
+    except (AttributeError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"Representative data are an .npz file, as `numpy.savez` writes it. Received: {path}, which "
+            f"NumPy reads no arrays by name from ({error})."
+        ) from error
+    if len(names) == len(arrays) == 1:
+        names = list(arrays)
+    if missing := [name for name in names if name not in arrays]:
+        raise ValueError(
+            f"Representative data have an array for each of a model's inputs, {names}. Received: {path} "
+            f"with {sorted(arrays)}, without {missing}. Write them by "
+            f"`numpy.savez(path, {names[0]}=...)`."
+        )
+    return tree.pack_sequence_as(specs, [arrays[name] for name in names])
 
 
 def measure(

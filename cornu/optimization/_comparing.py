@@ -109,21 +109,26 @@ class Report(NamedTuple):
         metric = next(iter(rows[0].scores))
         figure = Figure(figsize=(10, 0.4 * len(rows) + 1.2), layout="constrained")
         panels = figure.subplots(1, 3, sharey=True)
-        told = (
-            (metric, [row.scores[metric] for row in rows], "{:.4g}"),
+        measures = (
+            (metric, [row.scores[metric] for row in rows], "{:#.4g}"),
             ("kB, zipped", [row.zipped / 1000 for row in rows], "{:.1f}"),
             ("ms of one run", [row.milliseconds for row in rows], "{:.3f}"),
         )
-        for axes, (title, values, shown) in zip(panels, told, strict=True):
+        for axes, (title, values, shown) in zip(panels, measures, strict=True):
             bars = axes.barh(
                 list(self.rows), values, color=["#888888", *["#4477aa"] * (len(rows) - 1)]
             )
-            axes.bar_label(bars, [shown.format(x) for x in values], padding=3, fontsize=8)
+            told = [shown.format(x) for x in values]
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            axes.bar_label(bars, told, padding=3, fontsize=8, bbox=box)
+            axes.axvline(values[0], color="#888888", linestyle=":", linewidth=1, zorder=0)
             axes.set_title(title, fontsize=10)
             axes.margins(x=0.2)
-            axes.spines[["top", "right"]].set_visible(False)
+            axes.tick_params(left=False)
+            axes.set_xticks([])  # the bars say their numbers
+            axes.spines[["top", "right", "bottom"]].set_visible(False)
         panels[0].invert_yaxis()
-        figure.suptitle(self.processor, fontsize=9)
+        figure.suptitle(f"Files on one thread of {self.processor}", fontsize=9)
         figure.savefig(path, dpi=150)
 
 

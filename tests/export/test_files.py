@@ -302,3 +302,40 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert cli.main(["export", str(tmp_path / "none.keras"), str(tmp_path / "out.onnx")]) == 1
     assert cli.main(["export", str(tmp_path / "model.keras"), str(tmp_path / "out.xyz")]) == 1
     assert "must be one of" in capsys.readouterr().err
+
+
+def test_the_command_quantizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made, bare = (str(tmp_path / f"{name}.keras") for name in ("cnn", "two_and_two"))
+    models.made("cnn").save(made)
+    models.made("two_and_two").save(bare)
+    x, (left, right) = models.inputs("cnn", 8), models.inputs("two_and_two", 8)
+    np.savez(tmp_path / "one.npz", anything=x)
+    np.savez(tmp_path / "two.npz", right=right, left=left)
+    np.save(tmp_path / "bare.npy", x)
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "one.npz").read_bytes()[:100])
+
+    def run(model: str, *options: str) -> tuple[int, str]:
+        code = cli.main(["export", model, str(tmp_path / "out.onnx"), *options])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    int8 = ("--quantize", "int8", "--representative-data")
+    for model, data in ((made, "one.npz"), (bare, "two.npz")):
+        code, said = run(model, *int8, str(tmp_path / data))
+        assert code == 0 and "int8: " in said, said
+    assert run(made, "--quantize", "dynamic")[0] == 0
+    for options, expected in (
+        (("--quantize", "int8"), "Ranges of 8 bits are found on data"),
+        (("--quantize", "int3"), "`quantize` must be one of"),
+        ((*int8, str(tmp_path / "none.npz")), "No such file"),
+        ((*int8, str(tmp_path / "bare.npy")), "reads no arrays by name"),
+        ((*int8, str(tmp_path / "torn.npz")), "reads no arrays by name"),
+    ):
+        code, said = run(made, *options)
+        assert code == 1 and expected in said, said
+    assert cli.main(["export", made, str(tmp_path / "out.html"), "--quantize", "int4"]) == 1
+    assert "Options of the format 'web' are ['title', " in capsys.readouterr().err
+    code, said = run(bare, *int8, str(tmp_path / "one.npz"))
+    assert code == 1 and "['left', 'right']. Received: " in said, said
+    code, said = run(made, *int8, str(tmp_path / "two.npz"))
+    assert code == 1 and "without ['image']" in said, said

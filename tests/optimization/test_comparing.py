@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,10 @@ import pytest
 
 import cornu
 from cornu import layers, optimization
+
+PAGE = Path(__file__).parents[2] / "docs" / "optimization.md"
+#: The examples of the guide but the first, which is `test_every_method_is_measured`.
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1:]
 
 
 def blobs() -> tuple[Any, Any]:
@@ -50,6 +56,22 @@ def test_every_method_is_measured(trained: Any, tmp_path: Path) -> None:
     assert sum(name in line for name in found.rows for line in lines) >= len(found.rows)
     found.plot(tmp_path / "report.png")
     assert (tmp_path / "report.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=[code.splitlines()[0] for code in EXAMPLES])
+def test_an_example_of_the_guide_runs(
+    code: str, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    x, y = blobs()
+    model = copy.deepcopy(trained)
+    known = {"cornu": cornu, "optimization": optimization, "model": model, "x": x, "y": y}
+    exec(code, known)
+    if "Ternary" in known:
+        assert {len(np.unique(layer.kernel)) for layer in model.layers} == {3}
+        again = cornu.saving.load_model("ternary.keras")
+        outputs = (each.predict(x, verbose=0) for each in (again, model))
+        np.testing.assert_allclose(*outputs, atol=1e-5)
 
 
 def test_what_a_report_needs(trained: Any) -> None:

@@ -16,9 +16,12 @@ from keras.src.quantizers.gptq import GPTQ
 
 import cornu
 from cornu import engines, layers, models, ops, quantizers
+from cornu.quantizers import grouped as grouped_codes
 from tests.engines_tested import ENGINES
+from tests.test_grouped_codes import X
 
 TOKENS = np.random.default_rng(0).integers(0, 20, (40, 6)).astype("int32")
+KERNEL = np.random.default_rng(2).normal(size=(8, 7)).astype("float32")
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gptq": ("GPTQConfig", {}),
     "gptq in groups": ("GPTQConfig", {"weight_bits": 3, "group_size": 5, "activation_order": True}),
@@ -141,6 +144,12 @@ def test_files_with_keras(name: str, tmp_path: Path) -> None:
         if getattr(layer, "quantization_mode", None)
     }
     assert {layer.name: layer.get_config() for layer in grouped(again)} == wanted
+    model.save_weights(tmp_path / "model.weights.h5")
+    for read in (theirs, again):
+        for variable in read.weights:
+            variable.assign(np.zeros(variable.shape))
+        read.load_weights(tmp_path / "model.weights.h5")
+        np.testing.assert_allclose(numbers(read), expected, 1e-4, 1e-5)
     theirs.save(path)
     if symmetric:
         found = numbers(cornu.saving.load_model(path))
@@ -167,6 +176,35 @@ def test_without_data_kernels_are_what_keras_makes_of_them(kind: str) -> None:
     for variable, (name, value) in zip(ours.weights, kept[-len(ours.weights) :], strict=True):
         value = np.floor(value) if name == "g_idx" else value
         np.testing.assert_allclose(variable.numpy(), value, 1e-6, err_msg=name)
+
+
+def test_codes_are_kerass_but_for_how_errors_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the same data: Keras goes by the whole inverse of the moments, the paper by its factor, which loses less."""
+    x, arguments = X[:, -8:], {"weight_bits": 3, "group_size": -1}
+    theirs = keras.layers.Dense(7, use_bias=False)
+    theirs.build((None, 8))
+    theirs.set_weights([KERNEL])
+    theirs.quantize(config=keras.quantizers.GPTQConfig(["text"], None, **arguments))
+    fitting = GPTQ(theirs, theirs.quantization_config)
+    fitting.update_hessian_with_batch(x)
+    fitting.quantize_and_correct_layer()
+    wanted, found = np.asarray(theirs(x)), []
+    for factor in (None, inverse):
+        if factor is not None:
+            monkeypatch.setattr(grouped_codes, "_factor", factor)
+        model = cornu.Sequential([cornu.Input((8,)), layers.Dense(7, use_bias=False)])
+        model.set_weights([KERNEL])
+        config = quantizers.GPTQConfig(x, None, num_samples=len(x), **arguments)
+        model.quantize(config=config)
+        found.append(ops.convert_to_numpy(model(x)))
+    np.testing.assert_allclose(found[1], wanted, 1e-4, 1e-4)
+    losses = [np.square(y - x @ KERNEL).mean() for y in (found[0], wanted)]
+    assert losses[0] < 0.9 * losses[1]
+
+
+def inverse(moments: np.ndarray[Any, Any], damping: float) -> np.ndarray[Any, Any]:
+    moments = moments.astype("float64")
+    return np.linalg.inv(moments + damping * np.diag(moments).mean() * np.eye(len(moments)))
 
 
 WRONG: dict[str, tuple[Any, str]] = {

@@ -242,11 +242,42 @@ class Use(NamedTuple):
         """The op's name: `matmul`, `affine`, `einsum`, `conv`, `take`, ..."""
         return self.op.slot
 
+    def contraction(self) -> tuple[int, list[int], list[int]] | None:
+        """The product that the op is, of two operands: the place of the other one, the axes of it and of the variable
+        that are summed over; those of the other one begin with the variable's. None for an op that is none.
+
+        Axes of the other one behind an ellipsis count from its end.
+        """
+        if self.name in ("matmul", "affine"):
+            plain = self.place == 1 and len(self.inner.shape) == 2
+            return (0, [-1], [0]) if plain else None
+        if self.name != "einsum" or len(self.arguments) != 3:
+            return None
+        terms, arrow, result = self.arguments[0].replace(" ", "").partition("->")
+        if not arrow:
+            result = {letter for letter in terms if terms.count(letter) == 1}
+        own, other = (_places(terms.split(",")[at]) for at in (self.place - 1, 2 - self.place))
+        summed = [letter for letter in own or () if letter not in result]
+        if own is None or other is None or not set(summed) <= set(other):
+            return None
+        rest = [letter for letter in other if letter not in result and letter not in summed]
+        rank = len(self.inner.shape)
+        others = [other[letter] for letter in (*summed, *rest)]
+        return 3 - self.place, others, [own[letter] % rank for letter in summed]
+
     def on(self, operand: Any) -> Any:
         """The op's result with another thing in the variable's place."""
         arguments = list(self.arguments)
         arguments[self.place] = operand
         return self.op.wrapper(*arguments, **self.named)
+
+
+def _places(term: str) -> dict[str, int] | None:
+    """The axes of the letters of an operand of an einsum; None where a letter has several."""
+    before, _, behind = term.partition("...")
+    places = {letter: at for at, letter in enumerate(before)}
+    places |= {letter: at - len(behind) for at, letter in enumerate(behind)}
+    return places if len(places) == len(before + behind) else None
 
 
 class TransformedVariable(Variable):

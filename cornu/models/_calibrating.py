@@ -62,21 +62,11 @@ class Observed(Transform):
 
 def _contraction(use: Use) -> tuple[Any, tuple[int, ...]] | None:
     """What a kernel is multiplied with, `(positions, inputs)`, and which of its axes go away; None for other ops."""
-    axes: tuple[int, ...]
-    if use.name in ("matmul", "affine") and use.place == 1 and len(use.inner.shape) == 2:
-        x, axes, places = use.arguments[0], (0,), [-1]
-    elif use.name == "einsum" and len(use.arguments) == 3:
-        terms, result = use.arguments[0].replace(" ", "").split("->")
-        kernel, other = terms.split(",")[use.place - 1], terms.split(",")[2 - use.place]
-        x, left = use.arguments[3 - use.place], kernel.replace("...", "")
-        axes = tuple(at for at, letter in enumerate(left) if letter not in result)
-        # Places count from the end behind an ellipsis.
-        behind = other.partition("...")[1] != ""
-        other = other.replace("...", "")
-        places = [other.index(left[at]) - (len(other) if behind else 0) for at in axes]
-    else:
+    where = use.contraction()
+    if where is None or not where[2]:
         return None
-    x = ops.convert_to_tensor(x)
+    place, others, own = where
+    x, axes, places = ops.convert_to_tensor(use.arguments[place]), tuple(own), others[: len(own)]
     inputs = matrix_shape(use.inner.shape, axes)[0]
     moved = ops.moveaxis(x, places, list(range(-len(places), 0)))
     return ops.reshape(moved, (-1, inputs)), axes

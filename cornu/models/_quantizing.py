@@ -10,7 +10,7 @@ from typing import Any
 
 from ..layers import Layer
 from ..quantizers import CONFIGS
-from ..transforms.quantizing import config_of, kernels, store_grouped
+from ..transforms.quantizing import config_of, quantizable, store_grouped
 from ._calibrating import calibrate
 
 
@@ -21,7 +21,7 @@ def quantize(model: Any, mode: str | None, config: Any, filters: Any) -> None:
 
     def accepts(layer: Any) -> bool:
         floats = layer.built and layer.quantization_mode is None and chosen(layer)
-        return bool(floats and kernels(layer, config.mode))
+        return bool(floats and quantizable(layer, config.mode))
 
     if config.mode in CONFIGS:
         _quantize_each(model, config, accepts)

@@ -10,9 +10,9 @@ from .. import layers
 from ..core import naming
 from ..core.dtypes import is_float
 from ..core.scopes import concrete_scope, here, within
-from ..core.tracking import IdentitySet
 from ..core.variable import Variable
 from ..layers import Layer
+from ..transforms import quantizing
 
 _NORMALIZATIONS = (
     layers.BatchNormalization,
@@ -53,17 +53,7 @@ def kernels(layer: Layer) -> list[Variable]:
         return list(said())
     if isinstance(layer, _NORMALIZATIONS):
         return []
-    own = layer._own_weights()
-    parts = [part for weight in own for x in weight.transforms for part in x.parts.values()]
-    untrained = IdentitySet([*layer._tracker.untrained, *parts])
-    return [
-        weight
-        for weight in own
-        if len(weight.stored_shape) > 1
-        and is_float(weight.stored_dtype)
-        and weight not in untrained
-        and "bias" not in weight.name
-    ]
+    return [weight for weight in quantizing.kernels(layer) if is_float(weight.stored_dtype)]
 
 
 def all_kernels(*given: Layer) -> list[tuple[Layer, Variable]]:

@@ -7,19 +7,18 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
-from .. import layers, ops
+from .. import ops
 from ..core import naming
 from ..core.checks import is_size, listed, one_of
 from ..core.transforms import MASK, Operand, Transform
 from ..core.variable import Variable
 from ..engines import current
 from ..layers import Layer
+from ..transforms.quantizing import axes_of
 from ._choice import all_kernels, chosen, when_built
 from ._masks import Finding, Rule
 from ._schedules import ConstantSparsity
 from ._weights import require_weight
-
-_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 
 
 class Mask(Transform):
@@ -212,16 +211,8 @@ def strip_pruning(model: Any) -> Any:
     (8, ())
     """
     given = list(model) if isinstance(model, (list, tuple)) else [model]
-    for layer in dict.fromkeys(x for one in given for x in one._flatten_layers()):
-        for weight in layer._own_weights():
-            for mask in [x for x in weight.transforms if isinstance(x, Mask)]:
-                if mask is not weight.transforms[0]:
-                    raise ValueError(
-                        "Zeros are stored where weights are stored as they are. Received: "
-                        f"{weight.path!r}, which is read through {list(weight.transforms)}. Strip the first ones first."
-                    )
-                weight.assign(mask.value(weight.stored))
-                layer.remove_transform(weight, mask)
+    for layer in given:
+        layer.strip_transforms(Mask)
     return model
 
 
@@ -246,9 +237,6 @@ def _pair(name: str, given: Any, fits: Callable[[Any], bool]) -> tuple[Any, Any]
 
 
 def _input_axis(layer: Any, weight: Variable) -> int:
-    """The axis of a kernel that a product sums over."""
-    if isinstance(layer, layers.EinsumDense):
-        operands, result = layer.equation.split("->")
-        letters = operands.split(",")[1]
-        return next(i for i, letter in enumerate(letters) if letter not in result)
-    return -1 if isinstance(layer, _TRANSPOSED) else -2
+    """The last axis of a kernel that a product sums over."""
+    axes = axes_of(layer, weight)
+    return axes.weight.index(axes.shared[-1]) if axes.shared else -1

@@ -9,8 +9,7 @@ from .. import layers, ops
 from ..core.transforms import Operand
 from ..core.variable import Variable
 from ..transforms.on_layers import bake
-
-_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+from ..transforms.quantizing import axes_of
 
 
 def channel_axes(layer: Any, variable: Variable) -> tuple[int, ...]:
@@ -21,18 +20,8 @@ def channel_axes(layer: Any, variable: Variable) -> tuple[int, ...]:
     >>> channel_axes(layer, layer.kernel)
     (2, 3)
     """
-    rank = variable.ndim
-    if variable.name == "embeddings":
-        return (0,)
-    if isinstance(layer, _TRANSPOSED):
-        return (rank - 2,)
-    if isinstance(layer, layers.EinsumDense):
-        kernel, output = layer.equation.split(",")[1].split("->")
-        return tuple(axis for axis, letter in enumerate(kernel) if letter in output)
-    depthwise = isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D))
-    if depthwise or variable.name == "depthwise_kernel":
-        return (rank - 2, rank - 1)
-    return (rank - 1,)
+    axes = axes_of(layer, variable)
+    return tuple(axis for axis, letter in enumerate(axes.weight) if letter in axes.own)
 
 
 class Rows:

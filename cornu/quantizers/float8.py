@@ -71,9 +71,7 @@ class Float8(Transform):
         if use.name not in _PRODUCTS or use.place == place or len(use.arguments) <= place:
             return NotImplemented
         x, weight = ops.convert_to_tensor(use.arguments[place]), use.inner.value()
-        if not is_float(
-            x.dtype if isinstance(x.dtype, str) else str(x.dtype).removeprefix("torch.")
-        ):
+        if not is_float(ops.dtype(x)):
             return NotImplemented
         arguments = list(use.arguments)
         arguments[place] = self._rounded("inputs", x)

@@ -219,7 +219,7 @@ class ScaledCodes(Transform):
         """Rows of a table by their codes alone; a product of integers, where what comes in becomes such."""
         if use.name == "take" and self.axes.is_table and use.place == 0:
             return self._rows(use)
-        where = contraction(use, len(self._shape))
+        where = use.contraction()
         if self.activation_quantizer is None or self.block_size is not None or where is None:
             return NotImplemented
         place, axes, shared = where
@@ -272,25 +272,6 @@ def aligned(x: Any, letters: str, target: str) -> Any:
         [kept.index(letter) for letter in target if letter in kept],
     )
     return ops.expand_dims(x, [at for at, letter in enumerate(target) if letter not in kept])
-
-
-def contraction(use: Use, rank: int) -> tuple[int, list[int], list[int]] | None:
-    """What a weight is multiplied with in an op: its place among the arguments, which of its axes are summed over,
-    counted from the end, and which of the weight's; None for an op that is no such product."""
-    if use.name in ("matmul", "affine") and use.place == 1 and rank == 2:
-        return 0, [-1], [0]
-    if use.name != "einsum" or len(use.arguments) != 3:
-        return None
-    terms, result = use.arguments[0].replace(" ", "").split("->")
-    place = 3 - use.place
-    weight, other = terms.split(",")[use.place - 1], terms.split(",")[place - 1]
-    shared = [letter for letter in weight if letter not in result]
-    other = other.replace("...", "")
-    return (
-        place,
-        [other.index(letter) - len(other) for letter in shared],
-        [weight.index(letter) for letter in shared],
-    )
 
 
 def _on(use: Use, place: int, other: Any, weight: Any) -> Any:

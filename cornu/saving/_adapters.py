@@ -40,6 +40,10 @@ _ENDINGS = {
 #: Settings of PEFT's that change what is computed, where they are not these.
 _PLAIN = {"peft_type": "LORA", "bias": "none", "modules_to_save": None, "lora_bias": False}
 
+_CHANGING = ("layer_replication", "alora_invocation_tokens", "use_qalora")
+#: Beginnings that move the weights themselves: the products of such are beside other weights.
+_MOVING = ("pissa", "olora", "corda", "loftq")
+
 
 class Place(NamedTuple):
     """A weight that may have a product, and the layer that owns it."""
@@ -117,16 +121,17 @@ def load_adapter(model: Any, filepath: Any, names: Names | None = None) -> None:
     taken: dict[str, tuple[Place, LowRank, dict[str, np.ndarray[Any, Any]]]] = {}
     for name, kept in found.items():
         known = next((n for n in _candidates(rename(name)) if n in places), None)
-        if known is None or not {"a", "b", "alpha"} <= kept.keys():
+        if known is None or known in taken or not {"a", "b", "alpha"} <= kept.keys():
             raise ValueError(
-                "An adapter's products are of the model's weights. Received: "
+                "An adapter's products are of the model's weights, one of each. Received: "
                 f"{sorted(kept)} of {name!r} in {path!r}, for the weights {list(places)[:8]}. `names` says what "
                 "names in the file become."
             )
         taken[known] = places[known], *_fitting(places[known], name, kept)
     for place, product, kept in taken.values():
-        if place.product is not None:
-            place.layer.remove_transform(place.variable, place.product)
+        if (former := place.product) is not None:
+            former.unmerge()
+            place.layer.remove_transform(place.variable, former)
         place.layer.add_transform(place.variable, product)
         for key, part in product.parts.items():
             part.assign(kept[key])
@@ -164,16 +169,22 @@ def _fitting(
 ) -> tuple[LowRank, dict[str, np.ndarray[Any, Any]]]:
     """A product for a weight, and its arrays in the weight's axes."""
     a, b, shape = kept["a"], kept["b"], place.variable.shape
-    sizes, rank = (math.prod(a.shape[:-1]), math.prod(b.shape[1:])), a.shape[-1]
+    sizes = math.prod(a.shape[:-1]), math.prod(b.shape[1:])
     splits = [(math.prod(shape[:n]), math.prod(shape[n:])) for n in range(1, len(shape))]
-    if sizes not in splits or b.shape[0] != rank:
+    lengths = kept.get("magnitude", b[:1]).size
+    if (
+        sizes not in splits
+        or b.shape[:1] != a.shape[-1:]
+        or lengths != sizes[1]
+        or kept["alpha"].ndim
+    ):
         raise ValueError(
             f"A product has the size of its weight, {place.variable.path!r} of the shape {shape}. Received: "
             f"{a.shape} and {b.shape} of {name!r}. Is it the adapter of another model?"
         )
     rows = len(splits) - splits[::-1].index(sizes)
-    product = LowRank(rank, float(kept["alpha"]), rows=rows, dora="magnitude" in kept)
-    shapes = {"a": (*shape[:rows], rank), "b": (rank, *shape[rows:]), "magnitude": shape[rows:]}
+    product = LowRank(len(b), float(kept["alpha"]), rows=rows, dora="magnitude" in kept)
+    shapes = {"a": (*shape[:rows], len(b)), "b": (len(b), *shape[rows:]), "magnitude": shape[rows:]}
     return product, {key: x.reshape(shapes[key]) for key, x in kept.items() if key in shapes}
 
 
@@ -258,10 +269,20 @@ def _of_peft(path: str) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
             found.setdefault(module, {})[_ENDINGS[ending]] = array.read()
     for module, kept in found.items():
         if {"a", "b"} <= kept.keys():
+            if (
+                kept["a"].ndim < 2
+                or not kept["a"].size
+                or kept["a"].shape[:1] != kept["b"].shape[1:2]
+            ):
+                raise ValueError(
+                    "The two matrices of a product have a rank. Received: `lora_A` of the shape "
+                    f"{kept['a'].shape}, `lora_B` of {kept['b'].shape}, of {module!r} in {tensors!r}. "
+                    "Save the adapter again."
+                )
             rank, window = kept["a"].shape[0], kept["a"].ndim > 2
             kept["a"] = np.moveaxis(kept["a"], (0, 1), (-1, -2)) if window else kept["a"].T
             kept["b"] = kept["b"].reshape(-1, rank).T
-            alpha = _of_pattern(config.get("alpha_pattern"), module, config["lora_alpha"])
+            alpha = _of_pattern(config["alpha_pattern"], module, config["lora_alpha"])
             rescaled = math.sqrt(rank) if config.get("use_rslora") else 1.0
             kept["alpha"] = np.asarray(alpha * rescaled, "float32")
     return found
@@ -274,24 +295,27 @@ def _read_config(path: str) -> dict[str, Any]:
     try:
         config = from_json(text)
         config["lora_alpha"] = float(config["lora_alpha"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        alphas = config.get("alpha_pattern") or {}
+        config["alpha_pattern"] = {module: float(alpha) for module, alpha in alphas.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BrokenFileError(
             f"An adapter's config must be JSON with `lora_alpha`. Received: {path!r}: {error!r:.200}. "
             "Save the adapter again."
         ) from error
     other = {key: config[key] for key in _PLAIN if config.get(key, _PLAIN[key]) != _PLAIN[key]}
+    other |= {key: config[key] for key in _CHANGING if config.get(key)}
+    if str(config.get("init_lora_weights")).startswith(_MOVING):
+        other["init_lora_weights"] = config["init_lora_weights"]
     if other:
         raise ValueError(
-            f"An adapter is of LoRA or DoRA, on kernels alone. Received: {other} in {path!r}. Save "
-            f"one with {_PLAIN}."
+            "An adapter is of LoRA or DoRA, on kernels alone, beside the weights as they were. Received: "
+            f"{other} in {path!r}. Save one with {_PLAIN}, without {[*_CHANGING, *_MOVING]}."
         )
     found: dict[str, Any] = config
     return found
 
 
-def _of_pattern(patterns: Any, module: str, default: float) -> float:
+def _of_pattern(patterns: Mapping[str, float], module: str, default: float) -> float:
     """The value of the first pattern, a name or the end of one, that a module has."""
-    for pattern, value in (patterns or {}).items():
-        if module == pattern or module.endswith(f".{pattern}"):
-            return float(value)
-    return default
+    ends = (pattern for pattern in patterns if f".{module}".endswith(f".{pattern}"))
+    return next((patterns[pattern] for pattern in ends), default)

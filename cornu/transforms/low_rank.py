@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from .. import initializers, ops
 from ..core.checks import is_number, is_size, positive_integer
-from ..core.dtypes import is_float
 from ..core.naming import matches
 from ..core.transforms import UPDATE, Operand, Transform, Use
 from ..core.variable import Variable
+from .quantizing import kernels
 
 
 class LowRank(Transform):
@@ -348,8 +348,13 @@ class Adaptable:
                 f"The layer must be built before LoRA is enabled. Received: {layer.path!r}, never "
                 "built. Call it on data first."
             )
+        owners: dict[Variable, Any] = {}
+        for part in layer._flatten_layers():
+            for variable in kernels(part):
+                owners.setdefault(variable, part)  # of another layer too, maybe
         chosen = _matching(
-            list(_kernels(layer)), [targets] if isinstance(targets, str) else targets
+            [(part, variable) for variable, part in owners.items()],
+            [targets] if isinstance(targets, str) else targets,
         )
         for _, variable in chosen:
             if any(isinstance(transform, LowRank) for transform in variable.transforms):
@@ -397,25 +402,10 @@ def _freeze_others(layer: Any) -> None:
             variable.trainable = False
 
 
-def _kernels(layer: Any) -> Iterator[tuple[Any, Variable]]:
-    """The kernels of a layer and of those inside it, each with the layer that owns it; biases may have two axes."""
-    seen: set[Variable] = set()
-    for part in layer._flatten_layers():
-        for variable in part._transformable():
-            if variable in seen:
-                continue  # of another layer too
-            seen.add(variable)
-            operand = Operand(variable, len(variable.transforms))
-            trained = variable not in part._tracker.untrained or variable.transforms
-            wide = len(operand.shape) > 1 and not variable.name.endswith("bias")
-            if trained and wide and is_float(operand.dtype):
-                yield part, variable
-
-
 def _matching(
-    kernels: list[tuple[Any, Variable]], targets: Sequence[str]
+    found: list[tuple[Any, Variable]], targets: Sequence[str]
 ) -> list[tuple[Any, Variable]]:
-    paths = [variable.path for _, variable in kernels]
+    paths = [variable.path for _, variable in found]
     for pattern in targets:
         if not any(matches(pattern, path) for path in paths):
             near = difflib.get_close_matches(pattern, paths, n=3, cutoff=0.0)
@@ -423,4 +413,4 @@ def _matching(
                 "`targets` are patterns of the paths of kernels. Received: "
                 f"{pattern!r}, which matches none of {len(paths)}. The nearest are {near}."
             )
-    return [pair for pair in kernels if any(matches(pattern, pair[1].path) for pattern in targets)]
+    return [pair for pair in found if any(matches(pattern, pair[1].path) for pattern in targets)]

@@ -9,7 +9,7 @@ from .. import dtype_policies
 from ..core.checks import one_of
 from ..core.dtypes import is_float
 from ..core.scopes import concrete_scope
-from ..core.transforms import CODES, Transform
+from ..core.transforms import CODES, Operand, Transform
 from ..core.variable import Variable
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Quantizing:
             mode = policy.quantization_mode
             config = self.quantization_config or (CONFIGS[mode]() if mode in CONFIGS else None)
             with concrete_scope():
-                for variable in kernels(layer, mode):
+                for variable in quantizable(layer, mode):
                     _add(layer, variable, policy, config, blank=True)
         super()._post_build()  # type: ignore[misc]
 
@@ -75,7 +75,7 @@ class Quantizing:
                 f"A layer is quantized once. Received: mode={config.mode!r} for the layer {layer.path!r} of "
                 f"dtype policy {layer.dtype_policy.name!r}. `strip_transforms()` makes its weights floats."
             )
-        found = kernels(layer, config.mode)
+        found = quantizable(layer, config.mode)
         if not found:
             raise NotImplementedError(
                 f"What is quantized are kernels. Received: the layer {layer.path!r} "
@@ -130,23 +130,22 @@ def config_of(mode: str | None, config: Any) -> QuantizationConfig:
     return CONFIGS[mode]()
 
 
-def kernels(layer: Any, mode: str) -> list[Variable]:
-    """The layer's own weights that a mode is for: floats of two axes and more that it was made to train.
-
-    Biases are none, nor is for float8 what a layer with a table has.
-    """
+def kernels(layer: Any) -> list[Variable]:
+    """The layer's own weights of two axes and more that it was made to train, read as floats; biases are none."""
     untrained = layer._tracker.untrained
-    parts = {id(p) for _, transform in layer.transforms for p in transform.parts.values()}
-    found = [
-        v
-        for v in layer._own_weights()
-        if len(v.stored_shape) > 1
-        and is_float(v.stored_dtype)
-        and v not in untrained
-        and not any(transform.quantizes for transform in v.transforms)
-        and "bias" not in v.name
-        and id(v) not in parts
-    ]
+    found = []
+    for variable in layer._transformable():
+        operand = Operand(variable, len(variable.transforms))
+        trained = variable.transforms or variable not in untrained
+        wide = len(operand.shape) > 1 and is_float(operand.dtype)
+        if trained and wide and "bias" not in variable.name:
+            found.append(variable)
+    return found
+
+
+def quantizable(layer: Any, mode: str) -> list[Variable]:
+    """The layer's kernels that a mode is for: none for float8 of a layer with a table."""
+    found = [v for v in kernels(layer) if not any(t.quantizes for t in v.transforms)]
     refused = mode == "float8" and any(axes_of(layer, v).is_table for v in found)
     return [] if refused else found
 
@@ -166,19 +165,18 @@ def axes_of(layer: Any, variable: Variable) -> Axes:
     """The axes of a kernel, and those of its scales: by what it is multiplied with, one for each output."""
     from ..quantizers.scaled import Axes
 
-    rank = len(variable.stored_shape)
-    if equation := getattr(layer, "equation", None):
-        kernel, output = equation.replace("...", "").partition(",")[2].split("->")
+    kinds = {kind.__name__ for kind in type(layer).__mro__}
+    if "EinsumDense" in kinds:
+        kernel, output = layer.equation.replace("...", "").partition(",")[2].split("->")
         return Axes(kernel, output, order=kernel)  # as it lies, as in Keras
-    letters = "abcdefghij"[:rank]
+    letters = "abcdefghij"[: len(variable.stored_shape)]
     if variable.name == "embeddings":
         return Axes(letters, letters[:-1], is_table=True)
-    kind = type(layer).__name__
     if variable.name == "reverse_embeddings":
         return Axes(letters, letters[-1], packed=0)
-    if variable.name == "depthwise_kernel" or kind.startswith("DepthwiseConv"):
+    if variable.name == "depthwise_kernel" or "_DepthwiseConv" in kinds:
         return Axes(letters, letters[-2:])
-    return Axes(letters, letters[-2] if kind.endswith("Transpose") else letters[-1])
+    return Axes(letters, letters[-2] if "_ConvTranspose" in kinds else letters[-1])
 
 
 def policy_of(layer: Any, config: QuantizationConfig) -> Any:

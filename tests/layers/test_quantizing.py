@@ -225,6 +225,42 @@ def test_float8_trains_as_in_keras() -> None:
         np.testing.assert_allclose(value, theirs[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+class Einsum(layers.Layer):
+    """An einsum with a kernel, as a user may write it."""
+
+    def __init__(self, equation: str, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.equation, self.kernel = equation, self.add_weight(shape, name="kernel")
+
+    def call(self, x: Any) -> Any:
+        return ops.einsum(self.equation, x, self.kernel)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape", "has_gptq"),
+    [
+        ("ab...,bc->ac...", (6, 3), True),  # what is summed lies before an ellipsis
+        ("ijm,jk->ik", (6, 3), True),  # an axis of the input is summed by itself
+        ("ijm,jkl->imk", (6, 3, 5), False),  # one of the kernel is
+        ("ijm,jk", (6, 3), True),  # the result is left to say
+        ("ijm,kj", (3, 6), True),
+        ("ijm,j...->im...", (6, 3), True),
+        ("ijm,jj->ijm", (6, 6), False),
+    ],
+)
+def test_any_einsum(equation: str, shape: tuple[int, ...], has_gptq: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 6, 6)).astype("float32")
+    gptq = quantizers.GPTQConfig(x, None, weight_bits=8, group_size=-1)
+    for config in (quantizers.Int8QuantizationConfig(), gptq):
+        layer = Einsum(equation, shape)
+        model = cornu.Sequential([cornu.Input((6, 6)), layer])
+        expected = ops.convert_to_numpy(model(x))
+        model.quantize(config=config)
+        assert bool(layer.transforms) == (config is not gptq or has_gptq)
+        close = 0.03 * np.abs(expected).max()
+        np.testing.assert_allclose(ops.convert_to_numpy(model(x)), expected, atol=close)
+
+
 def test_which_layers_of_a_model() -> None:
     def model() -> Any:
         made = [

@@ -134,8 +134,42 @@ def test_what_is_refused(tmp_path: Path) -> None:
     for changed, message in (
         ({**config, "bias": "all"}, "LoRA or DoRA"),
         ({**config, "lora_alpha": "much"}, "must be JSON"),
+        ({**config, "lora_alpha": float("nan")}, "is a finite number"),
+        ({**config, "alpha_pattern": [1]}, "must be JSON"),
+        ({**config, "init_lora_weights": "pissa_niter_4"}, "pissa"),
+        ({**config, "layer_replication": [[0, 1]]}, "layer_replication"),
     ):
         (tmp_path / "adapter_config.json").write_text(json.dumps(changed))
         with pytest.raises(ValueError, match=message):
             bare.load_adapter(tmp_path)
     assert len(bare.weights) == 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"lora_A.weight": (6,)}, "have a rank"),
+        ({"lora_A.weight": (0, 6), "lora_B.weight": (5, 0)}, "have a rank"),
+        ({"lora_B.weight": (5, 4)}, "have a rank"),
+        ({"lora_magnitude_vector": (7,)}, "has the size of its weight"),
+        ({"kernel.lora_A.weight": (3, 6), "kernel.lora_B.weight": (5, 3)}, "one of each"),
+    ],
+)
+def test_broken_tensors(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
+    net(("classes/kernel", 3)).save_adapter(tmp_path)
+    shapes = {"lora_A.weight": (3, 6), "lora_B.weight": (5, 3), **changed}
+    tensors = {f"base_model.model.classes.{x}": np.ones(of, "float32") for x, of in shapes.items()}
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    bare = net()
+    with pytest.raises(ValueError, match=message):
+        bare.load_adapter(tmp_path)
+    assert len(bare.weights) == 5
+
+
+def test_in_place_of_a_merged_product(tmp_path: Path) -> None:
+    model = net(("*", 2))
+    expected = np.asarray(model(WORDS))
+    model.save_adapter(tmp_path / "a.h5")
+    model.merge_lora()
+    model.load_adapter(tmp_path / "a.h5")
+    np.testing.assert_allclose(model(WORDS), expected, rtol=1e-4, atol=1e-4)

@@ -333,8 +333,9 @@ class Op:
             return x
 
         try:
+            specs = tree.map_structure(as_spec, tuple(args))
             with SymbolicScope():
-                self.dispatch(current(), tree.map_structure(as_spec, tuple(args)))
+                self.dispatch(current(), specs)
         except (TypeError, ValueError) as better:
             told = naming.raised_in(better) and str(better) != str(error)
             return better if told and not _was_explained(better) else None

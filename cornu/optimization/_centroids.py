@@ -142,7 +142,7 @@ def clustered(centroids: Any, weights: Any) -> Any:
     centroids = ops.take_along_axis(centroids, order, axis=1)
     still = ops.stop_gradient(centroids)
     index = nearest(still, ops.stop_gradient(weights))
-    moving = still + (centroids - still) / _counts(index, centroids.shape[1])
+    moving = ops.add(still, ops.divide(centroids - still, _counts(index, centroids.shape[1])))
     found = ops.take_along_axis(ops.cast(moving, weights.dtype), index, axis=1)
     return found + (weights - ops.stop_gradient(weights))
 

@@ -12,6 +12,8 @@ import pytest
 
 import cornu
 from cornu import layers, ops, optimization
+from cornu.transforms import Transform
+from tests.engines_tested import ENGINES
 
 X = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
 WAYS: dict[str, Callable[[Any], Any]] = {
@@ -155,3 +157,29 @@ def test_clusters_are_of_finite_numbers(init: Any) -> None:
     layer.kernel.assign(np.where(np.eye(6), np.nan, 1.0).astype("float32"))
     with pytest.raises(ValueError, match="finite numbers"):
         optimization.cluster_weights(layer, 3, init)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("way", WAYS)
+def test_weights_of_16_bits(way: str, engine: str) -> None:
+    with cornu.backend.use(engine):
+        layer = layers.Dense(4, dtype="float16")
+        model = cornu.Sequential([cornu.Input((6,)), layer])
+        plain = layer(X.astype("float16")).dtype
+        WAYS[way](model)
+        assert layer.kernel.effective().dtype == layer(X.astype("float16")).dtype == plain
+
+
+class Failing(Transform):
+    """A transform whose value raises an error of its own."""
+
+    def value(self, stored: Any) -> Any:
+        raise ValueError("It is what it is.")
+
+
+def test_the_error_of_a_transform_is_the_one_that_is_shown() -> None:
+    layer = layers.Dense(4)
+    layer.build((None, 6))
+    layer.add_transform(layer.kernel, Failing())
+    with pytest.raises(ValueError, match=r"It is what it is"):
+        layer(X)

@@ -14,12 +14,15 @@ from ..core.variable import Variable
 from ..layers import Layer
 from ..transforms import quantizing
 
-_NORMALIZATIONS = (
-    layers.BatchNormalization,
-    layers.GroupNormalization,
-    layers.LayerNormalization,
-    layers.Normalization,
-    layers.RMSNormalization,
+#: Activations as layers: what comes before them is computed with them in one.
+FOLLOWING = (
+    *(layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Activation, layers.Softmax),
+)
+#: Layers that multiply each number by a weight of its own: of any rank, those are no kernels.
+_ELEMENTWISE = (
+    *FOLLOWING,
+    *(layers.BatchNormalization, layers.GroupNormalization, layers.LayerNormalization),
+    *(layers.Normalization, layers.RMSNormalization),
 )
 
 
@@ -41,7 +44,7 @@ class PrunableLayer:
 def kernels(layer: Layer) -> list[Variable]:
     """The kernels that a layer itself owns: trained floats of two axes and more, without biases.
 
-    A normalization has none. A layer with a `get_prunable_weights` says itself.
+    A normalization and an activation have none. A layer with a `get_prunable_weights` says itself.
 
     >>> layer = layers.Dense(3)
     >>> layer.build((None, 2))
@@ -51,7 +54,7 @@ def kernels(layer: Layer) -> list[Variable]:
     said = getattr(layer, "get_prunable_weights", None)
     if said is not None:
         return list(said())
-    if isinstance(layer, _NORMALIZATIONS):
+    if isinstance(layer, _ELEMENTWISE):
         return []
     return [weight for weight in quantizing.kernels(layer) if is_float(weight.stored_dtype)]
 

@@ -10,7 +10,7 @@ from .. import activations, layers
 from ..core.dtypes import is_float
 from ..layers import Layer
 from ..models.traces import Trace, Visit, inputs_of, trace
-from ._choice import kernels
+from ._choice import FOLLOWING, kernels
 
 #: Layers that give what they are called on, in another place or in part: of numbers of few bits such numbers.
 _MOVING = (
@@ -21,10 +21,6 @@ _MOVING = (
     *(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D),
     *(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D),
     *(layers.UpSampling1D, layers.UpSampling3D, layers.Masking, layers.InputLayer),
-)
-#: Layers that what comes before them is computed with in one: what lies between the two is no number of few bits.
-FOLLOWING = (
-    *(layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Activation, layers.Softmax),
 )
 
 
@@ -87,7 +83,7 @@ def places(model: Layer, quantized: Any) -> list[Place]:
 
 def has_kernel(layer: Layer) -> bool:
     """Whether a layer multiplies what it is called on by a kernel."""
-    if isinstance(layer, (layers.Embedding, *FOLLOWING)):
+    if isinstance(layer, layers.Embedding):
         return False
     return any(kernels(part) for part in layer._flatten_layers())
 

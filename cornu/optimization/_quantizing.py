@@ -18,7 +18,7 @@ from ..data import inputs_of
 from ..layers import Layer
 from ._choice import kernels
 from ._clustering import Cluster
-from ._flow import FOLLOWING, Place, places
+from ._flow import Place, places
 from ._ranges import LastValueQuantizer, MovingAverageQuantizer, observing
 from ._weights import read, strip
 
@@ -283,8 +283,7 @@ def _check(model: Any, scheme: Any) -> None:
 
 
 def _by_scheme(layer: Layer, scheme: Any, place: Place | None) -> None:
-    weights = [] if isinstance(layer, FOLLOWING) else kernels(layer)
-    for weight in weights:
+    for weight in kernels(layer):
         if any(transform.order == FAKE for transform in weight.transforms):
             continue  # of another layer too
         keeping = scheme.preserved(weight)

@@ -62,11 +62,12 @@ LAYERS: list[tuple[Any, tuple[int, ...], int]] = [
     (lambda: layers.MultiHeadAttention(2, 3), (4, 5), 4),
     (lambda: layers.TimeDistributed(layers.Dense(2)), (3, 4), 1),
     (lambda: layers.LayerNormalization(axis=(1, 2)), (3, 4), 0),
+    (lambda: layers.PReLU(), (3, 4), 0),
 ]
 
 
 @pytest.mark.parametrize(
-    ("engine", "row"), [*((name, 0) for name in TRAINED), *(("numpy", i) for i in range(1, 9))]
+    ("engine", "row"), [*((name, 0) for name in TRAINED), *(("numpy", i) for i in range(1, len(LAYERS)))]
 )
 def test_a_pruned_layer_is_one_with_zeros_baked_in(engine: str, row: int) -> None:
     """In calls and in training: what a mask hides does not move, and the rest does."""

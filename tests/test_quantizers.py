@@ -112,6 +112,21 @@ def test_gradients_of_fake_quantization(engine: str, axis: int) -> None:
         np.testing.assert_allclose(array, wanted[at], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gradients_at_the_ends_of_a_range(engine: str) -> None:
+    """They pass at both ends, and not at the next numbers beyond."""
+    ends = np.array([-2, 5], "float32")
+    beyond = np.nextafter(ends, np.array([-3, 6], "float32"))
+    with engines.use(engine):
+        x = cornu.Variable(np.concatenate([ends, beyond]))
+
+        def loss() -> Any:
+            return ops.sum(quantizers.fake_quant_with_min_max_vars(x, -2.0, 5.0, num_bits=3))
+
+        _, (gradient,) = cornu.value_and_grad(loss, [x])()
+        assert ops.convert_to_numpy(gradient).tolist() == [1, 1, 0, 0]
+
+
 def test_an_empty_range_is_zero() -> None:
     """As TensorFlow's op; Keras gives NaN elsewhere."""
     found = quantizers.fake_quant_with_min_max_vars(NORMAL, 0.0, 0.0)

@@ -18,6 +18,7 @@ import optree
 import torch
 import torch.nn.functional as F
 from torch._C._functorch import is_functorch_wrapped_tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.checkpoint import checkpoint
 
@@ -151,6 +152,36 @@ def _named(module: Any, names: str, **renamed: str) -> dict[str, Any]:
     return {name: staticmethod(_wide(function)) for name, function in functions.items()}
 
 
+def _are_numbers(*ends: Tensor) -> bool:
+    """Whether the host reads the ends of a range at no cost: kernels that take numbers pass over memory once."""
+    return not any(
+        x.ndim
+        or x.device.type != "cpu"
+        or isinstance(x, FakeTensor)
+        or is_functorch_wrapped_tensor(x)
+        for x in ends
+    )
+
+
+# Calls of a recording, which could not look at the ends otherwise.
+@opaque
+def _inside(x: Tensor, bottom: Tensor, top: Tensor) -> list[Tensor]:
+    """The numbers between two ends that are nearest to x."""
+    if _are_numbers(bottom, top):
+        return [torch.clamp(x, bottom.item(), top.item())]
+    return [torch.minimum(torch.maximum(x, bottom), top)]
+
+
+@opaque
+def _passed(upstream: Tensor, x: Tensor, bottom: Tensor, top: Tensor) -> list[Tensor]:
+    """A gradient where x is between two ends or at one."""
+    if _are_numbers(bottom, top):
+        beyond = bottom.nextafter(bottom - math.inf), top.nextafter(top + math.inf)
+        return [torch.ops.aten.hardtanh_backward(upstream, x, *(end.item() for end in beyond))]
+    outside = torch.minimum(torch.maximum(x, bottom), top).sub_(x).abs_().sign_()
+    return [torch.addcmul(upstream, upstream, outside, value=-1)]
+
+
 class _Rounded(torch.autograd.Function):  # type: ignore[misc]
     """The nearest numbers between two ends, whose gradient is that of the input between them."""
 
@@ -160,7 +191,7 @@ class _Rounded(torch.autograd.Function):  # type: ignore[misc]
     def forward(
         x: Tensor, bottom: Tensor, top: Tensor, zero: Tensor, inverse: Tensor, scale: Tensor
     ) -> Tensor:
-        inside = torch.minimum(torch.maximum(x, bottom), top)
+        (inside,) = _inside(x, bottom, top)
         return inside.mul_(inverse).add_(zero).add_(0.5).floor_().sub_(zero).mul_(scale)
 
     @staticmethod
@@ -169,9 +200,7 @@ class _Rounded(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
-        x, bottom, top = ctx.saved_tensors
-        outside = torch.minimum(torch.maximum(x, bottom), top).sub_(x).abs_().sign_()
-        return torch.addcmul(upstream, upstream, outside, value=-1), *[None] * 5
+        return *_passed(upstream, *ctx.saved_tensors), *[None] * 5
 
 
 class TorchEngine(KeepingEngine):

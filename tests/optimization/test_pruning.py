@@ -67,7 +67,8 @@ LAYERS: list[tuple[Any, tuple[int, ...], int]] = [
 
 
 @pytest.mark.parametrize(
-    ("engine", "row"), [*((name, 0) for name in TRAINED), *(("numpy", i) for i in range(1, len(LAYERS)))]
+    ("engine", "row"),
+    [*((name, 0) for name in TRAINED), *(("numpy", i) for i in range(1, len(LAYERS)))],
 )
 def test_a_pruned_layer_is_one_with_zeros_baked_in(engine: str, row: int) -> None:
     """In calls and in training: what a mask hides does not move, and the rest does."""

@@ -33,10 +33,13 @@ def per_channel(kernel: np.ndarray, axes: tuple[int, ...], bits: int = 8) -> Any
     return quantized(kernel, -most, most, bits, narrow=True)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("make", "shape", "axes"), LAYERS)
-def test_weights(engine: str, make: Any, shape: tuple[int, ...], axes: Any) -> None:
+@pytest.mark.parametrize(
+    ("engine", "row"),
+    [*((name, 3) for name in ENGINES), *(("numpy", i) for i in range(len(LAYERS)))],
+)
+def test_weights(engine: str, row: int) -> None:
     """They read as the nearest numbers of their channel's range as they are, wherever the channels lie."""
+    make, shape, axes = LAYERS[row]
     with cornu.backend.use(engine):
         layer = make()
         layer.build((None, *shape))
@@ -173,10 +176,12 @@ MODELS: list[tuple[Any, Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("make", "shape", "reads", "gives"), MODELS)
-@pytest.mark.parametrize("engine", QUICK)
-def test_models(engine: str, make: Any, shape: Any, reads: str, gives: str) -> None:
+@pytest.mark.parametrize(
+    ("engine", "row"), [*(("numpy", i) for i in range(len(MODELS))), ("torch", 2)]
+)
+def test_models(engine: str, row: int) -> None:
     """Each number is quantized once, on every kind of model; it trains, and strips to weights of few values."""
+    make, shape, reads, gives = MODELS[row]
     with cornu.backend.use(engine):
         model = make()
         x = np.random.default_rng(0).integers(0, 7, (6, *shape))
@@ -271,8 +276,9 @@ def test_a_config_says_how_its_layer_is_quantized() -> None:
             assert again.get_config() == transform.get_config()
 
 
-@pytest.mark.parametrize("engine", QUICK)
-@pytest.mark.parametrize("stripped", [False, True])
+@pytest.mark.parametrize(
+    ("engine", "stripped"), [("numpy", False), ("numpy", True), ("torch", False)]
+)
 def test_zeros_and_clusters_are_kept(engine: str, stripped: bool) -> None:
     """Of kernels that were pruned and clustered, and whose chain was stripped or not."""
     x, y = np.random.default_rng(0).normal(size=(2, 8, 6))

@@ -17,7 +17,6 @@ from cornu import layers, ops, optimization, optimizers
 from cornu.optimization import ConstantSparsity, Mask, PolynomialDecay
 from tests.engines_tested import ENGINES
 
-TRAINED = [name for name in ENGINES if name != "pytensor"]
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 6)).astype("float32")
 HALF = ConstantSparsity(0.5, 0, frequency=1)
@@ -68,7 +67,7 @@ LAYERS: list[tuple[Any, tuple[int, ...], int]] = [
 
 @pytest.mark.parametrize(
     ("engine", "row"),
-    [*((name, 0) for name in TRAINED), *(("numpy", i) for i in range(1, len(LAYERS)))],
+    [*((name, 0) for name in ENGINES), *(("numpy", i) for i in range(1, len(LAYERS)))],
 )
 def test_a_pruned_layer_is_one_with_zeros_baked_in(engine: str, row: int) -> None:
     """In calls and in training: what a mask hides does not move, and the rest does."""

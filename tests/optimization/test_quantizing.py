@@ -309,6 +309,29 @@ def test_zeros_and_clusters_are_kept(engine: str, stripped: bool) -> None:
             assert name == "prune" or len(np.unique(kernel.numpy())) <= 5
 
 
+@pytest.mark.parametrize("method", ["prune_low_magnitude", "cluster_weights", "quantize_model"])
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_mixed_precision(engine: str, method: str) -> None:
+    """What is stored, and found from it, has 32 bits; layers compute with the value in 16."""
+    with cornu.backend.use(engine):
+        dense = layers.Dense(4, dtype="mixed_bfloat16")
+        model = cornu.Sequential([cornu.Input((6,)), dense])
+        options = {"number_of_clusters": 4} if method == "cluster_weights" else {}
+        getattr(optimization, method)(model, **options)
+        model.compile("sgd", "mse")
+        before = dense.kernel.numpy()
+        model.fit(np.ones((4, 6)), np.ones((4, 4)), verbose=0)
+        assert not np.array_equal(before, dense.kernel.numpy())
+        value = ops.convert_to_numpy(dense.kernel.effective())
+        assert {value.dtype, dense.kernel.numpy().dtype} == {np.dtype("float32")}
+        found = dense(np.eye(6, dtype="float32") * 2)
+        assert str(found.dtype).endswith("bfloat16")
+        if method != "quantize_model":  # which rounds the inputs
+            found = ops.convert_to_numpy(ops.cast(found, "float32"))
+            want = 2 * value + dense.bias.numpy()
+            np.testing.assert_allclose(found, want, rtol=0.02, atol=0.02)
+
+
 def test_what_is_refused() -> None:
     model = cornu.Sequential([cornu.Input((3,)), layers.Dense(2)])
     with pytest.raises(

@@ -138,7 +138,8 @@ def prune_low_magnitude(
 
     It holds at once, on the model itself: compiled or not, trained or not, its optimizer and its names stay. Pruned are
     the kernels of all layers: weights of two axes and more, biases and normalizations left out. What a schedule
-    counts are updates by an optimizer since, of the weight at hand; no callback is needed.
+    counts are updates by an optimizer since, of the weight at hand; no callback is needed. Masks stay as they are
+    where others update: optimizers of an engine's library, and `stateless_apply`, which gives no masks back.
 
     Args:
         to_prune: A model of any kind, a layer, or a list of layers. One that is not built yet is pruned when it is.

@@ -72,7 +72,7 @@ def write_onnx(
         quantize: `"int8"`, `"dynamic"`, `"float16"` or `"int4"`: the file has fewer bits.
         representative_data: What `fit` takes as `x`, on which the ranges of `"int8"` are found.
         validation: `(x, y)` on which the model's metrics are computed before and after.
-        max_drop: By how much the first metric may get worse.
+        max_drop: By how much the first metric may get worse; may change, where it is a user's function.
         target: `"vnni"` or `"arm"` for a file of 8 bits that runs on such CPUs alone.
     """
     how = Quantizing(quantize, representative_data, validation, max_drop, target)
@@ -303,8 +303,7 @@ def _drawn(
 ) -> list[np.ndarray[Any, Any]]:
     """Inputs to try: examples, or numbers around zero and, for integers, small ones."""
     if examples is not None:
-        pairs = zip(tree.flatten(examples), tree.flatten(traced.specs), strict=True)
-        given = [as_given(x, spec) for x, spec in pairs]
+        given = as_given(examples, traced.specs)
         return [np.resize(x, (batch, *x.shape[1:])) for x in given]
     known = [layer.input_dim for layer in model._flatten_layers() if hasattr(layer, "input_dim")]
     limit = min([10, *(size for size in known if isinstance(size, int))])

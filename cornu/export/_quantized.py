@@ -6,7 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from ..core.checks import one_of
+import numpy as np
+
+from ..core.checks import is_number, one_of
 from .measuring import Measured, drop, feeds, measure, processor
 
 KINDS = ("int8", "dynamic", "float16", "int4")
@@ -44,6 +46,10 @@ class Quantizing(NamedTuple):
                 f"`max_drop` is of a metric on data. Received: max_drop={self.max_drop}, "
                 "validation=None. Give `validation=(x, y)`."
             )
+        if self.max_drop is not None and not is_number(self.max_drop):
+            raise ValueError(
+                f"`max_drop` must be a number. Received: max_drop={self.max_drop!r}. An example is 0.005."
+            )
 
     def versions(self, opset: int, ir_version: int) -> tuple[int, int]:
         """The least versions of operations and of the format that have what is needed, or those given."""
@@ -64,12 +70,14 @@ def quantized(
         What it cost and brought, in words.
 
     Raises:
-        ValueError: If a metric falls by more than `max_drop`.
+        ValueError: If a metric gets worse by more than `max_drop`, or ranges can't be found on the data.
     """
     from ..engines.onnx.quantizing import QUANTIZERS, left_float, noise
 
     data = how.representative_data
     given = [] if data is None else [x for x, *_ in feeds(traced.specs, data)]
+    if how.kind == "int8":
+        _check_ranges(given)
     first = next(iter(given), None) or dict(zip(traced.names[0], drawn, strict=True))
     with TemporaryDirectory() as scratch:
         source = Path(scratch, "float.onnx")
@@ -85,7 +93,7 @@ def quantized(
     told = ", ".join(f"{name} {ratio:.0f} dB" for name, ratio in worst)
     if how.max_drop is not None:
         name, lost = drop(model, before, after)
-        if lost > how.max_drop:
+        if not lost <= how.max_drop:
             raise ValueError(
                 f"A quantized file must keep the first metric within `max_drop`. Received: {name} "
                 f"{before.scores[name]:.4g} of the float file and {after.scores[name]:.4g} of the "
@@ -94,6 +102,21 @@ def quantized(
                 "`representative_data`, or train with `cornu.optimization.quantize_model`."
             )
     return _rows(str(how.kind), before, after, left_float(file), told)
+
+
+def _check_ranges(given: list[dict[str, Any]]) -> None:
+    """See that ranges can be found on data, all of it: one number that is none makes a file of such."""
+    if not given:
+        raise ValueError(
+            "Ranges of 8 bits are found on data. Received: `representative_data` without a batch of the model's "
+            "size. Give some tens of typical inputs."
+        )
+    for name, x in ((name, x) for feed in given for name, x in feed.items()):
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            raise ValueError(
+                f"Ranges of 8 bits are found on finite numbers. Received: `representative_data` with {name!r} that has "
+                "NaN or infinities. Leave such inputs out."
+            )
 
 
 def _rows(

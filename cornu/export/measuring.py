@@ -50,14 +50,48 @@ def feeds(specs: Any, data: Any) -> Iterator[tuple[dict[str, Any], Any, Any]]:
     x, y, sample_weight = (*data, None, None)[:3] if isinstance(data, tuple) else (data, None, None)
     for batch in make_source(x, y, sample_weight, size, drop_remainder=size is not None):
         x, y, sample_weight = unpack_x_y_sample_weight(batch)
-        pairs = zip(names, tree.flatten(x), flat, strict=True)
-        yield {name: as_given(leaf, spec) for name, leaf, spec in pairs}, y, sample_weight
+        yield dict(zip(names, as_given(x, specs), strict=True)), y, sample_weight
 
 
-def as_given(x: Any, spec: Any) -> np.ndarray[Any, Any]:
-    """An array in the dtype that a file takes."""
-    string = spec.dtype == "string"
-    return np.asarray(x).astype(np.dtype(object) if string else numpy_dtype(spec.dtype))
+def as_given(x: Any, specs: Any) -> list[np.ndarray[Any, Any]]:
+    """Arrays as a file takes them: in the order of a model's inputs, with their ranks and dtypes.
+
+    Raises:
+        ValueError: If inputs are missing, are too many, or have other shapes than the model's.
+    """
+    flat = tree.flatten(specs)
+    names = input_names(flat)
+    if isinstance(x, dict):
+        keys = list(specs) if isinstance(specs, dict) else names
+        missing = [key for key in keys if key not in x]
+        if missing:
+            raise ValueError(
+                f"Data must have the model's inputs {keys}. Received: {sorted(x)}. Add {missing}."
+            )
+        found = {key: x[key] for key in keys}
+        x = found if isinstance(specs, dict) else list(found.values())
+    leaves = tree.flatten(x)
+    if len(leaves) != len(flat):
+        raise ValueError(
+            f"Data must have the model's inputs {names}. Received: {len(leaves)} arrays. Give one for each."
+        )
+    return [_fitted(*one) for one in zip(names, leaves, flat, strict=True)]
+
+
+def _fitted(name: str, x: Any, spec: Any) -> np.ndarray[Any, Any]:
+    string, shape = spec.dtype == "string", spec.shape
+    x = np.asarray(x).astype(np.dtype(object) if string else numpy_dtype(spec.dtype))
+    if x.ndim == len(shape) - 1 and shape[-1] == 1:
+        x = x[..., None]
+    elif x.ndim == len(shape) + 1 and x.shape[-1] == 1:
+        x = x[..., 0]
+    pairs = zip(x.shape[1:], shape[1:], strict=False)
+    if x.ndim != len(shape) or any(size not in (None, given) for given, size in pairs):
+        raise ValueError(
+            f"Data must have the shapes of the model's inputs. Received: {name!r} of shape {x.shape}, where "
+            f"the model takes {shape}. Reshape the data."
+        )
+    return x
 
 
 def read_inputs(model: Any, path: Path) -> Any:
@@ -129,11 +163,21 @@ def measure(
 def _scores(session: Any, read: set[str], model: Any, specs: Any, data: Any) -> dict[str, float]:
     """The metrics of a compiled model, of what a file gives."""
     model.reset_metrics()
-    structure = model.compute_output_spec(specs)
+    structure, seen = model.compute_output_spec(specs), False
     for given, y, sample_weight in feeds(specs, data):
+        if y is None:
+            raise ValueError(
+                "Metrics are of what is predicted and what is known. Received: validation data without `y`. "
+                "Give `(x, y)`."
+            )
+        seen = True
         outputs = session.run(None, {name: x for name, x in given.items() if name in read})
         y_pred = tree.pack_sequence_as(structure, outputs)
         model.compute_metrics(None, y, y_pred, sample_weight)
+    if not seen:
+        raise ValueError(
+            "Metrics need at least one batch. Received: validation data without any. Give more."
+        )
     found = {name: float(x) for name, x in model.get_metrics_result().items() if name != "loss"}
     if not found:
         raise ValueError(
@@ -144,10 +188,11 @@ def _scores(session: Any, read: set[str], model: Any, specs: Any, data: Any) -> 
 
 
 def drop(model: Any, before: Measured, after: Measured) -> tuple[str, float]:
-    """The name of the model's first metric, and by how much a file makes it worse."""
+    """The name of the model's first metric, and by how much a file makes it worse, or other where nobody knows that."""
     name = next(iter(before.scores))
-    up = any(x.name == name and x._direction == "up" for x in model.metrics)
-    return name, (before.scores[name] - after.scores[name]) * (1 if up else -1)
+    fall = before.scores[name] - after.scores[name]
+    direction = next((x._direction for x in model.metrics if x.name == name), None)
+    return name, {"up": fall, "down": -fall}.get(direction, abs(fall))
 
 
 def processor() -> str:

@@ -148,8 +148,8 @@ def report(
 
     Args:
         model: A trained model, compiled with metrics.
-        data: `(x, y)`: what is trained on, and what ranges of 8 bits are found on.
-        validation_data: `(x, y)` for the metrics; `data` itself where it is left out, which flatters.
+        data: `(x, y)`, `(x, y, sample_weight)`, or batches of such, to train on and to find ranges of 8 bits on.
+        validation_data: Such data for the metrics; `data` itself where it is left out, which flatters.
         methods: Names of `METHODS`.
         epochs: How long the methods that train do so.
         batch_size: As `fit` takes it.
@@ -168,7 +168,9 @@ def report(
     >>> list(found.rows), found.rows["int4"].size < found.rows["float32"].size
     (['float32', 'int8', 'int4'], True)
     """
+    methods = [methods] if isinstance(methods, str) else methods
     methods = list(dict.fromkeys(["float32", *methods]))
+    validation_data = data if validation_data is None else validation_data
     for name in methods:
         one_of(METHODS, method=name)
     positive_integer(epochs=epochs)
@@ -183,7 +185,11 @@ def report(
             files.append(Path(folder, f"{name}.onnx"))
             more = {"representative_data": data} if method.options.get("quantize") == "int8" else {}
             trained[way].export(files[-1], verbose=False, **method.options, **more)
-        found = measure(files, model, data if validation_data is None else validation_data)
+            if len(files) == 1:
+                measure(
+                    files, model, validation_data
+                )  # what fails does so before hours of training
+        found = measure(files, model, validation_data)
     return Report(dict(zip(methods, found, strict=True)), processor())
 
 
@@ -191,8 +197,10 @@ def _made(model: Any, method: Method, data: Any, epochs: int, batch_size: int | 
     """A copy of a model, trained as a method has it."""
     model = copy.deepcopy(model)
     if method.prepare is not None:
-        x, y, sample_weight = (*data, None)[:3]
+        x, y, sample_weight = (
+            (*data, None, None)[:3] if isinstance(data, tuple) else (data, None, None)
+        )
         steps = epochs * (make_source(x, y, sample_weight, batch_size).num_batches or 1)
         model = method.prepare(model, steps)
-        model.fit(*data, epochs=epochs, batch_size=batch_size, verbose=0)
+        model.fit(x, y, batch_size, epochs, verbose=0, sample_weight=sample_weight)
     return model if method.finish is None else method.finish(model)

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.dtypes import is_float
 from ..core.variable import host_array
 from ._choice import kernels
 
 
 class Row(NamedTuple):
-    """One kernel, as layers compute with it."""
+    """One kernel, as layers compute with it; of one that is stored as codes, the bytes are theirs."""
 
     path: str
     shape: tuple[int, ...]
@@ -68,12 +69,21 @@ def sparsity_report(model: Any) -> SparsityReport:
     model/dense/kernel      0.0%         1            32            14
     all kernels             0.0%                      32            14
     """
-    found = {id(w): w for layer in model._flatten_layers() for w in kernels(layer)}
+    found = {
+        id(w): w for layer in model._flatten_layers() for w in [*kernels(layer), *_coded(layer)]
+    }
     return SparsityReport(tuple(_row(weight) for weight in found.values()))
+
+
+def _coded(layer: Any) -> list[Any]:
+    """The kernels that a layer stores as integers."""
+    own = layer._own_weights()
+    return [w for w in own if w.transforms and not is_float(w.stored_dtype)]
 
 
 def _row(weight: Any) -> Row:
     value = host_array(weight.effective())
-    packed = len(zlib.compress(value.tobytes()))
+    kept = value if is_float(weight.stored_dtype) else host_array(weight.stored)
+    packed = len(zlib.compress(kept.tobytes()))
     zeros = float(np.mean(value == 0)) if value.size else 0.0
-    return Row(weight.path, value.shape, zeros, len(np.unique(value)), value.nbytes, packed)
+    return Row(weight.path, value.shape, zeros, len(np.unique(value)), kept.nbytes, packed)

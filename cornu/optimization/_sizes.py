@@ -31,8 +31,8 @@ class SizeReport(NamedTuple):
 
     Args:
         parts: The arrays, the largest first.
-        bytes: The file's bytes.
-        zipped: Its bytes once gzip has compressed it.
+        bytes: The file's bytes, with those of the files that hold its weights.
+        zipped: Such bytes once gzip has compressed them.
     """
 
     parts: tuple[Part, ...]
@@ -65,11 +65,16 @@ def size_report(path: Any) -> SizeReport:
     """
     content = Path(path).read_bytes()
     parts: list[Part] = []
+    outside: set[str] = set()
     if Path(path).suffix == ".onnx" and importlib.util.find_spec("onnx") is not None:
         import onnx
 
         for x in onnx.load_from_string(content).graph.initializer:
-            kind, raw = onnx.TensorProto.DataType.Name(x.data_type).lower(), x.raw_data
+            kind = onnx.TensorProto.DataType.Name(x.data_type).lower()
+            raw = x.raw_data or b"".join(x.string_data)
+            raw = raw or onnx.numpy_helper.to_array(x, str(Path(path).parent)).tobytes()
             parts.append(Part(x.name, kind, tuple(x.dims), len(raw), len(gzip.compress(raw))))
+            outside |= {entry.value for entry in x.external_data if entry.key == "location"}
+    content += b"".join(Path(path).with_name(name).read_bytes() for name in sorted(outside))
     largest = sorted(parts, key=lambda part: -part.bytes)
     return SizeReport(tuple(largest), len(content), len(gzip.compress(content)))

@@ -15,6 +15,7 @@ import cornu
 from cornu import layers, optimization
 from cornu.core import tree
 from cornu.core.transforms import FAKE, Transform
+from cornu.export import measuring
 from cornu.quantizers import fake_quant_with_min_max_vars
 from tests.export import models
 from tests.export.test_files import assert_same, ran, written
@@ -130,6 +131,19 @@ def test_it_says_what_it_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ({"quantize": "int8"}, "Ranges of 8 bits are found on data"),
         ({"validation": data()}, "`validation` goes with `quantize`"),
         ({"quantize": "int4", "max_drop": 0.1}, "`max_drop` is of a metric on data"),
+        (
+            {"quantize": "int4", "max_drop": "1", "validation": data()},
+            "`max_drop` must be a number",
+        ),
+        ({"quantize": "int4", "max_drop": 1, "validation": data()[0]}, "without `y`"),
+        ({"quantize": "int4", "max_drop": 1, "validation": data(0)}, "at least one batch"),
+        ({"quantize": "int8", "representative_data": data(0)}, "without a batch"),
+        ({"quantize": "int8", "representative_data": data()[0] * np.inf}, "NaN or infinities"),
+        (
+            {"quantize": "int8", "representative_data": data()[0][:, :2]},
+            "shapes of the model's inputs",
+        ),
+        ({"quantize": "int8", "representative_data": [data()[0]] * 2}, "2 arrays"),
         ({"quantize": "int4", "external_data": True}, "holds its weights"),
         (
             {"quantize": "int4", "max_drop": -2, "validation": data()},
@@ -141,6 +155,30 @@ def test_what_is_refused_leaves_no_file(options: Any, words: str, tmp_path: Path
     with pytest.raises(ValueError, match=words):
         written(classifier(), tmp_path, **options)
     assert not os.listdir(tmp_path)
+
+
+def test_data_by_names_is_in_the_models_order() -> None:
+    inputs = [layers.Input((1,), name=name) for name in ("late", "early")]
+    model = cornu.Model(inputs, layers.Subtract()(inputs))
+    given = {"early": np.zeros(3), "late": np.ones(3), "more": np.ones(3)}
+    for x in (given, [np.ones((3, 1)), np.zeros((3, 1))]):
+        ((found, *_),) = measuring.feeds(model.input, x)
+        assert found["late"].tolist() == [[1.0]] * 3 and not found["early"].any()
+    with pytest.raises(ValueError, match=r"inputs \['late', 'early'\].*Add \['late'\]"):
+        next(measuring.feeds(model.input, {"early": np.zeros(3)}))
+
+
+@pytest.mark.parametrize(
+    ("metric", "lost"), [("accuracy", 0.5), ("mae", -0.5), (lambda y, p: p[:, 0], 0.5)]
+)
+def test_which_way_is_worse(metric: Any, lost: float) -> None:
+    model = classifier()
+    model.compile("sgd", "mse", metrics=[metric])
+    x, y = data()
+    model.evaluate(x, np.eye(3)[y], verbose=0)
+    name = list(model.get_metrics_result())[1]
+    rows = [measuring.Measured(1, 1, 1.0, {name: score}) for score in (0.75, 0.25)]
+    assert measuring.drop(model, *rows) == (name, lost)
 
 
 def test_a_metric_is_needed(tmp_path: Path) -> None:

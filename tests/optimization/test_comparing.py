@@ -25,6 +25,17 @@ def blobs() -> tuple[Any, Any]:
     return x.astype("float32"), y
 
 
+class Halves(cornu.utils.PyDataset):
+    """They, in two batches."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Any:
+        x, y = blobs()
+        return x[index::2], y[index::2]
+
+
 @pytest.fixture(scope="module")
 def trained() -> Any:
     cornu.utils.set_random_seed(0)
@@ -81,6 +92,22 @@ def test_what_a_report_needs(trained: Any) -> None:
         optimization.report(trained, blobs(), methods=["int3"])
 
 
+def test_what_fit_takes_is_reported_on(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = blobs()
+    for data in ((x, y, np.ones(96)), Halves()):
+        assert list(optimization.report(trained, data, methods="pruned", epochs=1).rows) == [
+            "float32",
+            "pruned",
+        ]
+    with pytest.raises(ValueError, match="2 arrays"):
+        optimization.report(trained, ([x, x], y), methods="pruned")
+    plain = cornu.models.clone_model(trained)
+    plain.compile("sgd", "mse")
+    monkeypatch.setattr(type(trained), "fit", None)  # nothing is trained in vain
+    with pytest.raises(ValueError, match="compiled with metrics"):
+        optimization.report(plain, blobs())
+
+
 def test_sizes_of_a_file(trained: Any, tmp_path: Path) -> None:
     trained.export(tmp_path / "model.onnx", quantize="int4", verbose=False)
     found = optimization.size_report(tmp_path / "model.onnx")
@@ -92,5 +119,22 @@ def test_sizes_of_a_file(trained: Any, tmp_path: Path) -> None:
     }
     assert kinds["kernel"].bytes in (64 * 3 // 2, 48 * 64 // 2)
     assert "int4" in str(found) and f"{found.bytes:,}" in str(found)
+    more = {"quantize": "int8", "representative_data": blobs()[0]}
+    for name, options in {"int8": more, "outside": {"external_data": True}}.items():
+        trained.export(tmp_path / f"{name}.onnx", verbose=False, **options)
+        found = optimization.size_report(tmp_path / f"{name}.onnx")
+        assert all(part.bytes for part in found.parts)
+        assert found.bytes >= sum(part.bytes for part in found.parts)
     trained.save_weights(tmp_path / "model.weights.h5")
     assert optimization.size_report(tmp_path / "model.weights.h5").parts == ()
+
+
+@pytest.mark.parametrize(("mode", "share"), [("int8", 4), ("int4", 8), ("float8", 1)])
+def test_what_codes_consist_of(trained: Any, mode: str, share: int) -> None:
+    model = cornu.models.clone_model(trained)
+    before = optimization.sparsity_report(model)
+    model.quantize(mode)
+    found = optimization.sparsity_report(model)
+    assert [row.path for row in found.rows] == [row.path for row in before.rows]
+    assert [row.shape for row in found.rows] == [row.shape for row in before.rows]
+    assert found.rows[0].bytes == before.rows[0].bytes // share

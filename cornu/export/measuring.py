@@ -192,7 +192,7 @@ def drop(model: Any, before: Measured, after: Measured) -> tuple[str, float]:
     name = next(iter(before.scores))
     fall = before.scores[name] - after.scores[name]
     direction = next((x._direction for x in model.metrics if x.name == name), None)
-    return name, {"up": fall, "down": -fall}.get(direction, abs(fall))
+    return name, {"up": fall, "down": -fall}.get(direction or "", abs(fall))
 
 
 def processor() -> str:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from .. import initializers, ops
 from ..core.checks import positive_integer
-from ..core.dtypes import standardize_dtype
+from ..core.dtypes import is_float, standardize_dtype
 from ..ops.shared import batch_normalized
 from ._input_spec import InputSpec
 from ._layer import Layer
@@ -475,7 +475,7 @@ class SpectralNormalization(Wrapper):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The inner layer's outputs; in training its kernel is scaled first."""
-        if training:
+        if training and is_float(self.kernel.stored_dtype):  # codes stay as they are
             vector, kernel = self.normalized_weights()
             self.vector_u.assign(ops.cast(vector, self.vector_u.dtype))
             self.kernel.assign(ops.cast(kernel, self.kernel.dtype))

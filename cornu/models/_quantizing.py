@@ -39,8 +39,14 @@ def _quantize_each(model: Any, config: Any, accepts: Callable[[Any], bool]) -> N
             f"kernels for mode={config.mode!r} that are floats.",
             stacklevel=4,
         )
-    for layer in found:
-        Layer.quantize(layer, config=config)
+    # A kernel that several layers hold is quantized once, by the one that made it.
+    for layer in sorted(found, key=partial(_borrows, mode=config.mode)):
+        if quantizable(layer, config.mode):
+            Layer.quantize(layer, config=config)
+
+
+def _borrows(layer: Any, mode: str) -> bool:
+    return any(v.path != f"{layer.path}/{v.name}" for v in quantizable(layer, mode))
 
 
 def _chooses(filters: Any) -> Callable[[Any], bool]:

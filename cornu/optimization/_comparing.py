@@ -186,9 +186,8 @@ def report(
             more = {"representative_data": data} if method.options.get("quantize") == "int8" else {}
             trained[way].export(files[-1], verbose=False, **method.options, **more)
             if len(files) == 1:
-                measure(
-                    files, model, validation_data
-                )  # what fails does so before hours of training
+                # What fails does so before hours of training.
+                measure(files, model, validation_data)
         found = measure(files, model, validation_data)
     return Report(dict(zip(methods, found, strict=True)), processor())
 

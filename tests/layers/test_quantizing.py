@@ -286,6 +286,44 @@ def test_which_layers_of_a_model() -> None:
         made.quantize("int8", filters="none")
 
 
+class Transposed(layers.Layer):
+    """Scores of a table's rows, which it holds too."""
+
+    def __init__(self, table: Any) -> None:
+        super().__init__()
+        self.table = table
+
+    def build(self, shape: Any) -> None:
+        self.kernel = self.table.embeddings
+
+    def call(self, x: Any) -> Any:
+        return ops.matmul(x, ops.transpose(self.kernel))
+
+
+@pytest.mark.parametrize("name", ["tied", "wrapped"])
+def test_a_kernel_that_two_layers_hold_is_quantized_once(name: str, tmp_path: Path) -> None:
+    if name == "tied":
+        table = layers.Embedding(30, 8)
+        owner, parts = table, [layers.Input((8,), dtype="int32"), table, Transposed(table)]
+    else:
+        wrapper = layers.SpectralNormalization(layers.Dense(4))
+        owner, parts = wrapper.layer, [layers.Input((8,)), wrapper]
+    model = cornu.Sequential(parts)
+    x = np.arange(16).reshape(2, 8)
+    model(x, training=True)
+    before = np.asarray(model(x))
+    model.quantize("int8")
+    assert [x for x in model._flatten_layers() if x.quantization_mode] == [owner]
+    codes = [w.numpy() for w in model.weights]
+    model(x, training=True)
+    assert all(map(np.array_equal, [w.numpy() for w in model.weights], codes))
+    found = np.asarray(model(x))
+    assert 0 < np.abs(found - before).max() < 0.02 * np.abs(before).max()
+    if name == "wrapped":
+        model.save(tmp_path / "m.keras")
+        assert np.array_equal(cornu.saving.load_model(tmp_path / "m.keras")(x), found)
+
+
 def test_a_compiled_model_goes_on() -> None:
     """Programs are compiled again, and the optimizer keeps what it knows of weights that are trained."""
     model = cornu.Sequential([cornu.Input((6,)), layers.Dense(3)])

@@ -287,6 +287,8 @@ class Variable(OpOperators):
             return getattr(engine.convert_to_tensor(self.value), name)
         if name.startswith("__") or "_held" not in vars(self):
             return object.__getattribute__(self, name)  # which raises its own error
+        if here.calling.get() is not None and not name.startswith("_"):
+            return getattr(self.value, name)  # such as `T`: what a layer computes with
         return getattr(self._drawn().container, name)
 
     # --- what it is

@@ -261,6 +261,33 @@ def test_any_einsum(equation: str, shape: tuple[int, ...], has_gptq: bool) -> No
         np.testing.assert_allclose(ops.convert_to_numpy(model(x)), expected, atol=close)
 
 
+class Turned(layers.Layer):
+    """A layer that asks a kernel for what tensors have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = self.add_weight((3, 6), name="kernel")
+
+    def call(self, x: Any) -> Any:
+        return x @ self.kernel.T
+
+
+@pytest.mark.parametrize("mode", [None, "int8", "int4"])
+def test_attributes_of_tensors(mode: str | None) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 6)).astype("float32")
+    layer = Turned()
+    model = cornu.Sequential([cornu.Input((6,)), layer])
+    if mode is not None:
+        model.quantize(mode)
+    expected = x @ ops.convert_to_numpy(layer.kernel.effective()).T
+    for found in (model(x), model.predict(x, verbose=0)):
+        np.testing.assert_allclose(ops.convert_to_numpy(found), expected, rtol=1e-5, atol=1e-5)
+    if mode is None:
+        model.compile("sgd", "mse")
+        model.fit(x, np.ones((2, 3)), verbose=0)
+        assert np.abs(x @ layer.kernel.numpy().T - expected).max() > 1e-4
+
+
 def test_which_layers_of_a_model() -> None:
     def model() -> Any:
         made = [

@@ -113,7 +113,13 @@ def get(name: str, overrides: bool = True) -> Engine:
     with _lock:
         key = (name, overrides)
         if key not in _loaded:
+            import random  # which `import cornu` does without
+
+            drawn = (
+                random.getstate()
+            )  # a library that is loaded draws numbers: no seed has to do with it
             engine_class = _engine_class(name)
+            random.setstate(drawn)
             _loaded[key] = engine_class() if overrides else _plain(engine_class)()
         return _loaded[key]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -119,6 +120,15 @@ def test_loading_an_engine_changes_nothing(name: str) -> None:
     assert after[2] == alone[2]
     assert held > 350e6
     assert kept < 50e6
+
+
+def test_a_library_that_is_loaded_draws_nobodys_numbers() -> None:
+    """TensorFlow draws some of Python's: what follows a seed was another the first time in a process."""
+    code = (
+        "import json, random, sys; from cornu.engines import get; random.seed(1); get(sys.argv[1]); "
+        "print(json.dumps(random.random()))"
+    )
+    assert answer(code, "tensorflow") == random.Random(1).random()
 
 
 @pytest.mark.parametrize(

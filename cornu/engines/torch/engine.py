@@ -824,6 +824,9 @@ class TorchEngine(KeepingEngine):
     def relu(self, x: Tensor) -> Tensor:
         return torch.relu(x)
 
+    def relu6(self, x: Tensor) -> Tensor:
+        return torch.nn.functional.relu6(x)
+
     def fake_quant_with_min_max_vars(
         self, inputs: Tensor, low: Tensor, high: Tensor, bits: int, narrow: bool, axis: int | None
     ) -> Tensor:

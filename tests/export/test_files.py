@@ -16,7 +16,7 @@ import cornu
 from cornu import cli, engines, layers, ops
 from cornu.core import tree
 from cornu.engines.onnxruntime import open_session
-from cornu.export import _onnx
+from cornu.export import _checking
 from tests.engines_tested import ENGINES
 from tests.export import models
 
@@ -232,7 +232,7 @@ def test_a_mismatch_is_an_error_and_leaves_nothing(
     path = written(models.made("cnn"), tmp_path)
     before = path.read_bytes()
     wrong = lambda *_: [np.zeros((size, 3), "float32") for size in (1,)]  # noqa: E731
-    monkeypatch.setattr(_onnx, "_reference", wrong)
+    monkeypatch.setattr(_checking, "_reference", wrong)
     with pytest.raises(ValueError, match="differs by"):
         written(models.made("cnn"), tmp_path)
     assert path.read_bytes() == before

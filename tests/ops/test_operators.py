@@ -109,7 +109,7 @@ def test_none_is_no_operand(operand: Any) -> None:
         "core.keras_tensor.KerasTensor",
         "core.variable.Variable",
         "engines.differentiation.traced.Traced",
-        "engines.onnx.graph.Value",
+        "engines.graphs.graph.Value",
         "engines.pytensor.arrays.Array",
         "engines.torch.lists.Group",
     ],

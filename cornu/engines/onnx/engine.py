@@ -1,30 +1,24 @@
-"""The ONNX engine: tensors are values of a graph, and a primitive writes a node.
-
-Shapes and dtypes are the spec engine's. What is known while the graph is written is computed by the
-NumPy engine, so that tables and masks stand in the file as numbers. Kernels of ONNX Runtime's CPU
-know few dtypes: operations in others run in a wider one.
-"""
+"""The ONNX engine: primitives as nodes of ONNX, with loops and branches, which see what is around them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import optree
 
-from ..contract import Axes, Pads, State, Tensor
+from ..contract import Axes, Pads, Tensor
+from ..graphs.graph import Value
+from ..graphs.writing import KNOWN, NUMPY, widened
 from ..host import Tabled
-from ..indexing import full_key
 from ..spec import Dimension, Spec
-from .graph import ML, Codes, Graph, Value
+from .graph import ML
 from .math import Mathematics
-from .nodes import KNOWN, NUMPY, OPSET, WIDE
+from .nodes import WIDE
 from .whole import WholeOps
 
-_FAR = (1 << 63) - 1
 _REDUCTIONS = {"sum": "ReduceSum", "prod": "ReduceProd", "max": "ReduceMax", "min": "ReduceMin"}
 #: Letters for the axes that `...` stands for in an equation, the last one for the last axis.
 _AXES = "PQRSTUVW"
@@ -49,10 +43,6 @@ class OnnxEngine(Mathematics, WholeOps):
     """The primitives as nodes of one graph: an engine for each file."""
 
     name = "onnx"
-    trains: ClassVar[bool] = False
-    computes: ClassVar[bool] = False
-    writes_files: ClassVar[bool] = True
-    native = frozenset({Value, Dimension, type(None), bool, int, float, np.ndarray})
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(_DECOMPOSITIONS.split(), "ONNX has no decompositions of matrices"),
         **dict.fromkeys(_DRAWS.split(), "the numbers of a graph would be the same at each run"),
@@ -61,11 +51,6 @@ class OnnxEngine(Mathematics, WholeOps):
     }
 
     vars().update({name: _reduction(name, kind) for name, kind in _REDUCTIONS.items()})
-
-    @classmethod
-    def for_file(cls, opset: int = OPSET, half: bool = False) -> Self:
-        """The engine of a new graph."""
-        return cls(opset, half)
 
     def on_host(
         self, f: Callable[..., list[Any]], tensors: Sequence[Any], specs: Sequence[Any]
@@ -84,19 +69,6 @@ class OnnxEngine(Mathematics, WholeOps):
         return self.graph.add("LabelEncoder", [x], [Spec(x.dims, "int64")], {"domain": ML, **table})
 
     # ------------------------------------------------------------ transforms
-
-    @contextmanager
-    def _body(self, branch: bool = False) -> Iterator[Graph]:
-        """A graph within the current one, current in the block."""
-        outer = self.graph
-        self.graph = Graph(outer, branch)
-        try:
-            yield self.graph
-        finally:
-            self.graph = outer
-
-    def _tensors(self, tree: Any) -> Any:
-        return optree.tree_map(self.convert_to_tensor, tree)
 
     def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
         if pred.array is not None:
@@ -126,10 +98,10 @@ class OnnxEngine(Mathematics, WholeOps):
                 new = optree.tree_leaves(self._tensors(result))
                 again = cond(*optree.tree_unflatten(structure, new))
                 graph.finish([self.reshape(self.convert_to_tensor(again), ()), *new])
-            widened = _widened(specs, new)
-            if all(a.dims == b.dims for a, b in zip(widened, specs, strict=True)):
+            wider = widened(specs, new)
+            if all(a.dims == b.dims for a, b in zip(wider, specs, strict=True)):
                 break
-            specs = widened
+            specs = wider
         first = self.reshape(
             self.convert_to_tensor(cond(*optree.tree_unflatten(structure, leaves))), ()
         )
@@ -172,36 +144,7 @@ class OnnxEngine(Mathematics, WholeOps):
         carry = optree.tree_unflatten(structure, made[: len(carried)])
         return carry, optree.tree_unflatten(outer, made[len(carried) :])
 
-    def vectorized_map(self, f: Callable[[Any], Any], elements: Any) -> Any:
-        return self.scan(lambda carry, x: (carry, f(x)), (), elements, None, False)[1]
-
-    def custom_gradient(
-        self, f: Callable[..., tuple[Any, Callable[..., Any]]]
-    ) -> Callable[..., Any]:
-        return lambda *args, **kwargs: f(*args, **kwargs)[0]
-
-    def compile(
-        self, step: Callable[..., Any], state: State, jit: bool | None = None
-    ) -> Callable[..., Any]:
-        return step
-
-    def shape_alone(self, name: str) -> None:
-        raise NotImplementedError(
-            f"The onnx engine can't do `{name}` along an axis of unknown size, from which its tables "
-            "follow. Received: a size that shows as None. Give it where the input is made: "
-            "`Input(shape=(28, 28, 1))`."
-        )
-
     # ---------------------------------------------------------------- create
-
-    def full(self, shape: tuple[Any, ...], value: Any, dtype: str) -> Tensor:
-        value = self.convert_to_tensor(value, dtype) if not _is_number(value) else value
-        known = not any(isinstance(size, (Dimension, Value)) or size is None for size in shape)
-        if _is_number(value):
-            if known and math.prod(shape) <= KNOWN:
-                return self.graph.constant(np.asarray(NUMPY.full(shape, value, dtype)))
-            value = self.graph.constant(np.asarray(NUMPY.full((), value, dtype)))
-        return self.broadcast_to(value, shape)
 
     def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
         spec = self.spec.arange(start, stop, step, dtype)
@@ -244,92 +187,7 @@ class OnnxEngine(Mathematics, WholeOps):
     def cumsum(self, x: Tensor, axis: int) -> Tensor:
         return self._node("CumSum", [x, self._constant(axis)], x)
 
-    def cumprod(self, x: Tensor, axis: int) -> Tensor:
-        order = (axis, *(k for k in range(len(x.dims)) if k != axis))
-        moved = self.transpose(x, order)
-        ones = self.full(moved.dims[1:], 1, x.dtype)
-
-        def turn(carry: Value, row: Value) -> tuple[Value, Value]:
-            return (product := self.multiply(carry, row)), product
-
-        made = self.scan(turn, ones, moved, None, False)[1]
-        return self.transpose(made, tuple(int(k) for k in np.argsort(order)))
-
     # ---------------------------------------------------------- move, index
-
-    def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
-        spec = self.spec.reshape(x, shape)
-        if spec.dims == x.dims:
-            return x
-        if x.array is not None and not any(isinstance(size, Dimension) for size in spec.dims):
-            codes = x.codes and Codes(*(part.reshape(spec.dims) for part in x.codes))
-            return self.graph.constant(x.array.reshape(spec.dims), x.label, codes)
-        # 0 keeps the size of the same axis, -1 takes the rest: most shapes need no computing.
-        sizes: list[Any] = [
-            0 if isinstance(size, Dimension) and k < len(x.dims) and x.dims[k] == size else size
-            for k, size in enumerate(spec.dims)
-        ]
-        open_ = [k for k, size in enumerate(sizes) if isinstance(size, Dimension)]
-        given = [k for k, size in enumerate(shape) if size is None or _is_rest(size)]
-        if len(open_) == 1 or given:
-            sizes[given[0] if given else open_[0]] = -1
-        empty = any(isinstance(size, int) and size == 0 for size in spec.dims)
-        if empty:
-            sizes = list(spec.dims)
-        more = {"allowzero": 1} if empty else {}
-        made = self._node("Reshape", [x, self._vector(sizes)], spec, **more)
-        made.follow([x], lambda: np.reshape(x.known(), spec.dims))
-        return made
-
-    def transpose(self, x: Tensor, axes: Axes) -> Tensor:
-        spec = self.spec.transpose(x, axes)
-        source, order = (
-            (x, axes) if x.origin is None else (x.origin[0], tuple(x.origin[1][k] for k in axes))
-        )
-        if order == tuple(range(len(order))):
-            return source
-        made = self._node("Transpose", [source], spec, perm=list(order))
-        made.origin = (source, order)
-        return made
-
-    def broadcast_to(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
-        spec = self.spec.broadcast_to(x, shape)
-        if spec.dims == x.dims:
-            return x
-        lead = len(spec.dims) - len(x.dims)
-        sizes = [
-            1 if k >= lead and x.dims[k - lead] == size else shape[k] if size is None else size
-            for k, size in enumerate(spec.dims)
-        ]
-        return self._node("Expand", [x, self._vector(sizes)], spec)
-
-    def concatenate(self, xs: Sequence[Tensor], axis: int) -> Tensor:
-        spec = self.spec.concatenate(xs, axis)
-        if len(xs) == 1:
-            return xs[0]
-        order = next((x.origin[1] for x in xs if x.origin), None)
-        if order is not None and all(x.origin and x.origin[1] == order for x in xs):
-            return self.transpose(self.concatenate([x.origin[0] for x in xs], order[axis]), order)
-        return self._node("Concat", xs, spec, axis=axis)
-
-    def pad(self, x: Tensor, pads: Pads, value: Any) -> Tensor:
-        spec = self.spec.pad(x, pads, value)
-        if all(isinstance(p, int) and p == 0 for pair in pads for p in pair):
-            return x
-        if x.origin is not None:
-            source, order = x.origin
-            moved = tuple(pads[order.index(k)] for k in range(len(order)))
-            return self.transpose(self.pad(source, moved, value), order)
-        sizes = [*(low for low, _ in pads), *(high for _, high in pads)]
-        fill = self.reshape(self.convert_to_tensor(value, x.dtype), ())
-        if x.dtype == "bool":
-            whole = self.pad(self.cast(x, "int32"), pads, self.cast(fill, "int32"))
-            return self.cast(whole, "bool")
-        return self._node("Pad", [x, self._vector(sizes), fill], spec)
-
-    def flip(self, x: Tensor, axes: Axes) -> Tensor:
-        backwards, whole = slice(None, None, -1), slice(None)
-        return self._sliced(x, [backwards if k in axes else whole for k in range(len(x.dims))])
 
     def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
         spec = self.spec.take(x, indices, axis)
@@ -347,71 +205,6 @@ class OnnxEngine(Mathematics, WholeOps):
     def gather(self, x: Tensor, indices: Tensor) -> Tensor:
         spec = self.spec.gather(x, indices)
         return self._node("GatherND", [x, self.cast(indices, "int64")], spec)
-
-    def get_item(self, x: Tensor, key: tuple[Any, ...]) -> Tensor:
-        entries = full_key(len(x.dims), key)
-        ends = [entry for entry in entries if entry is not None]
-        taken = self._sliced(x, [_part(entry) for entry in ends])
-        sizes = iter(zip(ends, taken.dims, strict=True))
-        pairs = ((entry, 1) if entry is None else next(sizes) for entry in entries)
-        return self.reshape(taken, tuple(n for entry, n in pairs if not isinstance(entry, int)))
-
-    def _sliced(self, x: Value, parts: Sequence[slice]) -> Value:
-        """What slices take of each axis."""
-        taken = [k for k, part in enumerate(parts) if part != slice(None)]
-        if not taken:
-            return x
-        if x.origin is not None:
-            source, order = x.origin
-            return self.transpose(
-                self._sliced(source, [parts[order.index(k)] for k in range(len(order))]), order
-            )
-        steps = [parts[k].step or 1 for k in taken]
-        starts = [
-            _bound(parts[k].start, 0 if step > 0 else _FAR)
-            for k, step in zip(taken, steps, strict=True)
-        ]
-        stops = [
-            _bound(parts[k].stop, _FAR if step > 0 else -_FAR)
-            for k, step in zip(taken, steps, strict=True)
-        ]
-        bounds = [self._vector(ends) for ends in (starts, stops, taken, steps)]
-        return self._node("Slice", [x, *bounds], self.spec.get_item(x, tuple(parts)))
-
-    def _shifted(self, x: Value, start: int, count: int, target: int) -> Value:
-        """x with some neighbouring axes at another place."""
-        order = [k for k in range(len(x.dims)) if not start <= k < start + count]
-        order[target:target] = range(start, start + count)
-        return self.transpose(x, tuple(order))
-
-    def _begins(self, x: Value, start: Sequence[Any], shape: Sequence[Any]) -> list[Any]:
-        """The start of a block on each axis, moved inside where it reaches over the edge."""
-        begins: list[Any] = []
-        for at, size, length in zip(start, x.dims, shape, strict=True):
-            if isinstance(at, int) and isinstance(size, int) and isinstance(length, int):
-                begins.append(min(max(at, 0), size - length))
-                continue
-            last, zero = self._size(size - length), self._constant([0])
-            begins.append(self.maximum(self.minimum(self._size(at), last), zero))
-        return begins
-
-    def slice(self, x: Tensor, start: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
-        spec = self.spec.slice(x, start, shape)
-        begins = self._vector(self._begins(x, start, shape))
-        ends = self.add(begins, self._vector(shape))
-        return self._node("Slice", [x, begins, ends], spec)
-
-    def slice_update(self, x: Tensor, start: Sequence[Any], updates: Tensor) -> Tensor:
-        self.spec.slice_update(x, start, updates)
-        begins = self._begins(x, start, updates.dims)
-        rank, columns = len(x.dims), []
-        for axis, (begin, size) in enumerate(zip(begins, updates.dims, strict=True)):
-            line = self.add(self.arange(0, size, 1, "int64"), self._size(begin))
-            line = self.reshape(line, (*(1,) * axis, size, *(1,) * (rank - axis - 1)))
-            columns.append(self._last(self.broadcast_to(line, updates.dims)))
-        if not columns:
-            return updates
-        return self.scatter(x, self.concatenate(columns, rank), updates, "set")
 
     def scatter(self, x: Tensor, indices: Tensor, updates: Tensor, reduction: str) -> Tensor:
         spec = self.spec.scatter(x, indices, updates, reduction)
@@ -465,11 +258,6 @@ class OnnxEngine(Mathematics, WholeOps):
         self.spec.top_k(x, k)
         return self._ordered(x, len(x.dims) - 1, k, 1)
 
-    def searchsorted(self, sequence: Tensor, values: Tensor, side: str) -> Tensor:
-        before = self.less if side == "left" else self.less_equal
-        smaller = before(self._expanded(sequence), self._last(values))
-        return self.sum(self.cast(smaller, "int32"), (1,), False)
-
     def unique(
         self, x: Tensor, size: int | None, fill: Any
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -494,11 +282,6 @@ class OnnxEngine(Mathematics, WholeOps):
         found = self.cast(self._node("NonZero", [x], spec, gives="int64"), "int32")
         rows = [self.get_item(found, (axis,)) for axis in range(len(x.dims))]
         return tuple(rows if size is None else [self._resized(row, size, fill) for row in rows])
-
-    def _resized(self, x: Value, size: int, fill: Any) -> Value:
-        """The first elements of a vector, padded where there are fewer."""
-        longer = self.concatenate([x, self.full((size,), fill, x.dtype)], 0)
-        return self.slice(longer, (0,), (size,))
 
     # ----------------------------------------------------- contract, window
 
@@ -540,13 +323,6 @@ class OnnxEngine(Mathematics, WholeOps):
         ]
         named = head + "".join(letters[k] for k in kept) + tail
         return named, self.reshape(x, tuple(x.dims[k] for k in places))
-
-    def _product(self, operands: Sequence[Value], shared: int, spec: Spec) -> Value:
-        """The last axes of x with the first ones of a kernel, as a product of matrices."""
-        x, kernel = operands
-        inner = math.prod(kernel.dims[:shared])
-        rows = self.reshape(x, (*x.dims[:-shared], inner))
-        return self.reshape(self.matmul(rows, self.reshape(kernel, (inner, -1))), spec.dims)
 
     def _first(self, x: Value) -> Value:
         """Channels-first images of channels-last ones."""
@@ -615,45 +391,3 @@ class OnnxEngine(Mathematics, WholeOps):
         ones = self._padded(self.full(x.dims, 1, x.dtype), pads, 0)[0]
         share = self._window("AveragePool", [ones], spec, pads=sizes, **options)
         return self.divide(mean, share)
-
-
-# ------------------------------------------------------------------- helpers
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, (bool, int, float, complex, np.number, np.bool_))
-
-
-def _is_rest(size: Any) -> bool:
-    return isinstance(size, (int, np.integer)) and size == -1
-
-
-def _is_array(entry: Any) -> bool:
-    """Whether an entry of a key is an array of indices."""
-    plain = entry is None or entry is Ellipsis or isinstance(entry, (slice, Dimension))
-    return not plain and (isinstance(entry, bool) or not isinstance(entry, (int, np.integer)))
-
-
-def _part(entry: Any) -> slice:
-    """What an integer or a slice takes of an axis, as a slice."""
-    if isinstance(entry, int):
-        return slice(entry, None if entry == -1 else entry + 1)
-    return entry
-
-
-def _bound(bound: Any, default: int) -> Any:
-    return default if bound is None else bound
-
-
-def _widened(specs: Sequence[Spec], results: Sequence[Spec]) -> list[Spec]:
-    """The state of a loop, with an unknown dimension where a turn changes one."""
-    return [
-        Spec(
-            [
-                a if a == b or isinstance(a, Dimension) else Dimension()
-                for a, b in zip(x.dims, y.dims, strict=True)
-            ],
-            x.dtype,
-        )
-        for x, y in zip(specs, results, strict=True)
-    ]

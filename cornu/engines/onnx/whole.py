@@ -10,9 +10,9 @@ import ml_dtypes  # noqa: F401  (int4 by its name)
 import numpy as np
 
 from ..contract import Tensor
+from ..graphs.graph import Array, Codes, Value, pairs
 from ..spec import Dimension, Spec
-from .graph import Array, Codes, Value, pairs
-from .nodes import Nodes
+from .nodes import OnnxNodes
 
 #: The score of a key that is left out, as in the op's own body.
 _LOWEST = -0.7 * float(np.finfo(np.float32).max)
@@ -61,7 +61,7 @@ class _Steps(NamedTuple):
         return Codes((codes - middle).astype(kind), np.broadcast_to(spread.scale, x.shape), zero)
 
 
-class WholeOps(Nodes):
+class WholeOps(OnnxNodes):
     """Overrides of ops, which say `NotImplemented` to what ONNX's operation can't do."""
 
     # ------------------------------------------------- ops that ONNX has whole

@@ -1,0 +1,88 @@
+"""A model traced by an engine that writes a file, whatever the format."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..core import tree
+from ..core.scopes import StatelessScope, here, within
+from ..engines import use
+from ..engines.graphs.writing import Writing
+from ..engines.spec import Dimension
+from ..layers import Layer
+from ._signature import input_names, output_names, signature
+
+
+class Traced(NamedTuple):
+    """A model as a graph: the engine that holds it, the specs of its inputs, the names of inputs and outputs."""
+
+    engine: Any  # of the format
+    specs: Any
+    names: tuple[list[str], list[str]]
+    axes: dict[int, str]
+    title: str
+
+
+def trace(model: Any, input_signature: Any, engine: Writing) -> Traced:
+    """Read a model off its own graph, on the engine of a new file.
+
+    Raises:
+        ValueError: If what the model takes is unknown.
+        NotImplementedError: If the format can't express something in it, or it has a state.
+    """
+    specs = signature(model, input_signature)
+    flat = tree.flatten(specs)
+    names, axes, batch = input_names(flat), {}, Dimension()
+    axes[batch.symbols[0]] = "batch"
+    inputs = []
+    for name, spec in zip(names, flat, strict=True):
+        dims = [size if isinstance(size, int) else Dimension() for size in spec.shape]
+        dims[:1] = [batch] if spec.shape[:1] == (None,) else dims[:1]
+        for axis, size in enumerate(dims):
+            if isinstance(size, Dimension):
+                axes.setdefault(size.symbols[0], f"{name}_{axis}")
+        inputs.append(engine.graph.input(dims, spec.dtype, name))
+    with StatelessScope() as scope, use(engine):
+        results = run(model, tree.pack_sequence_as(specs, inputs))
+        values = [engine.convert_to_tensor(x) for x in tree.flatten(results) if x is not None]
+        # Runtimes have no arrays of bfloat16 to give.
+        outputs = [engine.cast(x, "float32") if x.dtype == "bfloat16" else x for x in values]
+        _refuse_state(model, scope)
+        given = output_names(model, results)
+        given = [f"{name}_output" if name in names else name for name in given]
+        engine.graph.finish(outputs, given)
+    given = [x.name for x in engine.graph.outputs]
+    return Traced(engine, specs, (names, given), axes, model.name)
+
+
+def run(model: Any, inputs: Any) -> Any:
+    """A model's outputs on the current engine, wherever the model is at home."""
+    with within(here.training, False):
+        return Layer.__call__(model, inputs)
+
+
+def _refuse_state(model: Any, scope: StatelessScope) -> None:
+    written = [variable.path for variable, _ in scope.updates()]
+    if written:
+        raise NotImplementedError(
+            "A model that is exported must not change its variables when it predicts: a file has no "
+            f"state. Received: the model {model.name!r}, which writes {written}. Use layers without "
+            "`stateful=True`, and give states as inputs and outputs."
+        )
+
+
+def told(traced: Traced) -> list[tuple[str, str]]:
+    """The inputs and outputs of what was traced, in words."""
+
+    def listed(values: Any) -> str:
+        return ", ".join(f"{x.name} {_shown(x, traced.axes)} {x.dtype}" for x in values)
+
+    graph = traced.engine.graph
+    return [("inputs", listed(graph.inputs)), ("outputs", listed(graph.outputs))]
+
+
+def _shown(x: Any, axes: dict[int, str]) -> str:
+    def size(dim: Any) -> str:
+        return axes.get(dim.symbols[0], "?") if isinstance(dim, Dimension) else str(dim)
+
+    return f"({', '.join(map(size, x.dims))})"

@@ -64,6 +64,7 @@ if _TYPE_CHECKING:
     from . import legacy as legacy
     from . import optimization as optimization
     from . import quantizers as quantizers
+    from . import serving as serving
     from . import testing as testing
     from . import visualization as visualization
     from . import wrappers as wrappers
@@ -77,6 +78,7 @@ else:  # what few need is loaded when it is asked for
         "legacy",
         "optimization",
         "quantizers",
+        "serving",
         "testing",
         "visualization",
         "wrappers",

@@ -21,6 +21,7 @@ from cornu.core.op import OPS, _specialize
 LATE = (
     *("jax", "torch", "tensorflow", "pytensor", "onnx", "onnxruntime"),
     *("sklearn", "matplotlib", "PIL", "pandas", "tensorboard"),
+    *("grpc", "httpx", "orjson", "prometheus_client", "starlette", "uvicorn"),
     *(
         "scipy",
         "h5py",
@@ -32,6 +33,7 @@ LATE = (
         "ml_dtypes",
         "cornu.applications",
         "cornu.optimization",
+        "cornu.serving",
     ),
     *("cornu.saving._models", "cornu.saving._keras2", "cornu.saving._checkpoints"),
     *("cornu.training._nan", "cornu.training._finders", "cornu.engines.samples"),

@@ -15,7 +15,9 @@ import numpy as np
 from ..core import tree
 from ..core.dtypes import numpy_dtype
 from ..data import make_source, unpack_x_y_sample_weight
-from ._signature import input_names, signature
+from ._signature import input_names as input_names
+from ._signature import output_names as output_names
+from ._signature import signature as signature
 
 #: Runs whose median is the time of one, and the seconds after which there are enough.
 _RUNS, _SECONDS = 200, 1.0

@@ -1,0 +1,21 @@
+"""Models as services: over HTTP and gRPC, by the protocols that clients speak already."""
+
+from typing import TYPE_CHECKING
+
+from ..core.later import later
+
+if TYPE_CHECKING:
+    from ._failures import Failure as Failure
+    from ._model import Model as Model
+    from ._options import Options as Options
+    from ._running import TensorSpec as TensorSpec
+else:
+    __getattr__, __dir__ = later(
+        globals(),
+        {
+            "_failures": "Failure",
+            "_model": "Model",
+            "_options": "Options",
+            "_running": "TensorSpec",
+        },
+    )

@@ -1,0 +1,84 @@
+"""What a server may be told: each option once, with its default, for `serve`, `app` and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..core.checks import is_number, is_size
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What requests may take, and how they are batched. Sizes count rows, not requests.
+
+    Args:
+        max_batch: The most rows of one run.
+        batch_sizes: The sizes that batches are filled up to; 1, 2, 4, ... `max_batch` where they are
+            left out.
+        max_delay_ms: How long a batch waits for more rows, in milliseconds.
+        max_queue: How many rows may wait for a model; more are refused at once.
+        max_body: The bytes that a request may have.
+
+    >>> Limits(max_batch=6).sizes, Limits(batch_sizes=(1, 3)).sizes
+    ((1, 2, 4, 6), (1, 3))
+    """
+
+    max_batch: int = 32
+    batch_sizes: tuple[int, ...] | None = None
+    max_delay_ms: float = 0.0
+    max_queue: int = 256
+    max_body: int = 64 << 20
+
+    def __post_init__(self) -> None:
+        for name in ("max_batch", "max_queue", "max_body"):
+            if not is_size(size := getattr(self, name)):
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size!r}.")
+        if not is_number(self.max_delay_ms) or self.max_delay_ms < 0:
+            raise ValueError(
+                "`max_delay_ms` must be a number of milliseconds from 0 on. Received: "
+                f"max_delay_ms={self.max_delay_ms!r}."
+            )
+        sizes = self.sizes
+        if not sizes or not all(map(is_size, sizes)) or sorted(set(sizes)) != list(sizes):
+            raise ValueError(
+                "`batch_sizes` must be positive integers that rise. Received: "
+                f"batch_sizes={self.batch_sizes!r}."
+            )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes that a batch may have, rising."""
+        if self.batch_sizes is not None:
+            return tuple(self.batch_sizes)
+        powers = (1 << n for n in range(self.max_batch.bit_length()))
+        return (*(size for size in powers if size < self.max_batch), self.max_batch)
+
+
+@dataclass(frozen=True)
+class Options(Limits):
+    """All that `serve` may be told, beside `Limits`.
+
+    Args:
+        name: The name of a model that is served alone; that of its file or folder where it is left out.
+        engine: What models run on: `"onnxruntime"`, or an engine of Cornu such as `"jax"`. Where it is
+            left out, ONNX Runtime for each model that it can run, else the engine that is current.
+        threads: How many threads one run may use; all of the machine's where it is 0.
+        versions: Which versions are served: the number of the newest that work, `"all"`, or a tuple
+            of those that are wanted.
+        labels: Versions by their labels, such as `{"stable": 3, "canary": 4}`.
+        memory: How many bytes models may take; those that were used least recently leave for others,
+            and come back when they are asked for. None for no limit.
+        swap: `"before"` to unload the old version once the new one is there, `"after"` to unload it first,
+            which takes half of the memory and answers nothing meanwhile.
+        poll: After how many seconds folders are read again; 0 for never.
+    """
+
+    name: str | None = None
+    engine: str | None = None
+    threads: int = 0
+    versions: int | str | tuple[int, ...] = 1
+    labels: Mapping[str, int] = field(default_factory=dict)
+    memory: int | None = None
+    swap: str = "before"
+    poll: float = 1.0

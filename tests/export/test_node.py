@@ -1,0 +1,163 @@
+"""Exported models in the package `cornu-runtime`: on Node.js, with the runtimes of npm."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import cornu
+from cornu import layers
+from cornu.core import tree
+from tests.export import models
+
+PACKAGE = Path(__file__).parents[2] / "js"
+NODE = Path(__file__).parent / "node"
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not (NODE / "node_modules").is_dir(), reason="`scripts/browser` installs what this needs"
+    ),
+]
+#: The Node.js of this machine, and the newest one of npm.
+NODES = {"here": "node", "newest": str(NODE / "node_modules/node/bin/node")}
+
+
+def pixels(image: Any) -> dict[str, Any]:
+    """An image `(height, width, 3)` as browsers have it."""
+    height, width = image.shape[:2]
+    opaque = np.concatenate([image, np.full((height, width, 1), 255)], -1)
+    return {"data": opaque.ravel().tolist(), "width": width, "height": height}
+
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (9, 12, 3))
+
+
+def prepared() -> Any:
+    """An image whose preparation is a part of the model."""
+    x = cornu.Input((9, 12, 3), name="photo")
+    y = layers.Rescaling(1 / 127.5, -1)(layers.Resizing(6, 4)(x))
+    y = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])(y)
+    return cornu.Model(x, layers.Flatten(name="values")(y))
+
+
+def words() -> Any:
+    """A look-up of strings in the graph."""
+    x = cornu.Input((None,), dtype="string", name="words")
+    indices = layers.StringLookup(vocabulary=["red", "green", "blue"])(x)
+    return cornu.Model(x, {"index": indices, "known": indices > 0})
+
+
+class Row(NamedTuple):
+    """A model, and what it is given: for Python, and for JavaScript where that differs."""
+
+    make: Callable[[], Any]
+    inputs: Any
+    given: Any = None
+
+
+ROWS = {
+    **{name: Row(functools.partial(models.made, name), models.inputs(name, 2)) for name in models.ALL},
+    "prepared": Row(prepared, IMAGE[None].astype("float32"), pixels(IMAGE)),
+    "words": Row(words, np.array([["red", "pink"], ["blue", "red"]], object)),
+}  # fmt: skip
+
+
+def described(values: Any) -> Any:
+    """The inputs or outputs of an ONNX file, as the package gives them."""
+    import onnx
+
+    for value in values:
+        kind = value.type.tensor_type
+        sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+        yield {
+            "name": value.name,
+            "dtype": "string" if dtype == "object" else dtype,
+            "shape": sizes,
+        }
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of exported models, with what they are given and what they give."""
+    import onnx
+
+    folder = tmp_path_factory.mktemp("exports")
+    described_rows = []
+    for name, row in ROWS.items():
+        model = row.make()
+        model.export(folder / f"{name}.onnx", verbose=False)
+        graph = onnx.load(str(folder / f"{name}.onnx")).graph
+        inputs, outputs = list(described(graph.input)), list(described(graph.output))
+        arrays = [x.tolist() for x in tree.flatten(row.inputs)]
+        named = dict(zip([spec["name"] for spec in inputs], arrays, strict=True))
+        results = tree.flatten(model.predict(row.inputs, verbose=0))
+        wanted = {
+            spec["name"]: {"shape": x.shape, "values": x.ravel().tolist()}
+            for spec, x in zip(outputs, results, strict=True)
+        }
+        described_rows.append(
+            {
+                "name": name,
+                "file": f"{name}.onnx",
+                "inputs": inputs,
+                "outputs": [*wanted],
+                "given": [named, row.given or (arrays[0] if len(arrays) == 1 else named)],
+                "wanted": [wanted, wanted],
+            }
+        )
+    (folder / "rows.json").write_text(json.dumps(described_rows))
+    return folder
+
+
+def run(node: str, file: str, at_least: int, **variables: str) -> None:
+    """Run the tests of a file on a Node.js."""
+    done = subprocess.run(
+        [NODES[node], "--preserve-symlinks", "--test", file],
+        cwd=NODE,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"pass (\d+)", done.stdout)
+    assert passed and int(passed[1]) >= at_least, done.stdout
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime-node", "onnxruntime-web"])
+@pytest.mark.parametrize("node", NODES)
+def test_exported_models(exports: Path, node: str, runtime: str) -> None:
+    run(node, "exports.test.mjs", len(ROWS), EXPORTS=str(exports), RUNTIME=runtime)
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_what_the_package_does_alone(node: str) -> None:
+    run(node, "tensors.test.mjs", 30)
+
+
+def test_types() -> None:
+    done = subprocess.run(["node_modules/.bin/tsc"], cwd=NODE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_is_packed() -> None:
+    """Sources, types and the README: nothing else, and nothing that runs at installation."""
+    done = subprocess.run(
+        ["npm", "pack", "--dry-run", "--json"], cwd=PACKAGE, capture_output=True, text=True
+    )
+    (packed,) = json.loads(done.stdout)
+    sources = {f"src/{path.name}" for path in (PACKAGE / "src").iterdir()}
+    assert {file["path"] for file in packed["files"]} == {"README.md", "package.json", *sources}
+    described_ = json.loads((PACKAGE / "package.json").read_text())
+    assert described_["version"] == cornu.__version__
+    assert "scripts" not in described_ and "dependencies" not in described_

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ._archive import ExportArchive as ExportArchive
 from ._onnx import write_onnx
 from ._page import write_page
+from ._training import write_training
 
 Writer = Callable[..., None]
 
@@ -21,7 +22,7 @@ class Format(NamedTuple):
     """A format of exported models.
 
     Args:
-        suffix: What the names of its files end in.
+        suffix: What the names of its files end in; empty for a format that is always given by name.
         write: `write(model, path, verbose, input_signature, option=...)`.
     """
 
@@ -29,7 +30,11 @@ class Format(NamedTuple):
     write: Writer
 
 
-FORMATS = {"onnx": Format(".onnx", write_onnx), "web": Format(".html", write_page)}
+FORMATS = {
+    "onnx": Format(".onnx", write_onnx),
+    "onnx_training": Format("", write_training),
+    "web": Format(".html", write_page),
+}
 
 
 def export(
@@ -67,12 +72,12 @@ def export(
     """
     path = Path(filepath)
     if format is None:
-        suffixes = {row.suffix: name for name, row in FORMATS.items()}
+        suffixes = {row.suffix: name for name, row in FORMATS.items() if row.suffix}
         format = suffixes.get(path.suffix.lower())
     if format not in FORMATS:
         raise ValueError(
             f"A format of export must be one of {sorted(FORMATS)}, given as `format` or by the file's "
-            f"suffix ({', '.join(row.suffix for row in FORMATS.values())}). Received: "
+            f"suffix ({', '.join(row.suffix for row in FORMATS.values() if row.suffix)}). Received: "
             f"format={format!r}, filepath={str(path)!r}."
         )
     write = FORMATS[format].write

@@ -44,7 +44,7 @@ def check(
         found = run_file(dict(zip(traced.names[0], arrays, strict=True)))
         wanted = _reference(model, traced, arrays)
         for name, one, two in zip(traced.names[1], found, wanted, strict=True):
-            worst = max(worst, _difference(name, one, two, batch, length, limit))
+            worst = max(worst, difference(name, one, two, batch, length, limit))
         tried.append(f"{batch}" if length is None else f"{batch} x {length}")
     return [("checked", f"batches {', '.join(tried)}: largest difference {worst:.1e}")]
 
@@ -99,8 +99,8 @@ def _reference(model: Any, traced: Traced, arrays: list[Any]) -> list[Array]:
     return [np.asarray(x) for x in tree.flatten(results) if x is not None]
 
 
-def _difference(
-    name: str, found: Any, wanted: Any, batch: int, length: int | None, limit: float
+def difference(
+    name: str, found: Any, wanted: Any, batch: int, length: int | None, limit: float = TOLERANCE
 ) -> float:
     """The largest difference, relative to the largest number where that is above 1."""
     place = f"for a batch of {batch}" + (f" of length {length}" if length else "")

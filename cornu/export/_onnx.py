@@ -61,7 +61,7 @@ def write_onnx(
     how.check()
     float16 = float16 or quantize == "float16"
     opset, ir_version = how.versions(opset_version or OPSET, ir_version or IR_VERSION)
-    traced = trace(model, input_signature, _engine(opset, float16))
+    traced = trace(model, input_signature, onnx_engine(opset, float16))
     size = sum(array.nbytes for array in traced.engine.graph.initializers.values())
     outside = size > _LIMIT if external_data is None else external_data
     if quantize is not None and outside:
@@ -75,13 +75,13 @@ def write_onnx(
         folder = Path(name)
         free = next(f"{x}.data" for x in names_like(path.name) if f"{x}.data" not in there)
         data = folder / free if outside else None
-        (folder / path.name).write_bytes(_serialized(traced, ir_version, data))
+        (folder / path.name).write_bytes(serialized(traced, ir_version, data))
         checked = _checked(model, traced, str(folder / path.name), examples)
         if quantize is not None:
-            plain = trace(model, input_signature, _engine(opset, False)) if float16 else traced
+            plain = trace(model, input_signature, onnx_engine(opset, False)) if float16 else traced
             batch = next((x.shape[0] for x in tree.flatten(traced.specs) if x.shape), None)
             one = drawn(model, traced, batch or 1, examples=examples)
-            source = _serialized(plain, ir_version, None)
+            source = serialized(plain, ir_version, None)
             checked += quantized(model, traced, source, folder / path.name, how, one, verbose)
         files = [file.name for file in sorted(folder.iterdir())]
     for old in filter(like(path.name, r"\.data").fullmatch, there if outside else ()):
@@ -100,31 +100,32 @@ def onnx_bytes(
     examples: Any = None,
 ) -> tuple[bytes, tuple[list[str], list[str]], list[tuple[str, str]]]:
     """A model's ONNX file, the names of its inputs and outputs, and what its check says."""
-    traced = trace(model, input_signature, _engine(opset_version or OPSET, float16))
-    content = _serialized(traced, IR_VERSION, None)
+    traced = trace(model, input_signature, onnx_engine(opset_version or OPSET, float16))
+    content = serialized(traced, IR_VERSION, None)
     return content, traced.names, _checked(model, traced, content, examples)
 
 
-def _engine(opset: int, half: bool) -> OnnxEngine:
+def onnx_engine(opset: int, half: bool = False, trains: bool = False) -> OnnxEngine:
+    """The engine of a new file, which may be one of a step of training."""
     if importlib.util.find_spec("onnx") is None:
         raise ModuleNotFoundError(
             "Export to ONNX needs the package `onnx`. Received: none installed. Install it, and the "
             "runtime that checks the file: pip install 'cornu[onnx]'"
         )
-    from ..engines.onnx import OnnxEngine
+    from ..engines.onnx import OnnxEngine, OnnxTrainingEngine
 
     if not 17 <= opset <= 28:
         raise ValueError(
             "`opset_version` must be from 17 to 28. "
             f"Received: opset_version={opset}. Leave it out for 17, which all runtimes read."
         )
-    return OnnxEngine.for_file(opset, half)
+    return (OnnxTrainingEngine if trains else OnnxEngine).for_file(opset, half)
 
 
 # --------------------------------------------------------------------- writing
 
 
-def _serialized(traced: Traced, ir_version: int, data: Path | None) -> bytes:
+def serialized(traced: Traced, ir_version: int, data: Path | None = None) -> bytes:
     """The file's bytes; with `data` the weights are written there."""
     import onnx
 

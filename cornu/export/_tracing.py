@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..core import tree
 from ..core.scopes import StatelessScope, here, within
 from ..engines import use
+from ..engines.graphs.graph import Graph, Value
 from ..engines.graphs.writing import Writing
 from ..engines.spec import Dimension
 from ..layers import Layer
@@ -32,16 +34,8 @@ def trace(model: Any, input_signature: Any, engine: Writing) -> Traced:
     """
     specs = signature(model, input_signature)
     flat = tree.flatten(specs)
-    names, axes, batch = input_names(flat), {}, Dimension()
-    axes[batch.symbols[0]] = "batch"
-    inputs = []
-    for name, spec in zip(names, flat, strict=True):
-        dims = [size if isinstance(size, int) else Dimension() for size in spec.shape]
-        dims[:1] = [batch] if spec.shape[:1] == (None,) else dims[:1]
-        for axis, size in enumerate(dims):
-            if isinstance(size, Dimension):
-                axes.setdefault(size.symbols[0], f"{name}_{axis}")
-        inputs.append(engine.graph.input(dims, spec.dtype, name))
+    names = input_names(flat)
+    inputs, axes = inputs_of(engine.graph, dict(zip(names, flat, strict=True)))
     with StatelessScope() as scope, use(engine):
         results = run(model, tree.pack_sequence_as(specs, inputs))
         values = [engine.convert_to_tensor(x) for x in tree.flatten(results) if x is not None]
@@ -53,6 +47,20 @@ def trace(model: Any, input_signature: Any, engine: Writing) -> Traced:
         engine.graph.finish(outputs, given)
     given = [x.name for x in engine.graph.outputs]
     return Traced(engine, specs, (names, given), axes, model.name)
+
+
+def inputs_of(graph: Graph, specs: Mapping[str, Any]) -> tuple[list[Value], dict[int, str]]:
+    """The inputs of a new graph by their names, and the names of their open sizes; batches are all of one size."""
+    inputs, batch = [], Dimension()
+    axes = {batch.symbols[0]: "batch"}
+    for name, spec in specs.items():
+        dims = [size if isinstance(size, int) else Dimension() for size in spec.shape]
+        dims[:1] = [batch] if spec.shape[:1] == (None,) else dims[:1]
+        for axis, size in enumerate(dims):
+            if isinstance(size, Dimension):
+                axes.setdefault(size.symbols[0], f"{name}_{axis}")
+        inputs.append(graph.input(dims, spec.dtype, name))
+    return inputs, axes
 
 
 def run(model: Any, inputs: Any) -> Any:

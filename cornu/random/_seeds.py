@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core import naming, seeding
 from ..core.op import namespace
+from ..core.scopes import in_stateless_scope
 from ..core.types import Raw, Tensor
 from ..core.variable import Variable
 from ..engines import current as engine
@@ -69,7 +70,7 @@ class SeedGenerator:
         """
         with self.state.lock:  # two threads get two keys
             key, state = _advance(self.state.value)
-            if engine().computes:
+            if engine().computes or in_stateless_scope():
                 self.state.assign(state)
             return key
 

@@ -45,21 +45,9 @@ class Safetensors:
 
     def write(self, target: Any, items: Sequence[Item]) -> None:
         """Write objects' arrays into a new file."""
-        found = [entry for item in items for entry in _named(item)]
-        # Wide ones first: then each lies at a multiple of its width, as PyTorch wants it.
-        found.sort(key=lambda entry: -dtype_of(entry[1]).itemsize)
-        header: dict[str, Any] = {"__metadata__": _METADATA}
-        end = 0
-        for name, value in found:
-            start, end = end, end + size_of(value)
-            code = _code(name, dtype_of(value).name)
-            header[name] = {"dtype": code, "shape": value.shape, "data_offsets": [start, end]}
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
         with open(target, "wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            for _, value in found:
-                file.write(np.ascontiguousarray(array_of(value)).reshape(-1).view(np.uint8).data)
+            for part in written(entry for item in items for entry in _named(item)):
+                file.write(part)
 
     @contextmanager
     def opened(self, source: Any, called: str) -> Iterator[Arrays]:
@@ -85,6 +73,23 @@ class Safetensors:
             for item in items:
                 places.update(dict.fromkeys(_names(item, item.keys or ()).values(), shard))
         return {"metadata": {"total_size": total}, "weight_map": places}
+
+
+def written(arrays: Iterable[tuple[str, Stored]]) -> Iterator[bytes | memoryview]:
+    """A file with arrays by name, part by part."""
+    # Wide ones first: then each lies at a multiple of its width, as PyTorch wants it.
+    found = sorted(arrays, key=lambda entry: -dtype_of(entry[1]).itemsize)
+    header: dict[str, Any] = {"__metadata__": _METADATA}
+    end = 0
+    for name, value in found:
+        start, end = end, end + size_of(value)
+        code = _code(name, dtype_of(value).name)
+        header[name] = {"dtype": code, "shape": value.shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for _, value in found:
+        yield np.ascontiguousarray(array_of(value)).reshape(-1).view(np.uint8).data
 
 
 def _names(item: Item, keys: Iterable[str]) -> dict[str, str]:

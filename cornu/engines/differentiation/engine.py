@@ -7,7 +7,7 @@ import heapq
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optree
@@ -194,13 +194,8 @@ class Differentiable(Engine):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name, member in list(vars(cls).items()):
-            if name in _TRACED:
-                setattr(cls, name, _tracing(name, member, Differentiable))
-            elif (
-                not name.startswith("_") and callable(member) and not hasattr(Differentiable, name)
-            ):
-                setattr(cls, name, _override(member))
+        for name, member in traced_members(vars(cls)).items():
+            setattr(cls, name, member)
 
     # ------------------------------------------------------- linear functions of rules
 
@@ -247,7 +242,7 @@ class Differentiable(Engine):
             found = _backward(self, self._seeds([loss], [one], level), inputs)
             below = functools.partial(_below, level=level)
             result = below(loss), _mapped(below, aux)
-            return result, self._filled(inputs, found)
+            return result, self._complete(inputs, found)
 
         return call
 
@@ -260,7 +255,7 @@ class Differentiable(Engine):
 
         def pull(cotangents: Any) -> Any:
             seeds = self._seeds(outputs, shape.flatten_up_to(cotangents), level)
-            return structure.unflatten(self._filled(inputs, _backward(self, seeds, inputs)))
+            return structure.unflatten(self._complete(inputs, _backward(self, seeds, inputs)))
 
         return _mapped(functools.partial(_below, level=level), result), pull
 
@@ -330,7 +325,7 @@ class Differentiable(Engine):
     def _zeros(self, x: Any) -> Tensor:
         return self.full(self.shape_of(x), 0, self.dtype_of(x))
 
-    def _filled(self, inputs: list[Any], found: list[Any]) -> list[Any]:
+    def _complete(self, inputs: list[Any], found: list[Any]) -> list[Any]:
         """Cotangents of inputs: zeros where nothing depends on one, None for integers."""
         return [
             self._zeros(x) if x.__class__ is Traced and g is None else g
@@ -390,6 +385,17 @@ def _made_of(outputs: list[Traced], leaves: list[Any], start: int) -> bool:
 
 def _origins(leaves: list[Any], level: int) -> list[tuple[Node]]:
     return [(x.node,) for x in leaves if x.__class__ is Traced and x.level == level]
+
+
+def traced_members(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Primitives and bodies of ops of an engine, as the engine has them that differentiates."""
+    found = {}
+    for name, member in members.items():
+        if name in _TRACED:
+            found[name] = _tracing(name, member, Differentiable)
+        elif not name.startswith("_") and callable(member) and not hasattr(Differentiable, name):
+            found[name] = _override(member)
+    return found
 
 
 # ------------------------------------------------------- what tells of traced tensors

@@ -314,7 +314,7 @@ class Graph:
         kept = []
         for node in reversed(self.nodes):
             if needed & set(node.outputs):
-                needed.update(node.inputs, *(body._names() for body in node.bodies.values()))
+                needed.update(node.inputs, *(body.names() for body in node.bodies.values()))
                 kept.append(node)
         self.nodes = kept[::-1]
         self.initializers = {k: v for k, v in self.initializers.items() if k in needed}
@@ -322,11 +322,11 @@ class Graph:
     def _simplify(self) -> None:
         """What a format makes of a finished graph, so that its runtimes know operations again."""
 
-    def _names(self) -> set[str]:
+    def names(self) -> set[str]:
         """Everything that the graph reads."""
         found = {x.name for x in self.outputs}
         for node in self.nodes:
-            found.update(node.inputs, *(body._names() for body in node.bodies.values()))
+            found.update(node.inputs, *(body.names() for body in node.bodies.values()))
         return found
 
     @classmethod

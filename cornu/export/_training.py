@@ -25,6 +25,7 @@ from ._onnx import IR_VERSION, onnx_engine, serialized
 from ._report import report
 from ._signature import input_names, output_names, signature, unique
 from ._tracing import Traced, inputs_of, run
+from .measuring import as_given
 
 #: Random numbers are bits of integers, for which ONNX has operations since then.
 OPSET = 18
@@ -94,7 +95,9 @@ def traced_learner(model: Any, input_signature: Any, opset: int, examples: Any) 
     model._require_compiled("export(format='onnx_training')")
     specs = signature(model, input_signature)
     if examples is not None:
-        specs = tree.map_structure(_like, specs, examples[0])
+        arrays = as_given(_pair(examples)[0], specs)
+        found = [_like(x, spec) for x, spec in zip(arrays, tree.flatten(specs), strict=True)]
+        specs = tree.pack_sequence_as(specs, found)
     _check_sizes(model, specs)
     model.optimizer.follow(model)
     state = named_variables(model)
@@ -107,7 +110,9 @@ def traced_learner(model: Any, input_signature: Any, opset: int, examples: Any) 
         return dict(zip(output_names(model, results), values, strict=True))
 
     predict = _traced(model, opset, inputs, state, outputs_of)
-    targets = _targets(model, predict.engine.graph.outputs, examples)
+    graph = predict.engine.graph
+    graph.inputs = [x for x in graph.inputs if x.name in inputs.keys() | graph.names()]
+    targets = _targets(model, graph.outputs, examples)
     flat = tree.flatten(targets)
     given = ["y"] if len(flat) == 1 else [f"y_{i}" for i in range(len(flat))]
     given = unique([*names, *given])[len(names) :]
@@ -134,7 +139,7 @@ def trained(model: Any, x: Any, y: Any) -> dict[str, Any]:
 def _targets(model: Any, outputs: list[Any], examples: Any) -> Any:
     """The specs of the targets: of examples, or as the loss takes them."""
     if examples is not None:
-        return tree.map_structure(lambda y: _like(None, y), examples[1])
+        return tree.map_structure(_like, examples[1])
     loss = model.loss
     name = getattr(loss, "name", getattr(loss, "__name__", loss))
     if not isinstance(name, str) or len(outputs) != 1:
@@ -148,7 +153,16 @@ def _targets(model: Any, outputs: list[Any], examples: Any) -> Any:
     return KerasTensor(dims[:-1] if sparse else dims, "int32" if sparse else "float32")
 
 
-def _like(spec: Any, x: Any) -> KerasTensor:
+def _pair(examples: Any) -> tuple[Any, Any]:
+    if isinstance(examples, tuple) and len(examples) == 2:
+        return examples
+    raise ValueError(
+        "`examples` of training are a pair `(x, y)` of inputs and targets. Received: examples of "
+        f"{type(examples).__name__}. Give both, as `fit` takes them."
+    )
+
+
+def _like(x: Any, spec: Any = None) -> KerasTensor:
     """The spec of batches like an array's: of known sizes but for the first, 32 bits a number."""
     array = np.asarray(x)
     dtype = spec.dtype if spec is not None else "int32" if array.dtype.kind in "iub" else "float32"
@@ -186,8 +200,6 @@ def _traced(
         new = _new(model, scope, state)
         outputs = [engine.convert_to_tensor(x) for x in (*results.values(), *new.values())]
         graph.finish(outputs, [*results, *(NEW + name for name in new)])
-    read = graph.names()
-    graph.inputs = [*inputs, *(x for x in held if x.name in read)]
     return Traced(engine, None, (list(specs), [x.name for x in graph.outputs]), axes, model.name)
 
 
@@ -230,7 +242,7 @@ def check_step(
     for turn, size in enumerate(_BATCHES):
         arrays = [_drawn(spec, size, turn) for spec in tree.flatten(learner.inputs)]
         if examples is not None:
-            given = tree.flatten(examples)
+            given = [*as_given(examples[0], learner.inputs[0]), *tree.flatten(examples[1])]
             arrays = [
                 np.resize(x, a.shape).astype(a.dtype) for a, x in zip(arrays, given, strict=True)
             ]

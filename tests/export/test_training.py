@@ -212,6 +212,11 @@ def _two() -> Any:
     return model
 
 
+def test_examples_are_inputs_and_targets(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Received: examples of ndarray"):
+        exported(compiled(), tmp_path, examples=np.ones((2, 4)))
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_leaves_nothing(name: str, tmp_path: Path) -> None:
     make, error, message = REFUSED[name]

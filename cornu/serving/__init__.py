@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ._failures import Failure as Failure
     from ._model import Model as Model
     from ._options import Options as Options
+    from ._running import Runner as Runner
     from ._running import TensorSpec as TensorSpec
 else:
     __getattr__, __dir__ = later(
@@ -16,6 +17,6 @@ else:
             "_failures": "Failure",
             "_model": "Model",
             "_options": "Options",
-            "_running": "TensorSpec",
+            "_running": "Runner TensorSpec",
         },
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -107,7 +107,7 @@ class Batcher:
         self.model, self.limits, self._watch = model, limits, watch
         self.waiting, self.counters = 0, Counters()
         self._sizes = limits.sizes
-        self._queues: dict[Any, dict[_Request, None]] = {}
+        self._queues: dict[Any, OrderedDict[_Request, None]] = {}
         self._working: asyncio.Task[None] | None = None
         self._arrival = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "cornu-serving")
@@ -129,25 +129,24 @@ class Batcher:
             Failure: If the inputs don't fit or can't be computed, too many rows wait, or the time is over.
         """
         try:
-            request = self._request(inputs, outputs, deadline)
-            async with asyncio.timeout_at(deadline):
-                found = await request.future
-        except TimeoutError:
-            self.counters.failures["DEADLINE_EXCEEDED"] += 1
-            raise _late() from None
-        except Failure as failure:
-            self.counters.failures[failure.code] += 1
-            raise
-        finally:
-            if "request" in locals():
+            request = self._enqueued(inputs, outputs, deadline)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    found = await request.future
+            except TimeoutError:
+                raise _late() from None
+            finally:  # who asked may have left
                 self._forget(request)
+        except (Failure, asyncio.CancelledError) as failure:
+            self.counters.failures[getattr(failure, "code", "CANCELLED")] += 1
+            raise
         self.counters.requests += 1
         self.counters.last = time.time()
         return found
 
     # ------------------------------------------------------------------- queue
 
-    def _request(self, inputs: Any, outputs: Any, deadline: float | None) -> _Request:
+    def _enqueued(self, inputs: Any, outputs: Any, deadline: float | None) -> _Request:
         """A request in its queue: with those that may share a run with it."""
         arrays, wanted = self.model.fitted(inputs), self.model.wanted(outputs)
         shared = self.model.batched
@@ -161,7 +160,7 @@ class Batcher:
         request = _Request(arrays, wanted, rows, deadline)
         shapes = tuple(x.shape[1:] for x in arrays.values())
         request.key = (wanted, shapes) if shared else request
-        self._queues.setdefault(request.key, {})[request] = None
+        self._queues.setdefault(request.key, OrderedDict())[request] = None
         self.waiting += rows
         self._arrival.set()
         if self._working is None:
@@ -169,9 +168,9 @@ class Batcher:
         return request
 
     def _forget(self, request: _Request) -> None:
-        """Take a request out of its queue, if it is still there: who asked may have left."""
-        queue = self._queues.get(request.key, {})
-        if request in queue:
+        """Take a request out of its queue, if it is still there."""
+        queue = self._queues.get(request.key)
+        if queue is not None and request in queue:
             del queue[request]
             self.waiting -= request.rows
             if not queue:
@@ -185,7 +184,9 @@ class Batcher:
         """The requests of the next run, in the order in which they came."""
         now, rows = time.monotonic(), 0
         batch: list[_Request] = []
-        for request in list(self._queues[self._oldest().key]):
+        queue = self._queues[self._oldest().key]
+        while queue:
+            request = next(iter(queue))
             if request.deadline is not None and request.deadline <= now:
                 request.future.set_exception(_late())
             elif batch and rows + request.rows > self._sizes[-1]:
@@ -213,28 +214,32 @@ class Batcher:
 
     async def _work(self) -> None:
         """Run what waits until nothing does."""
-        loop = asyncio.get_running_loop()
-        while self._queues:
-            if self.limits.max_delay_ms:
-                await self._filling()
-            batch = self._take() if self._queues else []
-            if not batch:
+        try:
+            while self._queues:
+                if self.limits.max_delay_ms:
+                    await self._filling()
+                if self._queues and (batch := self._take()):
+                    await self._answer(batch)
+        finally:
+            self._working = None
+
+    async def _answer(self, batch: list[_Request]) -> None:
+        started = time.monotonic()
+        if short := self._is_short(batch):
+            answers, executions = self._answers(batch)
+        else:
+            loop = asyncio.get_running_loop()
+            answers, executions = await loop.run_in_executor(self._thread, self._answers, batch)
+        self._count(executions, [started - request.arrived for request in batch])
+        for request, answer in zip(batch, answers, strict=True):
+            if request.future.done():  # who asked has left
                 continue
-            started = time.monotonic()
-            if self._is_short(batch):
-                answers, executions = self._answers(batch)
+            if isinstance(answer, Failure):
+                request.future.set_exception(answer)
             else:
-                answers, executions = await loop.run_in_executor(self._thread, self._answers, batch)
-            self._count(executions, [started - request.arrived for request in batch])
-            for request, answer in zip(batch, answers, strict=True):
-                if request.future.done():  # who asked has left
-                    continue
-                if isinstance(answer, Failure):
-                    request.future.set_exception(answer)
-                else:
-                    request.future.set_result(answer)
-            await asyncio.sleep(0)
-        self._working = None
+                request.future.set_result(answer)
+        if short:
+            await asyncio.sleep(0)  # others may come in
 
     def _is_short(self, batch: list[_Request]) -> bool:
         rows = sum(request.rows for request in batch)

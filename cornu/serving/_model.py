@@ -25,7 +25,7 @@ class Model:
     """One version of a model, loaded and warm.
 
     Args:
-        source: The path of a `.keras` or `.onnx` file, or a model of Cornu.
+        source: The path of a `.keras` or `.onnx` file, a model of Cornu, or a `Runner` of your own.
         name: Its name; that of the file or model where it is left out.
         version: Its number.
         engine: What it runs on, as in `Options`.
@@ -64,7 +64,7 @@ class Model:
     ) -> None:
         path = Path(source) if isinstance(source, (str, Path)) else None
         self._source, self._engine, self._threads = path or source, engine, threads
-        self.name: str = name or (path.stem if path else source.name)
+        self.name = str(name or (path.stem if path else getattr(source, "name", "model")))
         self.version = version
         self.classes = list(classes) if classes is not None else _lines(path, "labels.txt")
         self._examples = _arrays(path, "examples.npz")
@@ -107,7 +107,7 @@ class Model:
     def warm(self, sizes: Sequence[int]) -> None:
         """Run once for each number of rows, so that no request waits for what a first run does."""
         for size in sizes if self.batched else (1,):
-            inputs = self._example(self.inputs, size)
+            inputs = self.example(size)
             self.compute(inputs)
             start = time.perf_counter()
             self.compute(inputs)
@@ -186,13 +186,17 @@ class Model:
         if isinstance(error, MemoryError):
             return Failure("RESOURCE_EXHAUSTED", f"There is no memory for this request: {error}")
         try:
-            self.compute(self._example(self.inputs, _ROWS))
+            self.compute(self.example(_ROWS))
         except Exception:
             tuning.say("The model %r fails: %s", self.name, error, level="error")
             return Failure("INTERNAL", f"The model {self.name!r} fails on any data: {error}")
         return Failure("INVALID_ARGUMENT", f"{self.name!r} can't compute this request: {error}")
 
     # ---------------------------------------------------------------- examples
+
+    def example(self, rows: int = 1) -> dict[str, Array]:
+        """So many rows of typical inputs, by name."""
+        return self._example(self.inputs, rows)
 
     def _example(self, specs: Sequence[TensorSpec], rows: int) -> dict[str, Array]:
         """So many rows of typical inputs: of `examples.npz`, else numbers around zero, of integers 0."""
@@ -216,7 +220,7 @@ class Model:
         specs = (*self.inputs, *self.outputs)
         if not self.inputs or any(spec.shape[:1] != (None,) for spec in specs):
             return False
-        together = self._example(self.inputs, _ROWS)
+        together = self.example(_ROWS)
         results = self.compute(together).items()
         alone = self.compute({name: x[:1] for name, x in together.items()})
         same = all(len(x) == _ROWS and _near(x[:1], alone[name]) for name, x in results)

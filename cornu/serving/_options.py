@@ -72,6 +72,13 @@ class Options(Limits):
         swap: `"before"` to unload the old version once the new one is there, `"after"` to unload it first,
             which takes half of the memory and answers nothing meanwhile.
         poll: After how many seconds folders are read again; 0 for never.
+        host: The address to listen at: by default nobody but this machine gets in.
+        port: The port of HTTP; 0 for any that is free.
+        grpc_port: The port of gRPC; 0 for any that is free, None for no gRPC.
+        workers: How many processes serve, each with models of its own.
+        drain_delay: How many seconds a process that was asked to end goes on as before, but for not being
+            ready, so that whoever spreads requests takes notice.
+        grace: How many seconds requests under way have after that.
     """
 
     name: str | None = None
@@ -82,3 +89,9 @@ class Options(Limits):
     memory: int | None = None
     swap: str = "before"
     poll: float = 1.0
+    host: str = "127.0.0.1"
+    port: int = 8501
+    grpc_port: int | None = 8500
+    workers: int = 1
+    drain_delay: float = 2.0
+    grace: float = 30.0

@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -47,8 +47,16 @@ class TensorSpec(NamedTuple):
         return f"{self.name}: {self.dtype} {self.shape}"
 
 
+@runtime_checkable
 class Runner(Protocol):
-    """A model that is in memory. `run` may be called by several threads at a time."""
+    """A model in memory; one of your own may be served as well.
+
+    Attributes:
+        platform: What it runs on.
+        inputs: What it takes.
+        outputs: What it gives.
+        nbytes: The size of its weights.
+    """
 
     platform: str
     inputs: tuple[TensorSpec, ...]
@@ -56,7 +64,7 @@ class Runner(Protocol):
     nbytes: int
 
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """These outputs for arrays of the inputs' dtypes and shapes."""
+        """These outputs, in their order, for arrays of the inputs' dtypes and shapes. Any thread may call it."""
 
 
 class SessionRunner:
@@ -115,8 +123,10 @@ def runners(source: Any, engine: str | None, threads: int) -> list[tuple[str, An
     """What may run a model, best first: words for each, and a call that makes it.
 
     Args:
-        source: The path of a `.onnx` or `.keras` file or of a folder that `save` wrote, or a model.
+        source: The path of a `.onnx` or `.keras` file or of a folder that `save` wrote, a model, or a `Runner`.
     """
+    if isinstance(source, Runner):
+        return [(source.platform, lambda: source)]
     if isinstance(source, Path) and source.suffix == ".onnx":
         if engine not in (None, "onnxruntime"):
             raise ValueError(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ._archive import ExportArchive as ExportArchive
 from ._onnx import write_onnx
 from ._page import write_page
+from ._preprocessing import without_preprocessing
 from ._training import write_training
 
 Writer = Callable[..., None]
@@ -43,6 +44,7 @@ def export(
     format: str | None = None,
     verbose: bool | None = None,
     input_signature: Any = None,
+    preprocessing: Any = None,
     **kwargs: Any,
 ) -> None:
     """Write a model to a file of another format, and check the file where its runtime is installed.
@@ -58,6 +60,9 @@ def export(
             it is left out.
         input_signature: Specs with `shape` and `dtype` in the structure of the inputs, for a model
             that was not made from `Input`s.
+        preprocessing: Where to write the layers at the model's beginning that its file can't hold, of
+            strings and of images of any size: JSON for the package `cornu-runtime`. Data among the options,
+            such as `examples`, is then what the file takes.
         **kwargs: The format's own options (docs/export.md).
 
     Raises:
@@ -87,4 +92,14 @@ def export(
             f"Options of the format {format!r} are {known}. Received: {', '.join(sorted(unknown))}. "
             "docs/export.md says what is for which format."
         )
-    write(model, path, verbose is not False, input_signature, **kwargs)
+    shows = verbose is not False
+    if preprocessing is None:
+        write(model, path, shows, input_signature, **kwargs)
+        return
+    if input_signature is not None:
+        raise ValueError(
+            "With `preprocessing` the inputs are those of the model's own `Input`s. Received: "
+            f"input_signature={input_signature!r}. Leave one of them out."
+        )
+    with without_preprocessing(model, Path(preprocessing), shows) as (body, specs):
+        write(body, path, shows, specs, **kwargs)

@@ -20,7 +20,7 @@ export async function load(source, options = {}) {
   const isHandler = typeof source === "object" && "load" in source;
   const isJson = (typeof source === "string" || source instanceof URL) && /\.json([?#].*)?$/i.test(String(source));
   const opened = await (isHandler || isJson ? openTfjs(source, options) : openOnnx(source, options));
-  const { preprocessing = {} } = options;
+  const preprocessing = options.preprocessing ?? {};
   const isPlace = typeof preprocessing === "string" || preprocessing instanceof URL;
   return named(prepared(opened, isPlace ? await json(await located(preprocessing)) : preprocessing));
 }

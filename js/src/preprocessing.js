@@ -1,75 +1,79 @@
 // Layers that stand before a model: what its file can't hold, computed here as Cornu computes it.
 
-import { shown, Tensor, tensorOf } from "./tensors.js";
+import { ARRAYS, Tensor, tensorOf } from "./tensors.js";
 
-/** @import { Layer, Spec } from "./types.d.ts" */
+/** @import { Layer, Prepared } from "./types.d.ts" */
 /** @import { Opened } from "./index.js" */
 
 /**
- * A layer: what it takes, where it must give a spec, and what it makes of that.
- * @typedef {{ takes: (spec: Spec) => Spec, apply: (tensor: Tensor) => Tensor }} Step
- */
-
-/**
- * The layers by their class, made from their configs.
- * @type {Record<string, (config: any) => Step>}
+ * The layers by their class: what each makes of a tensor, by its config.
+ * @type {Record<string, (tensor: Tensor, config: any) => Tensor>}
  */
 const LAYERS = {
-  Rescaling: ({ scale, offset }) =>
-    elementwise((x, i) => fround(x * fround(of(scale, i))) + fround(of(offset, i))),
+  Rescaling: (tensor, { scale, offset }) =>
+    elementwise(tensor, (x, i) => fround(x * fround(of(scale, i))) + fround(of(offset, i))),
 
-  Normalization: ({ mean, variance, invert }) => {
-    const means = [mean].flat(Infinity), spreads = [variance].flat(Infinity).map((x) => Math.max(fround(Math.sqrt(x)), 1e-7));
-    return elementwise(invert
-      ? (x, i) => fround(x * of(spreads, i)) + fround(of(means, i))
-      : (x, i) => fround(x - fround(of(means, i))) / of(spreads, i));
+  Normalization: (tensor, { mean, variance, invert }) => {
+    const spread = variance.map((/** @type {number} */ x) => Math.max(fround(Math.sqrt(x)), 1e-7));
+    return elementwise(tensor, invert
+      ? (x, i) => fround(x * of(spread, i)) + fround(of(mean, i))
+      : (x, i) => fround(x - fround(of(mean, i))) / of(spread, i));
   },
 
-  Resizing: (config) => ({
-    takes: (spec) => ({ ...spec, shape: [spec.shape[0], null, null, spec.shape[3]] }),
-    apply: (tensor) => resized(tensor, config),
-  }),
-
-  StringLookup: (config) => lookup(config, "string"),
-  IntegerLookup: (config) => lookup(config, "int64"),
-  TextVectorization: (config) => ({
-    takes: (spec) => ({ ...spec, dtype: "string", shape: [spec.shape[0]] }),
-    apply: (tensor) => vectorized(/** @type {string[]} */ (tensor.data), config),
-  }),
+  Resizing: resized,
+  StringLookup: looked,
+  IntegerLookup: looked,
+  TextVectorization: vectorized,
 };
 
 /**
  * A model with layers before its inputs.
  * @param {Opened} opened
- * @param {Record<string, readonly Layer[]>} layers
+ * @param {Record<string, Prepared>} before
  * @returns {Opened}
  */
-export function prepared(opened, layers) {
+export function prepared(opened, before) {
   const names = opened.inputs.map(({ name }) => name);
-  const unknown = Object.keys(layers).filter((name) => !names.includes(name));
+  const unknown = Object.keys(before).filter((name) => !names.includes(name));
   if (unknown.length)
     throw new TypeError(`Layers stand before inputs: ${names.join(", ")}. Received: layers for ${unknown.join(", ")}.`);
-  const steps = names.map((name) => (layers[name] ?? []).map(stepOf));
-  const inputs = opened.inputs.map((spec, i) => steps[i].reduceRight((last, step) => step.takes(last), spec));
-  const made = (/** @type {Tensor} */ x, /** @type {number} */ i) =>
-    steps[i].length ? tensorOf(steps[i].reduce((last, step) => step.apply(last), x), opened.inputs[i]) : x;
+  Object.values(before).forEach(({ layers }) => layers.forEach(check));
+  const made = (/** @type {Tensor} */ x, /** @type {number} */ i) => {
+    const layers = before[names[i]]?.layers;
+    if (!layers) return x;
+    const last = layers.reduce((tensor, { class_name: name, config }) => LAYERS[name](tensor, config), x);
+    return tensorOf(last, opened.inputs[i]);
+  };
+  const inputs = opened.inputs.map((spec) => {
+    const { dtype, shape } = before[spec.name] ?? spec;
+    return { name: spec.name, dtype, shape };
+  });
   return { ...opened, inputs, run: (tensors) => opened.run(tensors.map(made)) };
 }
 
+/**
+ * The values of arguments, where not all are known here.
+ * @type {Record<string, Record<string, unknown[]>>}
+ */
+const KNOWN = {
+  Resizing: {
+    interpolation: ["bilinear", "nearest"], antialias: [false], fill_mode: ["constant"], data_format: ["channels_last"] },
+  StringLookup: { num_oov_indices: [1], invert: [false], output_mode: ["int"] },
+  IntegerLookup: { num_oov_indices: [1], invert: [false], output_mode: ["int"] },
+  TextVectorization: {
+    standardize: [null, "lower", "strip_punctuation", "lower_and_strip_punctuation"],
+    split: ["whitespace", "character"], output_mode: ["int", "multi_hot", "count"], ragged: [false] },
+};
+
 /** @param {Layer} layer */
-function stepOf({ class_name: name, config }) {
+function check({ class_name: name, config }) {
   if (!Object.hasOwn(LAYERS, name))
     throw new TypeError(`Layers before a model are ${Object.keys(LAYERS).join(", ")}. Received: ${name}.`);
-  return LAYERS[name](config);
-}
-
-/** @param {string} layer @param {any} config @param {Record<string, unknown[]>} known */
-function check(layer, config, known) {
-  for (const [key, values] of Object.entries(known))
-    if (!values.includes(config[key] ?? values[0]))
+  for (const [key, values] of Object.entries(KNOWN[name] ?? {}))
+    if (key in config && !values.includes(config[key]))
       throw new TypeError(
-        `A ${layer} before a model has ${key} of ${JSON.stringify(values)}. Received: ${key}=${JSON.stringify(config[key])}. ` +
-        "Call the layer in Python, or before `predict`.");
+        `A ${name} before a model has \`${key}\` of ${JSON.stringify(values)}. Received: ` +
+        `${key}=${JSON.stringify(config[key])}. Call the layer before \`predict\`.`);
 }
 
 // ------------------------------------------------------------------------------ numbers
@@ -80,13 +84,10 @@ const { fround } = Math; // layers compute in 32 bits
 const of = (values, i) => (Array.isArray(values) ? values[i % values.length] : values);
 
 /**
- * @param {(x: number, i: number) => number} f Of a value and its place; the last axis counts fastest.
- * @returns {Step}
+ * @param {Tensor} tensor
+ * @param {(x: number, i: number) => number} f Of a value and its place: the last axis counts fastest.
  */
-const elementwise = (f) => ({
-  takes: (spec) => ({ ...spec, dtype: "float32" }),
-  apply: ({ data, shape }) => new Tensor(Float32Array.from(/** @type {Float32Array} */ (data), f), shape),
-});
+const elementwise = ({ data, shape }, f) => new Tensor(Float32Array.from(/** @type {ArrayLike<any>} */ (data), f), shape);
 
 /**
  * Images of another size: each place is the middle of a pixel, and lies between the pixels around it.
@@ -94,14 +95,11 @@ const elementwise = (f) => ({
  * @param {any} config
  */
 function resized({ data, shape, dtype }, config) {
-  check("Resizing", config, {
-    interpolation: ["bilinear", "nearest"], antialias: [false], fill_mode: ["constant"], data_format: ["channels_last"] });
   const [batch, height, width, channels] = shape;
   const part = partOf(height, width, config);
-  const isNearest = config.interpolation === "nearest";
+  const isNearest = config.interpolation === "nearest", isWhole = !dtype.startsWith("float");
   const rows = places(config.height, part.height, isNearest), columns = places(config.width, part.width, isNearest);
-  const isWhole = !dtype.startsWith("float");
-  const found = new /** @type {any} */ (data).constructor(batch * config.height * config.width * channels);
+  const found = new ARRAYS[dtype](batch * config.height * config.width * channels);
   const at = (/** @type {number} */ n, /** @type {number} */ y, /** @type {number} */ x, /** @type {number} */ c) => {
     const [row, column] = [y + part.top, x + part.left];
     const isInside = row >= 0 && row < height && column >= 0 && column < width;
@@ -115,10 +113,13 @@ function resized({ data, shape, dtype }, config) {
           const above = at(n, y0, x0, c) * (1 - right) + at(n, y0, x1, c) * right;
           const below = at(n, y1, x0, c) * (1 - right) + at(n, y1, x1, c) * right;
           const value = above * (1 - down) + below * down;
-          found[i++] = isWhole ? Math.round(value) : value;
+          found[i++] = isWhole ? rounded(value) : value;
         }
   return new Tensor(found, [batch, config.height, config.width, channels], dtype);
 }
+
+/** The nearest whole number; of two the even one. @param {number} x */
+const rounded = (x) => (x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
 
 /**
  * The part of an image that is resized: all of it, its middle in other proportions, or it with margins.
@@ -151,48 +152,46 @@ function places(size, old, isNearest) {
 // ------------------------------------------------------------------------------ strings
 
 /**
- * The indices of tokens: those that are masked 0, unknown ones the first after it, then the vocabulary.
- * @param {any} config @param {boolean} masks
+ * What finds the index of a token: masked ones have 0, unknown ones the next, then the vocabulary comes.
+ * @param {any[]} vocabulary
+ * @param {any} masked The token that is masked; null where none is.
+ * @returns {(token: any) => number}
  */
-function indexed(config, masks) {
-  check("lookup", config, { num_oov_indices: [1], invert: [false] });
-  const first = Number(masks);
-  const table = new Map(config.vocabulary.map((/** @type {any} */ token, /** @type {number} */ i) => [token, first + 1 + i]));
-  if (masks) table.set(config.mask_token, 0);
-  return (/** @type {any} */ token) => table.get(token) ?? first;
+function finder(vocabulary, masked) {
+  const first = masked === null ? 0 : 1;
+  const table = new Map(vocabulary.map((token, i) => [token, first + 1 + i]));
+  if (masked !== null) table.set(masked, 0);
+  return (token) => table.get(token) ?? first;
 }
 
-/** @param {any} config @param {"string" | "int64"} dtype @returns {Step} */
-function lookup(config, dtype) {
-  check("lookup", config, { output_mode: ["int"] });
-  const find = indexed(config, config.mask_token != null);
-  return {
-    takes: (spec) => ({ ...spec, dtype }),
-    apply: ({ data, shape }) =>
-      new Tensor(Int32Array.from(/** @type {ArrayLike<any>} */ (data), (x) => find(typeof x === "bigint" ? Number(x) : x)), shape),
-  };
+/** @param {Tensor} tensor @param {any} config */
+function looked({ data, shape }, { vocabulary, mask_token: masked }) {
+  const find = finder(vocabulary, masked ?? null);
+  return new Tensor(Int32Array.from(/** @type {ArrayLike<any>} */ (data), (x) => find(typeof x === "bigint" ? Number(x) : x)), shape);
 }
 
 const PUNCTUATION = /[!"#$%&()*+,\-./:;<=>?@[\\\]^_`{|}~']/g;
 
 /**
  * Documents as rows of indices, or of counts.
- * @param {string[]} documents @param {any} config
+ * @param {Tensor} tensor
+ * @param {any} config
  */
-function vectorized(documents, config) {
-  check("TextVectorization", config, {
-    standardize: [null, "lower", "strip_punctuation", "lower_and_strip_punctuation"],
-    split: [null, "whitespace", "character"], output_mode: ["int", "multi_hot", "count"], ragged: [false] });
-  const isInt = config.output_mode === "int";
-  const find = indexed({ ...config, mask_token: "" }, isInt);
-  const rows = documents.map((document) => ngrams(tokens(document, config), config.ngrams).map(find));
+function vectorized({ data }, config) {
+  const isSequence = config.output_mode === "int";
+  const find = finder(config.vocabulary, isSequence ? "" : null);
+  const rows = Array.from(/** @type {string[]} */ (data), (document) => {
+    const found = ngrams(tokens(document, config), config.ngrams);
+    return (isSequence ? found : found.filter(Boolean)).map(find);
+  });
   const longest = Math.max(0, ...rows.map((row) => row.length));
-  const size = config.vocabulary.length + 1;
-  const width = isInt ? config.output_sequence_length ?? longest : config.pad_to_max_tokens ? config.max_tokens : size;
-  const found = isInt ? new Int32Array(rows.length * width) : new Float32Array(rows.length * width);
+  const size = config.pad_to_max_tokens ? config.max_tokens : config.vocabulary.length + 1;
+  const width = isSequence ? config.output_sequence_length ?? longest : size;
+  const found = new (isSequence ? Int32Array : Float32Array)(rows.length * width);
   rows.forEach((row, i) => {
-    if (isInt) found.set(row.slice(0, width), i * width);
-    else for (const index of row) found[i * width + index] = config.output_mode === "count" ? found[i * width + index] + 1 : 1;
+    const place = i * width;
+    if (isSequence) found.set(row.slice(0, width), place);
+    else for (const index of row) found[place + index] = config.output_mode === "count" ? found[place + index] + 1 : 1;
   });
   return new Tensor(found, [rows.length, width]);
 }
@@ -202,8 +201,8 @@ function tokens(document, { standardize, split }) {
   let text = document;
   if (standardize?.startsWith("lower")) text = text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
   if (standardize?.endsWith("punctuation")) text = text.replace(PUNCTUATION, "");
-  if (split === "whitespace") return text.split(/[ \t\n\r\v\f]+/).filter(Boolean);
-  return split === "character" ? [...text] : [text];
+  if (split !== "character") return text.split(/[ \t\n\r\v\f]+/).filter(Boolean);
+  return [...text];
 }
 
 /** @param {string[]} words @param {number | number[] | null} lengths */

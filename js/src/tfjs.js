@@ -31,9 +31,10 @@ async function installed() {
 export async function openTfjs(source, options) {
   const found = options.runtime ?? (await installed());
   const tf = found.loadGraphModel ? found : found.default;
-  if (options.backend !== undefined && !(await tf.setBackend(options.backend)))
+  const { backend } = options;
+  if (backend !== undefined && !(tf.findBackendFactory(backend) && (await tf.setBackend(backend))))
     throw new Error(
-      `TensorFlow.js must have the backend. Received: backend="${options.backend}". ` +
+      `TensorFlow.js must have the backend. Received: backend="${backend}". ` +
       "Import its package first, such as @tensorflow/tfjs-backend-wasm.");
   await tf.ready();
   const artifacts = typeof source.load === "function" ? await source.load() : await read(await located(source));
@@ -113,11 +114,10 @@ const DTYPES = { DT_FLOAT: "float32", DT_INT32: "int32", DT_INT64: "int32", DT_B
  * @returns {Omit<Opened, "close">}
  */
 function ofLayers(tf, model) {
-  const specs = (/** @type {any[]} */ symbols, /** @type {string[]} */ names) =>
-    symbols.map(({ dtype, shape }, i) => ({ name: names[i], dtype, shape }));
+  const specOf = (/** @type {any} */ { sourceLayer, dtype, shape }) => ({ name: sourceLayer.name, dtype, shape });
   return {
-    inputs: specs(model.inputs, model.inputNames),
-    outputs: specs(model.outputs, model.outputNames),
+    inputs: model.inputs.map(specOf),
+    outputs: model.outputs.map(specOf),
     run: (tensors) => within(tf, tensors, (given) => model.predict(given)),
   };
 }

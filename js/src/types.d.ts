@@ -60,10 +60,17 @@ export interface Model {
   dispose(): Promise<void>;
 }
 
-/** A layer that prepares an input, as `layer.get_config()` describes it. */
+/** A layer before a model, as its `get_config()` describes it. */
 export interface Layer {
   readonly class_name: string;
   readonly config: Record<string, unknown>;
+}
+
+/** What an input takes where layers stand before it. */
+export interface Prepared {
+  readonly dtype: Dtype;
+  readonly shape: readonly (number | null)[];
+  readonly layers: readonly Layer[];
 }
 
 export interface Options {
@@ -76,8 +83,8 @@ export interface Options {
   session?: Record<string, unknown>;
   /** TensorFlow.js's backend: `cpu`, `webgl`, or one whose package was imported, such as `wasm`. */
   backend?: string;
-  /** The layers before each input, by its name, or the file that has them: `cornu.export.write_preprocessing`. */
-  preprocessing?: string | URL | Record<string, readonly Layer[]>;
+  /** What stands before inputs, by name, or where it lies: `model.export(..., preprocessing="model.json")` wrote it. */
+  preprocessing?: string | URL | Record<string, Prepared>;
 }
 
 /** TensorFlow.js's way to files: an object whose `load` gives what `model.json` and its shards hold. */

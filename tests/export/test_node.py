@@ -56,12 +56,46 @@ def words() -> Any:
     return cornu.Model(x, {"index": indices, "known": indices > 0})
 
 
+TEXTS = np.array(["The cat, the DOG!", "", "a\tdog's  life-time [UNK] Été"], object)
+
+
+def before(dtype: str, shape: tuple[int | None, ...], *stack: Any) -> Callable[[], Any]:
+    """What makes a model of layers that stay out of the file, and one in it."""
+
+    def make() -> Any:
+        x = y = cornu.Input(shape, dtype=dtype, name="given")
+        for layer in stack:
+            y = layer(y)
+        return cornu.Model(x, layers.Activation("linear", dtype="float32", name="values")(y * 1))
+
+    return make
+
+
+def texts(**options: Any) -> Callable[[], Any]:
+    vocabulary = ["the", "dog", "cat", "the dog", "a"]
+    return before("string", (), layers.TextVectorization(vocabulary=vocabulary, **options))
+
+
+def resized(dtype: str = "float32", **options: Any) -> Callable[[], Any]:
+    return before(dtype, (None, None, 3), layers.Resizing(5, 7, **options))
+
+
+def beside() -> Any:
+    """An input with layers before it, and one without."""
+    text, age = cornu.Input((), dtype="string", name="text"), cornu.Input((1,), name="age")
+    place = layers.StringLookup(vocabulary=["red"], mask_token="", name="colour")(text)
+    return cornu.Model(
+        [age, text], age * layers.Embedding(3, 2, embeddings_initializer="ones")(place)
+    )
+
+
 class Row(NamedTuple):
     """A model, and what it is given: for Python, and for JavaScript where that differs."""
 
     make: Callable[[], Any]
     inputs: Any
     given: Any = None
+    preprocessing: bool = False
 
 
 ROWS = {
@@ -69,6 +103,53 @@ ROWS = {
     "prepared": Row(prepared, IMAGE[None].astype("float32"), pixels(IMAGE)),
     "words": Row(words, np.array([["red", "pink"], ["blue", "red"]], object)),
 }  # fmt: skip
+#: Those with layers that no file holds.
+ROWS.update(
+    {
+        name: Row(make, inputs, given, preprocessing=True)
+        for name, (make, inputs, *given_) in {
+            "text": (texts(), TEXTS),
+            "text of one length": (texts(output_sequence_length=3), TEXTS),
+            "text in pairs": (texts(ngrams=2), TEXTS),
+            "text in pairs alone": (texts(ngrams=(2,)), TEXTS),
+            "characters": (texts(split="character", standardize=None), TEXTS),
+            "text in small letters": (texts(standardize="lower"), TEXTS),
+            "text without punctuation": (texts(standardize="strip_punctuation"), TEXTS),
+            "bag of words": (texts(output_mode="multi_hot"), TEXTS),
+            "counts": (texts(output_mode="count", pad_to_max_tokens=True, max_tokens=9), TEXTS),
+            "whole numbers": (
+                before("int64", (2,), layers.IntegerLookup(vocabulary=[7, 1 << 40], mask_token=0)),
+                np.array([[7, 0], [1 << 40, 5]]),
+            ),
+            "beside": (beside, [np.ones((2, 1), "float32"), np.array(["red", ""], object)]),
+            "any size": (resized(), IMAGE[None].astype("float32"), pixels(IMAGE)),
+            "nearest": (
+                resized(interpolation="nearest"),
+                IMAGE[None].astype("float32"),
+                pixels(IMAGE),
+            ),
+            "cropped": (resized(crop_to_aspect_ratio=True), IMAGE[None, :4].astype("float32")),
+            "padded": (
+                resized(pad_to_aspect_ratio=True, fill_value=9.0),
+                IMAGE[None, :4].astype("float32"),
+            ),
+            "whole pixels": (resized("uint8"), IMAGE[None].astype("uint8"), pixels(IMAGE)),
+            "any size, then scaled": (
+                before(
+                    "uint8",
+                    (None, None, 3),
+                    layers.Rescaling([0.5, 1, 2], [3, 2, 1]),
+                    layers.Normalization(mean=[5, 6, 7], variance=[2, 3, 4]),
+                    layers.Normalization(mean=3, variance=0.3, invert=True),
+                    layers.Resizing(3, 3),
+                ),
+                IMAGE[None].astype("uint8"),
+                pixels(IMAGE),
+            ),
+        }.items()
+        for given in [given_[0] if given_ else None]
+    }
+)
 
 
 def described(values: Any) -> Any:
@@ -95,9 +176,13 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     described_rows = []
     for name, row in ROWS.items():
         model = row.make()
-        model.export(folder / f"{name}.onnx", verbose=False)
+        beside = folder / f"{name}.json" if row.preprocessing else None
+        model.export(folder / f"{name}.onnx", verbose=False, preprocessing=beside)
         graph = onnx.load(str(folder / f"{name}.onnx")).graph
         inputs, outputs = list(described(graph.input)), list(described(graph.output))
+        if row.preprocessing:  # what the model takes in place of its file
+            taken = zip(inputs, model.inputs, strict=True)
+            inputs = [{**spec, "dtype": x.dtype, "shape": x.shape} for spec, x in taken]
         arrays = [x.tolist() for x in tree.flatten(row.inputs)]
         named = dict(zip([spec["name"] for spec in inputs], arrays, strict=True))
         results = tree.flatten(model.predict(row.inputs, verbose=0))
@@ -109,6 +194,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {
                 "name": name,
                 "file": f"{name}.onnx",
+                "preprocessing": beside and beside.name,
                 "inputs": inputs,
                 "outputs": [*wanted],
                 "given": [named, row.given or (arrays[0] if len(arrays) == 1 else named)],
@@ -140,9 +226,10 @@ def test_exported_models(exports: Path, node: str, runtime: str) -> None:
     run(node, "exports.test.mjs", len(ROWS), EXPORTS=str(exports), RUNTIME=runtime)
 
 
+@pytest.mark.parametrize(("file", "count"), [("tensors.test.mjs", 36), ("loading.test.mjs", 14)])
 @pytest.mark.parametrize("node", NODES)
-def test_what_the_package_does_alone(node: str) -> None:
-    run(node, "tensors.test.mjs", 30)
+def test_what_the_package_does_alone(node: str, file: str, count: int) -> None:
+    run(node, file, count)
 
 
 def test_types() -> None:

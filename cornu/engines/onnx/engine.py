@@ -59,7 +59,8 @@ class OnnxEngine(Mathematics, WholeOps):
             raise NotImplementedError(
                 "A file has no functions of NumPy's, as layers of strings and look-ups are, but for look-ups "
                 "with `output_mode='int'` and one index for unknown tokens. Received: another one. Export what "
-                "comes after it, `cornu.Model(layer.output, model.output)`, and call the layer before that."
+                "comes after it, `cornu.Model(layer.output, model.output)`, and call the layer before that; "
+                "JavaScript does with `preprocessing='model.json'`."
             )
         (x,) = map(self.convert_to_tensor, tensors)
         kind = "string" if x.dtype == "string" else "int64"

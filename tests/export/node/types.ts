@@ -9,7 +9,7 @@ await model.predict(new Float32Array(4));
 await model.predict({ data: new Float32Array(4), shape: [1, 4] });
 const sizes: readonly (number | null)[] = model.inputs[0].shape;
 const pixels = digit.image(0, 255).data;
-await load(new Uint8Array(), { preprocessing: { words: [{ class_name: "StringLookup", config: {} }] } });
+await load(new Uint8Array(), { preprocessing: { words: { dtype: "string", shape: [null], layers: [] } } });
 await model.dispose();
 
 // @ts-expect-error A model is loaded from somewhere.

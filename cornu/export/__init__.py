@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ._archive import ExportArchive as ExportArchive
+from ._litert import write_litert
 from ._onnx import write_onnx
 from ._page import write_page
 from ._preprocessing import without_preprocessing
@@ -34,6 +35,7 @@ class Format(NamedTuple):
 FORMATS = {
     "onnx": Format(".onnx", write_onnx),
     "onnx_training": Format("", write_training),
+    "litert": Format(".tflite", write_litert),
     "web": Format(".html", write_page),
 }
 
@@ -55,7 +57,7 @@ def export(
     Args:
         model: A model that was built.
         filepath: Where to write.
-        format: `"onnx"` or `"web"`; that of the file's suffix where it is left out.
+        format: `"onnx"`, `"litert"` or `"web"`; that of the file's suffix where it is left out.
         verbose: Whether to print sizes, and the largest difference that the check found; yes where
             it is left out.
         input_signature: Specs with `shape` and `dtype` in the structure of the inputs, for a model

@@ -39,7 +39,7 @@ _FOLDED = frozenset(
         "arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh erf isnan isinf logical_not "
         "sigmoid ceil floor round add subtract maximum minimum equal less less_equal greater "
         "greater_equal logical_and logical_or logical_xor power bitwise_and bitwise_or "
-        "bitwise_xor sum prod max min"
+        "bitwise_xor sum prod max min rsqrt not_equal"
     ).split()
 )
 #: Those of them that weights go through while the graph is written.
@@ -66,6 +66,8 @@ class Writing(Engine):
     native = frozenset({Value, Dimension, type(None), bool, int, float, np.ndarray})
     #: The dtype of sizes and indices.
     sizes: ClassVar[str] = "int64"
+    #: Whether what follows from weights alone stands in the file, rather than being computed by it.
+    folds_weights: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Facts about primitives, whichever format writes them: a format need not repeat them.
@@ -356,7 +358,8 @@ def _folded(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         values = [x for x in _leaves(args) if _is_value(x)]
         arrays = [getattr(x, "array", None) for x in values]
         label = next((x.label for x in values if isinstance(x, Value) and x.label), None)
-        if not arrays or any(array is None for array in arrays) or (label and not rearranges):
+        kept = label and not (rearranges or self.folds_weights)
+        if not arrays or any(array is None for array in arrays) or kept:
             made = method(self, *args)
             if isinstance(made, Value) and made.array is None:
                 made.follow(values, lambda: compute(*_with_arrays(args)))

@@ -1,0 +1,3 @@
+"""The engine that writes files of LiteRT, the format `.tflite`."""
+
+from .engine import LiteRTEngine as LiteRTEngine

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..core.later import later
 
 if TYPE_CHECKING:
+    from ._client import Client as Client
     from ._failures import Failure as Failure
     from ._model import Model as Model
     from ._options import Options as Options
@@ -14,6 +15,7 @@ else:
     __getattr__, __dir__ = later(
         globals(),
         {
+            "_client": "Client",
             "_failures": "Failure",
             "_model": "Model",
             "_options": "Options",

@@ -152,7 +152,7 @@ REFUSED = [
     Row(
         "HandleReloadConfigRequest",
         {"config": {"model_config_list": {"config": [{"name": "m", "base_path": "/"}]}}},
-        "must lie in that of the server",
+        "in that of the server",
         "INVALID_ARGUMENT",
     ),
     Row("ModelInfer", infer(model_version="x"), "version='x'", "NOT_FOUND"),

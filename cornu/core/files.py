@@ -58,6 +58,33 @@ def replacing_together(path: str | os.PathLike[str]) -> Iterator[str]:
             _put(os.path.join(draft, name), os.path.join(folder, name))
 
 
+def check_replaceable(path: str | os.PathLike[str], names: str) -> None:
+    r"""See that a path is free, or a folder with nothing in it but what may be replaced.
+
+    Args:
+        path: The path.
+        names: A pattern of the names that the folder may hold.
+
+    Raises:
+        FileExistsError: If something else is there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     check_replaceable(folder, r"model\.json|.*\.bin")
+    """
+    if not os.path.lexists(path):
+        return
+    found = sorted(os.listdir(path)) if os.path.isdir(path) else None
+    other = next((name for name in found or () if not re.fullmatch(names, name)), None)
+    if found is None or other is not None:
+        what = "a file" if found is None else f"a folder with {other!r}"
+        raise FileExistsError(
+            errno.EEXIST,
+            "A folder that is written takes the place of one of its kind alone. Received: "
+            f"filepath={os.fspath(path)!r}, {what}. Choose another name, or remove what is there.",
+        )
+
+
 def names_like(stem: str) -> Iterator[str]:
     """A name for files that others refer to, and what takes its place while files of it are there: whoever is
     replaced keeps its own until it is."""

@@ -10,21 +10,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..core import tree
 from ._archive import ExportArchive as ExportArchive
 from ._litert import write_litert
 from ._onnx import write_onnx
 from ._page import write_page
 from ._preprocessing import without_preprocessing
+from ._report import show_lines
+from ._signature import input_names, signature
+from ._tfjs_layers import write_tfjs_layers
 from ._training import write_training
+from ._triton import write_triton
 
-Writer = Callable[..., None]
+Writer = Callable[..., Any]
 
 
 class Format(NamedTuple):
     """A format of exported models.
 
     Args:
-        suffix: What the names of its files end in; empty for a format that is always given by name.
+        suffix: What the names of its files end in; empty for a folder, and what is always given by name.
         write: `write(model, path, verbose, input_signature, option=...)`.
     """
 
@@ -36,6 +41,8 @@ FORMATS = {
     "onnx": Format(".onnx", write_onnx),
     "onnx_training": Format("", write_training),
     "litert": Format(".tflite", write_litert),
+    "tfjs_layers": Format("", write_tfjs_layers),
+    "triton": Format("", write_triton),
     "web": Format(".html", write_page),
 }
 
@@ -82,26 +89,35 @@ def export(
         suffixes = {row.suffix: name for name, row in FORMATS.items() if row.suffix}
         format = suffixes.get(path.suffix.lower())
     if format not in FORMATS:
+        known = ", ".join(row.suffix for row in FORMATS.values() if row.suffix)
         raise ValueError(
             f"A format of export must be one of {sorted(FORMATS)}, given as `format` or by the file's "
-            f"suffix ({', '.join(row.suffix for row in FORMATS.values() if row.suffix)}). Received: "
-            f"format={format!r}, filepath={str(path)!r}."
+            f"suffix ({known}). Received: format={format!r}, filepath={str(path)!r}."
         )
     write = FORMATS[format].write
-    known = list(inspect.signature(write).parameters)[4:]
-    if unknown := {name: x for name, x in kwargs.items() if name not in known}:
+    if unknown := [name for name in kwargs if name not in options(write)]:
         raise ValueError(
-            f"Options of the format {format!r} are {known}. Received: {', '.join(sorted(unknown))}. "
+            f"Options of the format {format!r} are {list(options(write))}. Received: {', '.join(sorted(unknown))}. "
             "docs/export.md says what is for which format."
         )
-    shows = verbose is not False
     if preprocessing is None:
-        write(model, path, shows, input_signature, **kwargs)
+        _write(format, model, path, verbose is not False, input_signature, kwargs)
         return
     if input_signature is not None:
         raise ValueError(
             "With `preprocessing` the inputs are those of the model's own `Input`s. Received: "
             f"input_signature={input_signature!r}. Leave one of them out."
         )
-    with without_preprocessing(model, Path(preprocessing), shows) as (body, specs):
-        write(body, path, shows, specs, **kwargs)
+    with without_preprocessing(model, Path(preprocessing), verbose is not False) as (body, specs):
+        _write(format, body, path, verbose is not False, specs, kwargs)
+
+
+def _write(format: str, model: Any, path: Path, verbose: bool, specs: Any, given: Any) -> None:
+    FORMATS[format].write(model, path, verbose, specs, **given)
+    if verbose:
+        show_lines(format, path, input_names(tree.flatten(signature(model, specs))))
+
+
+def options(write: Writer) -> dict[str, inspect.Parameter]:
+    """The options of a format, which follow what all writers take."""
+    return dict(list(inspect.signature(write).parameters.items())[4:])

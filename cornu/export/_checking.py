@@ -91,7 +91,7 @@ def _reference(model: Any, traced: Traced, arrays: list[Any]) -> list[Array]:
     values = []
     for variable in model.variables:
         value = variable.held()
-        if traced.engine.graph.halves(value):
+        if traced.engine is not None and traced.engine.graph.halves(value):
             value = value.astype(np.float16).astype(value.dtype)
         values.append((variable, value))
     with use("numpy"), StatelessScope(values):

@@ -41,7 +41,7 @@ def write_onnx(
     validation: Any = None,
     max_drop: float | None = None,
     target: str | None = None,
-) -> None:
+) -> list[tuple[str, str]]:
     """An ONNX file.
 
     Args:
@@ -56,6 +56,9 @@ def write_onnx(
         validation: `(x, y)` on which the model's metrics are computed before and after.
         max_drop: By how much the first metric may get worse; may change, where it is a user's function.
         target: `"vnni"` or `"arm"` for a file of 8 bits that runs on such CPUs alone.
+
+    Returns:
+        What is known of the file, in words.
     """
     how = Quantizing(quantize, representative_data, validation, max_drop, target)
     how.check()
@@ -86,10 +89,11 @@ def write_onnx(
         files = [file.name for file in sorted(folder.iterdir())]
     for old in filter(like(path.name, r"\.data").fullmatch, there if outside else ()):
         (path.parent / old).unlink()
+    operations = f"{len(traced.engine.graph.nodes)}, opset {opset}, IR {ir_version}"
+    rows = [("operations", operations), *told(traced), *checked]
     if verbose:
-        operations = f"{len(traced.engine.graph.nodes)}, opset {opset}, IR {ir_version}"
-        rows = [("operations", operations), *told(traced), *checked]
         report(path, [path.parent / name for name in files], rows)
+    return rows
 
 
 def onnx_bytes(

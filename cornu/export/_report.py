@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -17,3 +18,53 @@ def report(path: Path, files: Iterable[Path], rows: Iterable[tuple[str, str]]) -
     for name, told in rows:
         table.add_row(name, told)
     Console(soft_wrap=True).print(table)
+
+
+_LOAD = 'import { load } from "cornu-runtime"; await (await load("PATH")).predict(INPUTS)'
+#: What runs what was written, a line a language, by the format. `PATH` stands for what was written, `FOLDER` and
+#: `NAME` for where it is and what it is called there, `INPUTS` for a dictionary of arrays by the inputs' names.
+LINES = {
+    "litert": {
+        "Python": "from ai_edge_litert.interpreter import Interpreter; "
+        'outputs = Interpreter("PATH").get_signature_runner()(**INPUTS)',
+    },
+    "onnx": {
+        "Python": 'import onnxruntime; outputs = onnxruntime.InferenceSession("PATH").run(None, INPUTS)',
+        "JavaScript": _LOAD,
+        "shell": "python -m cornu serve PATH",
+    },
+    "onnx_training": {
+        "Python": 'import onnxruntime; session = onnxruntime.InferenceSession("PATH")',
+    },
+    "tfjs_layers": {
+        "JavaScript": _LOAD.replace("PATH", "PATH/model.json"),
+        "to train": 'const model = await tf.loadLayersModel("PATH/model.json")',
+        "shell": "python -m http.server --directory FOLDER",
+    },
+    "triton": {
+        "Python": 'import cornu; outputs = cornu.serving.Client("http://localhost:8000").predict("NAME", INPUTS)',
+        "shell": "tritonserver --model-repository FOLDER",
+    },
+    "web": {"shell": "python -m webbrowser PATH"},
+}
+
+
+def show_lines(format: str, path: Path, names: Sequence[str]) -> None:
+    """Print the lines that run what was written, a line a language.
+
+    Args:
+        format: Its format.
+        path: Where it is.
+        names: The names of its inputs; the arrays are called so too, where Python takes them.
+    """
+    from rich.console import Console
+
+    arrays = [name if name.isidentifier() else f"x{index}" for index, name in enumerate(names)]
+    inputs = ", ".join(f"{json.dumps(x)}: {y}" for x, y in zip(names, arrays, strict=True))
+    said = {"PATH": path, "FOLDER": path.parent, "NAME": path.name, "INPUTS": f"{{{inputs}}}"}
+    lines = LINES.get(format, {})
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    for language, line in lines.items():
+        for word, text in said.items():
+            line = line.replace(word, str(text))
+        console.print(f"{language:{max(map(len, lines))}}  {line}")

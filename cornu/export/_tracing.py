@@ -18,7 +18,7 @@ from ._signature import input_names, output_names, signature
 class Traced(NamedTuple):
     """A model as a graph: the engine that holds it, the specs of its inputs, the names of inputs and outputs."""
 
-    engine: Any  # of the format
+    engine: Any  # of the format; None of one that has no graph
     specs: Any
     names: tuple[list[str], list[str]]
     axes: dict[int, str]

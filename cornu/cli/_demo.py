@@ -123,15 +123,16 @@ class Demo:
 
     def _write_page(self, screen: Screen, folder: Path, digits: Digits) -> None:
         """A page on which one draws a digit; what it needs may be missing, which is no failure."""
-        screen.heading("5. A page that runs the network: draw a digit, see it read")
+        screen.heading("5. A page that runs the network: draw a digit, see it read, correct it")
         try:
             digits.model.export(
                 folder / PAGE,
                 format="web",
                 verbose=False,
                 title="Draw a digit",
-                examples=digits.inputs[:12],
+                examples=digits.inputs[:64],
                 labels=[str(digit) for digit in range(10)],
+                learn=True,
             )
         except (ModuleNotFoundError, RuntimeError) as error:
             screen.line(f"not written. {error}")

@@ -8,6 +8,7 @@ from typing import Any
 from ..core.files import replacing
 from ._onnx import onnx_bytes
 from ._report import report
+from ._training import check_step, traced_learner
 
 
 def write_page(
@@ -20,12 +21,37 @@ def write_page(
     labels: Any = None,
     opset_version: int | None = None,
     float16: bool = False,
+    learn: bool = False,
 ) -> None:
-    """One HTML file that runs the model in a browser, from disk and without a network."""
-    from ._web import page
+    """One HTML file that runs the model in a browser, from disk and without a network.
 
-    content, names, checked = onnx_bytes(model, input_signature, opset_version, float16, examples)
-    html = page(model, content, names, title=title, examples=examples, labels=labels)
+    Args:
+        title: The page's title.
+        examples: Inputs that the page starts from, and that the file is checked with.
+        labels: The names of the classes.
+        opset_version: The version of ONNX's operations.
+        float16: Whether weights are stored in 16 bits.
+        learn: Whether the page takes the right answer where the model's is wrong, learns it, and offers
+            the new weights, which `load_weights` takes. For compiled models of classes.
+    """
+    from ._web import Learning, page
+
+    learning = None
+    if learn:
+        if float16:
+            raise ValueError(
+                "A page that learns has its weights in 32 bits. Received: learn=True, float16=True. "
+                "Leave one of them out."
+            )
+        learner = traced_learner(model, input_signature, opset_version)
+        step, content, state = files = learner.files()
+        target = learner.step.engine.graph.inputs[len(learner.predict.names[0])]
+        learning, names = Learning(step, state, target), learner.predict.names
+        checked = check_step(model, learner, files)
+    else:
+        given = (model, input_signature, opset_version, float16, examples)
+        content, names, checked = onnx_bytes(*given)
+    html = page(model, content, names, title, examples, labels, learning)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
         Path(draft).write_bytes(html)

@@ -6,7 +6,7 @@ Two graphs share a state, arrays by name: one trains on a batch and gives the ne
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from ..core.variable import Variable
 from ..engines import use
 from ..engines.spec import Dimension
 from ..saving.named import named_variables, safetensors
-from ._checking import TOLERANCE, difference
+from ._checking import TOLERANCE, check, difference
 from ._onnx import IR_VERSION, onnx_engine, serialized
 from ._report import report
 from ._signature import input_names, output_names, signature, unique
@@ -53,6 +53,11 @@ class Learner(NamedTuple):
     step: Traced
     predict: Traced
 
+    def files(self, ir_version: int = IR_VERSION) -> tuple[bytes, bytes, bytes]:
+        """The step, what predicts, and the state."""
+        step, predict = (serialized(x, ir_version) for x in (self.step, self.predict))
+        return step, predict, safetensors(self.state)
+
 
 def write_training(
     model: Any,
@@ -70,29 +75,28 @@ def write_training(
         ir_version: The version of the format itself.
         examples: `(x, y)`, of which the targets have their shape; the file is checked with them.
     """
-    learner = traced_learner(model, input_signature, opset_version or OPSET, examples)
-    version = ir_version or IR_VERSION
-    checked = check_step(model, learner, serialized(learner.step, version), examples)
-    contents = {
-        f"{path.stem}_predict.onnx": serialized(learner.predict, version),
-        f"{path.stem}.safetensors": safetensors(learner.state),
-        path.name: serialized(learner.step, version),
-    }
+    learner = traced_learner(model, input_signature, opset_version, examples)
+    contents = learner.files(ir_version or IR_VERSION)
+    checked = check_step(model, learner, contents, examples)
     path.parent.mkdir(parents=True, exist_ok=True)
+    names = (path.name, f"{path.stem}_predict.onnx", f"{path.stem}.safetensors")
     with replacing_together(path) as folder:
-        for name, content in contents.items():
+        for name, content in zip(names, contents, strict=True):
             (Path(folder) / name).write_bytes(content)
     if verbose:
-        report(path, [path.with_name(name) for name in contents], checked)
+        report(path, map(path.with_name, names), checked)
 
 
-def traced_learner(model: Any, input_signature: Any, opset: int, examples: Any) -> Learner:
+def traced_learner(
+    model: Any, input_signature: Any = None, opset: int | None = None, examples: Any = None
+) -> Learner:
     """Read a step of training, and of prediction, off a compiled model.
 
     Raises:
         ValueError: If the model isn't compiled, or it is unknown what its targets look like.
     """
     model._require_compiled("export(format='onnx_training')")
+    opset = opset or OPSET
     specs = signature(model, input_signature)
     if examples is not None:
         arrays = as_given(_pair(examples)[0], specs)
@@ -125,7 +129,7 @@ def traced_learner(model: Any, input_signature: Any, opset: int, examples: Any) 
 
     both = {**inputs, **dict(zip(given, flat, strict=True))}
     step = _traced(model, opset, both, state, metrics_of)
-    return Learner(state, (specs, targets), step, predict)
+    return Learner(state, (specs, targets), step, predict._replace(specs=specs))
 
 
 def trained(model: Any, x: Any, y: Any) -> dict[str, Any]:
@@ -222,9 +226,9 @@ def _new(model: Any, scope: StatelessScope, state: Mapping[str, Variable]) -> di
 
 
 def check_step(
-    model: Any, learner: Learner, file: bytes, examples: Any = None
+    model: Any, learner: Learner, files: Sequence[bytes], examples: Any = None
 ) -> list[tuple[str, str]]:
-    """Take three steps by a file and three on the NumPy engine, and compare them.
+    """Compare predictions, and three steps, with those of the NumPy engine.
 
     Returns:
         What was found, in words.
@@ -236,9 +240,12 @@ def check_step(
         return [("checked", "no: pip install onnxruntime, which checks each export")]
     from ..engines.onnxruntime import open_session
 
-    session = open_session(file)
+    session, answers = (open_session(file) for file in files[:2])
     names, worst = learner.step.names[1], 0.0
     state = {name: variable.held() for name, variable in learner.state.items()}
+    read = {x.name: state[x.name] for x in answers.get_inputs() if x.name in state}
+    x = None if examples is None else examples[0]
+    told = check(model, learner.predict, lambda inputs: answers.run(None, {**inputs, **read}), x)
     for turn, size in enumerate(_BATCHES):
         arrays = [_drawn(spec, size, turn) for spec in tree.flatten(learner.inputs)]
         if examples is not None:
@@ -247,12 +254,11 @@ def check_step(
                 np.resize(x, a.shape).astype(a.dtype) for a, x in zip(arrays, given, strict=True)
             ]
         feeds = dict(zip(learner.step.names[0], arrays, strict=True))
-        feeds |= {x.name: state[x.name] for x in session.get_inputs() if x.name in state}
-        found = dict(zip(names, session.run(names, feeds), strict=True))
+        found = dict(zip(names, session.run(names, {**feeds, **state}), strict=True))
         wanted = _reference(model, learner, state, arrays)
         worst = max(worst, _compared(learner, found, wanted, size))
         state |= {name: found[NEW + name] for name in state if NEW + name in found}
-    return [("checked", f"{len(_BATCHES)} steps: largest difference {worst:.1e}")]
+    return [*told, ("trained", f"{len(_BATCHES)} steps: largest difference {worst:.1e}")]
 
 
 def _compared(learner: Learner, found: Any, wanted: Any, size: int) -> float:

@@ -12,7 +12,7 @@ import html
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,16 @@ _FIELDS = 40
 #: From which share of the range on a pixel counts as ink.
 _INK = 0.15
 _EXAMPLES = 12
+#: How many of the examples a page that learns practises beside its corrections.
+_PRACTISED = 64
+
+
+class Learning(NamedTuple):
+    """What a page learns with: the file of a step, that of its state, and what the step takes as `y`."""
+
+    step: bytes
+    state: bytes
+    target: Any
 
 
 def page(
@@ -35,6 +45,7 @@ def page(
     title: str | None = None,
     examples: Any = None,
     labels: Sequence[str] | None = None,
+    learning: Learning | None = None,
 ) -> bytes:
     """The page of a model.
 
@@ -45,6 +56,7 @@ def page(
         title: The page's title; the model's name where it is left out.
         examples: Inputs to start from, in the structure of the model's inputs, with a batch axis.
         labels: The names of the classes.
+        learning: What the page learns with, if it does; the ONNX file takes weights then.
     """
     arrays = [] if examples is None else [np.asarray(x) for x in tree.flatten(examples)]
     missing: list[Any] = [None] * len(names[0])
@@ -70,16 +82,23 @@ def page(
         "parameters": model.count_params(),
         "runtime": VERSION,
     }
+    scripts = ["page.js"]
+    if learning is not None:
+        scripts.insert(0, "learn.js")
+        content["learn"] = _learned(model, learning, content["outputs"], results, arrays)
+        content["size"] += len(learning.state)
     script, module = runtime_files()
     parts = {
         "title": html.escape(title),
         "subtitle": _subtitle(inputs),
         "style": (_PAGE / "page.css").read_text(),
-        "script": (_PAGE / "page.js").read_text(),
+        "script": "".join((_PAGE / name).read_text() for name in scripts),
         "page": embedded(content),
         "runtime": _packed(script),
         "wasm": _packed(module),
         "model": _packed(onnx),
+        "step": "" if learning is None else _packed(learning.step),
+        "state": "" if learning is None else _packed(learning.state),
     }
     return filled(_PAGE / "page.html", parts).encode()
 
@@ -173,7 +192,26 @@ def _check_labels(labels: Any, count: int) -> None:
         )
 
 
-def _examples(arrays: list[np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
+def _learned(
+    model: Any, learning: Learning, outputs: list[Any], results: list[Any], arrays: list[Any]
+) -> dict[str, Any]:
+    """What a page that learns must know."""
+    if [output["kind"] for output in outputs] != ["classes"]:
+        raise ValueError(
+            "A page learns classes, of a model that gives one probability for each. Received: learn=True for "
+            f"{model.name!r}, which gives {[x.shape for x in results]}. Export a step to learn anything else: "
+            "format='onnx_training'."
+        )
+    target, values = learning.target, _examples(arrays, _PRACTISED)
+    return {
+        "target": {"name": target.name, "dtype": target.dtype, "shape": list(target.dims[1:])},
+        "classes": results[0].shape[1],
+        "examples": [example["values"] for example in values],
+        "file": f"{model.name}.safetensors",
+    }
+
+
+def _examples(arrays: list[np.ndarray[Any, Any]], count: int = _EXAMPLES) -> list[dict[str, Any]]:
     """The first examples, with as many digits as show."""
     if not arrays:
         return []
@@ -182,7 +220,7 @@ def _examples(arrays: list[np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
             "label": str(i + 1),
             "values": [[float(f"{value:.5g}") for value in array[i].flat] for array in arrays],
         }
-        for i in range(min(len(arrays[0]), _EXAMPLES))
+        for i in range(min(len(arrays[0]), count))
     ]
 
 

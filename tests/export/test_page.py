@@ -23,15 +23,13 @@ driven = functools.partial(browsing.driven, "drive.mjs")
 SEVEN = [[0.3, 0.15], [0.7, 0.15], [0.6, 0.4], [0.5, 0.6], [0.42, 0.85]]
 ZERO = [[0.5, 0.1], [0.3, 0.25], [0.25, 0.5], [0.3, 0.75], [0.5, 0.9], [0.7, 0.75], [0.75, 0.5],
         [0.7, 0.25], [0.5, 0.1]]  # fmt: skip
+LABELS = [str(digit) for digit in range(10)]
 #: By keyboard, from the middle: up without drawing, then down with it.
 ONE = [*["ArrowUp"] * 8, *["Shift+ArrowDown"] * 17]
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page that reads digits."""
-    data = load_digits()
-    images = (data.images[..., None] / 16).astype("float32")
+def trained(images: Any, targets: Any) -> Any:
+    """A model that reads digits."""
     cornu.utils.set_random_seed(1)
     model = cornu.Sequential(
         [
@@ -44,11 +42,19 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
     )
     model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(images, data.target, batch_size=64, epochs=12, verbose=0)
+    model.fit(images, targets, batch_size=64, epochs=12, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page that reads digits."""
+    data = load_digits()
+    images = (data.images[..., None] / 16).astype("float32")
+    model = trained(images, data.target)
     file = tmp_path_factory.mktemp("page") / "digits.html"
-    labels = [str(digit) for digit in range(10)]
     model.export(
-        file, format="web", title="Digits <1>", examples=images[:12], labels=labels, verbose=False
+        file, format="web", title="Digits <1>", examples=images[:12], labels=LABELS, verbose=False
     )
     return file
 
@@ -121,4 +127,88 @@ def test_labels_name_every_class(tmp_path: Path) -> None:
     model = cornu.Sequential([cornu.Input((3,)), layers.Dense(4, activation="softmax")])
     with pytest.raises(ValueError, match="Received: 2 labels for 4 classes"):
         model.export(tmp_path / "page.html", format="web", labels=["a", "b"], verbose=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------ learning
+
+
+def sevens(count: int) -> list[Any]:
+    """As somebody draws them, one unlike the other."""
+    generator = np.random.default_rng(0)
+    strokes = np.array([SEVEN[0], SEVEN[1], SEVEN[3], SEVEN[4]])
+    moved = [
+        strokes * generator.uniform(0.8, 1.1, 2) + generator.normal(0, 0.03, strokes.shape)
+        for _ in range(count)
+    ]
+    return [np.clip(points, 0.03, 0.97).round(3).tolist() for points in moved]
+
+
+@pytest.fixture(scope="module")
+def learning(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A page that has never seen a seven, with its model."""
+    data = load_digits()
+    images = (data.images[..., None] / 16).astype("float32")
+    known = data.target != 7
+    model = trained(images[known], data.target[known])
+    file = tmp_path_factory.mktemp("page") / "learning.html"
+    options = {"examples": images[known][:60], "labels": LABELS, "verbose": False}
+    model.export(file, format="web", title="Digits that learn", learn=True, **options)
+    return file, model
+
+
+def test_a_page_learns_a_class_from_twenty_drawings(
+    learning: tuple[Path, Any], tmp_path: Path
+) -> None:
+    """And forgets no other; the weights that it offers are taken back, with what Adam keeps for them."""
+    page, model = learning
+    drawings, back = sevens(25), tmp_path / "back.safetensors"
+    taught = [[{"click": "Clear"}, {"draw": x}, {"click": "It is 7"}] for x in drawings[:20]]
+    asked = [[{"click": "Clear"}, {"draw": x}] for x in drawings[20:]]
+    shown = [{"click": f"Example {i}"} for i in range(2, 10)]  # 1 to 6, 8 and 9
+    steps = [*sum(taught + asked, []), *shown, {"download": str(back)}]
+    seen = driven(page.as_uri(), tmp_path, steps)
+    assert seen["errors"] == [] and not seen["overflow"]
+    assert seen["requests"] == [page.as_uri()]
+    assert seen["answers"][1] != "7"
+    assert seen["answers"][60:70][1::2] == ["7"] * 5
+    assert seen["answers"][70:78] == [*"1234", seen["answers"][74], *"689"]
+    data = load_digits()
+    images, before = (
+        (data.images[..., None] / 16).astype("float32"),
+        int(model.optimizer.iterations),
+    )
+    assert not model.load_weights(back).missing
+    found = model.predict(images, verbose=0).argmax(1)
+    assert (found[data.target == 7] == 7).mean() > 0.7
+    assert (found == data.target).mean() > 0.8
+    assert int(model.optimizer.iterations) >= before + 20
+
+
+def test_a_page_forgets_what_it_learned(learning: tuple[Path, Any], tmp_path: Path) -> None:
+    """On a narrow screen, in the dark."""
+    page, _ = learning
+    steps = [{"scheme": "dark"}, {"click": "Clear"}, {"draw": sevens(1)[0]}, {"click": "It is 7"}]
+    seen = driven(page.as_uri(), tmp_path, [*steps, {"click": "Forget"}], 360)
+    before, taught, after = seen["answers"][2:]
+    assert taught == "7" and before == after != "7"
+    assert seen["errors"] == [] and not seen["overflow"]
+
+
+@pytest.mark.parametrize(
+    "model, options, message",
+    [
+        (
+            lambda: layers.Dense(4, activation="softmax"),
+            {"float16": True},
+            "in 32 bits. Received: learn",
+        ),
+        (lambda: layers.Dense(4), {}, "A page learns classes.*gives \\[\\(1, 4\\)\\]"),
+    ],
+)
+def test_what_no_page_learns(model: Any, options: Any, message: str, tmp_path: Path) -> None:
+    model = cornu.Sequential([cornu.Input((3,)), model()])
+    model.compile("sgd", "categorical_crossentropy")
+    with pytest.raises(ValueError, match=message):
+        model.export(tmp_path / "page.html", learn=True, verbose=False, **options)
     assert list(tmp_path.iterdir()) == []

@@ -395,9 +395,9 @@ const sized = (bytes) => bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(by
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array, float64: Float64Array, uint8: Uint8Array, int8: Int8Array };
 
-function tensor(ort, spec, { data, shape }) {
+function tensor(ort, spec, { data, shape }, samples = 1) {
   const values = spec.dtype === "int64" ? BigInt64Array.from(data, (x) => BigInt(Math.round(x))) : ARRAYS[spec.dtype].from(data);
-  return new ort.Tensor(spec.dtype, values, [1, ...shape]);
+  return new ort.Tensor(spec.dtype, values, [samples, ...shape]);
 }
 
 async function start() {
@@ -408,11 +408,14 @@ async function start() {
   const { ort, model } = await session();
   const loading = performance.now() - started;
   const timings = [];
-  let busy = false, again = false;
+  let busy = false, again = false, last = Promise.resolve();
+  const inTurn = (job) => (last = last.then(job, job)); // the runtime does one thing at a time
+  const given = () => widgets.map((widget) => widget.get());
+  const learns = page.learn && await learner(ort, model);
 
   async function once() {
-    const feeds = {};
-    page.inputs.forEach((spec, i) => { feeds[spec.name] = tensor(ort, spec, widgets[i].get()); });
+    const feeds = { ...learns?.weights() };
+    given().forEach((values, i) => { feeds[page.inputs[i].name] = tensor(ort, page.inputs[i], values); });
     const before = performance.now();
     const found = await model.run(feeds);
     timings.push(performance.now() - before);
@@ -430,7 +433,7 @@ async function start() {
     busy = true;
     element("outputs").ariaBusy = "true";
     try {
-      do { again = false; await once(); } while (again);
+      do { again = false; await inTurn(once); } while (again);
     } catch (error) {
       fail(error);
     } finally {
@@ -439,6 +442,7 @@ async function start() {
     }
   };
 
+  if (learns) teaching(learns, { inTurn, given, run });
   if (page.examples.length) {
     element("examples").hidden = false;
     const chips = element("examples").querySelector(".chips");

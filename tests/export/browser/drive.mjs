@@ -35,16 +35,22 @@ const doing = {
   keys: async (keys) => { for (const key of keys) await tab.keyboard.press(key); },
   click: (name) => tab.getByRole("button", { name }).click(),
   fill: ([label, text]) => tab.getByLabel(label).fill(text),
+  scheme: (colorScheme) => tab.emulateMedia({ colorScheme }),
+  download: async (file) => {
+    const [download] = await Promise.all([tab.waitForEvent("download"), doing.click("Download the weights")]);
+    await download.saveAs(file);
+  },
   choose: (file) => tab.locator("input[type=file]").setInputFiles(file),
 };
 
 const answers = [];
 await tab.goto(address);
 await settled(0);
+const silent = ["scheme", "download"]; // after these there is no new answer
 for (const step of JSON.parse(steps)) {
   const before = await runs();
   for (const [what, with_] of Object.entries(step)) await doing[what](with_);
-  await settled(before);
+  if (!silent.some((what) => what in step)) await settled(before);
   answers.push((await tab.locator("#outputs").innerText()).split("\n")[0]);
 }
 const overflow = await tab.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);

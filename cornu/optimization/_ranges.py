@@ -151,6 +151,12 @@ class RangeQuantizer(Transform):
         """The nearest numbers; activations are taken notice of in training."""
         if self._of in ("inputs", "outputs") and (here.training.get() or observing.get()):
             self.observe(stored)
+        # All of what the range is that of lies in it: the ends, which may be rounded below the largest, too.
+        if self.symmetric and not self._remembers and not self.parts:
+            return ops.custom_gradient(lambda x: (self._nearest(x), _passing))(stored)
+        return self._nearest(stored)
+
+    def _nearest(self, stored: Any) -> Any:
         low, high = self.limits(stored)
         axis = None
         if len(self._axes) == 1:
@@ -252,6 +258,11 @@ class FixedQuantizer(RangeQuantizer):
     def limits(self, stored: Any) -> tuple[Any, Any]:
         """The range that was given."""
         return self.init_min, self.init_max
+
+
+def _passing(*args: Any, upstream: Any = None) -> Any:
+    """The gradient that comes, unchanged."""
+    return args[0] if upstream is None else upstream
 
 
 def _check_bits(num_bits: Any) -> None:

@@ -102,3 +102,20 @@ def test_a_recorded_step_trains_as_the_eager_one(
             found.append(model.get_weights())
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
+
+
+def test_what_is_written_in_place_is_made_at_each_call_and_other_constants_once() -> None:
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    from cornu.engines.torch.graph import _fixed, _replay
+
+    def step(x: Any) -> Any:
+        counted = torch.zeros(3)
+        counted.view(-1).add_(x)
+        return [counted * torch.tensor(2.0)]
+
+    module = make_fx(step, tracing_mode="fake")(torch.ones(3))
+    kept = {str(getattr(node.target, "_opname", "")) for node in _fixed(module.graph)}
+    call, _ = _replay(module, [torch.ones(3)], 0)
+    assert "lift_fresh_copy" in kept and not kept & {"zeros", "view", "add_"}
+    assert [call(torch.ones(3))[0].tolist() for _ in range(2)] == [[2.0] * 3] * 2

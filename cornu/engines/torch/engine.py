@@ -163,13 +163,16 @@ def _are_numbers(*ends: Tensor) -> bool:
     )
 
 
-# Calls of a recording, which could not look at the ends otherwise.
+# Calls of a recording: it could not look at the ends otherwise, and what is written in place there keeps it from
+# computing its constants once.
 @opaque
-def _inside(x: Tensor, bottom: Tensor, top: Tensor) -> list[Tensor]:
-    """The numbers between two ends that are nearest to x."""
-    if _are_numbers(bottom, top):
-        return [torch.clamp(x, bottom.item(), top.item())]
-    return [torch.minimum(torch.maximum(x, bottom), top)]
+def _nearest(
+    x: Tensor, bottom: Tensor, top: Tensor, zero: Tensor, inverse: Tensor, scale: Tensor
+) -> list[Tensor]:
+    """The nearest numbers between two ends, in place: `scale` apart, from the code `zero` on."""
+    numbers = _are_numbers(bottom, top)
+    made = x.clamp(bottom.item(), top.item()) if numbers else x.maximum(bottom).minimum(top)
+    return [made.mul_(inverse).add_(zero).add_(0.5).floor_().sub_(zero).mul_(scale)]
 
 
 @opaque
@@ -191,8 +194,8 @@ class _Rounded(torch.autograd.Function):  # type: ignore[misc]
     def forward(
         x: Tensor, bottom: Tensor, top: Tensor, zero: Tensor, inverse: Tensor, scale: Tensor
     ) -> Tensor:
-        (inside,) = _inside(x, bottom, top)
-        return inside.mul_(inverse).add_(zero).add_(0.5).floor_().sub_(zero).mul_(scale)
+        (made,) = _nearest(x, bottom, top, zero, inverse, scale)
+        return made
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:

@@ -354,10 +354,11 @@ def _writes(node: Node) -> bool:
 def _fixed(graph: Graph) -> set[Node]:
     """The nodes that depend on no input and on no chance: the same at each call, computed once."""
     found: set[Node] = set()
-    writes = any(map(_writes, graph.nodes))
+    # What is written in place differs from call to call, with all that lies in the same memory.
+    changing = {_root(x) for node in graph.nodes if _writes(node) for x in node.all_input_nodes}
     for node in graph.nodes:
         chance = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-        kept = node.op == "call_function" and not writes and not chance
+        kept = node.op == "call_function" and _root(node) not in changing and not chance
         if node.op == "get_attr" or (kept and all(x in found for x in node.all_input_nodes)):
             found.add(node)
     return found

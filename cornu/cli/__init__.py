@@ -11,6 +11,7 @@ from typing import Any
 from .. import tuning
 from .._version import __version__
 from ..engines import BUILTIN
+from ..serving.command import add_command as add_serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_run_demo)
     _add_export(commands)
     _add_checkpoints(commands)
+    add_serve(commands)
     return parser
 
 

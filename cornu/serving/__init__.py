@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ._options import Options as Options
     from ._running import Runner as Runner
     from ._running import TensorSpec as TensorSpec
+    from ._server import app as app
+    from ._server import serve as serve
 else:
     __getattr__, __dir__ = later(
         globals(),
@@ -20,5 +22,6 @@ else:
             "_model": "Model",
             "_options": "Options",
             "_running": "Runner TensorSpec",
+            "_server": "app serve",
         },
     )

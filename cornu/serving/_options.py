@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..core.checks import is_number, is_size
+from ..core.checks import is_number, is_size, one_of, positive_integer
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("max_batch", "max_queue", "max_body"):
-            if not is_size(size := getattr(self, name)):
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={size!r}.")
+            positive_integer(**{name: getattr(self, name)})
         if not is_number(self.max_delay_ms) or self.max_delay_ms < 0:
             raise ValueError(
                 "`max_delay_ms` must be a number of milliseconds from 0 on. Received: "
@@ -95,3 +94,8 @@ class Options(Limits):
     workers: int = 1
     drain_delay: float = 2.0
     grace: float = 30.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(("before", "after"), swap=self.swap)
+        positive_integer(workers=self.workers)

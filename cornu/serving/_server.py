@@ -1,0 +1,278 @@
+"""A server as a process: two ports on one loop, signals, and more processes where they are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from .. import tuning
+from ._announcing import announce
+from ._options import Options
+from ._repository import Repository
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: The seconds in which the last connections are read.
+_READ = 0.1
+#: The seconds between two starts of a worker: one that can't live is no load.
+_LIVED = 1.0
+
+
+def app(source: Any, **options: Any) -> Any:
+    """An ASGI application that serves models over HTTP, for another one to mount, or any ASGI server to run.
+
+    Models are loaded when it starts, or, where it is mounted, by the first request.
+
+    Args:
+        source: A path as of `serve`, a model, or models by name.
+        **options: Those of `Options` but for ports, workers and what ends the process.
+
+    Raises:
+        ModuleNotFoundError: If the packages of `cornu[serve]` are not installed.
+
+    >>> from cornu import Sequential, layers
+    >>> model = Sequential([layers.Input((4,)), layers.Dense(2)], name="m")
+    >>> type(app(model, max_batch=8)).__name__
+    'Application'
+    """
+    chosen = Options(**options)
+    return Application(Repository(source, chosen), chosen)
+
+
+def serve(source: Any, **options: Any) -> int:
+    """Serve models until the process is asked to end (SIGTERM, SIGINT); requests under way are answered then.
+
+    Args:
+        source: The path of a `.keras` or `.onnx` file, a folder of versions, or a folder of models; or a model.
+        **options: Those of `Options`.
+
+    Returns:
+        The exit code of the process: 0 when all was answered.
+
+    Raises:
+        OSError: If there is no such path, or a port is taken.
+        ModuleNotFoundError: If the packages of `cornu[serve]` are not installed.
+    """
+    chosen = Options(**options)
+    if chosen.workers > 1:
+        return _Supervisor(source, chosen).run()
+    return _process(source, chosen)
+
+
+class Application:
+    """The ASGI application of a repository. Who calls while the process is leaving is told to connect anew."""
+
+    def __init__(self, repository: Repository, options: Options) -> None:
+        from starlette.applications import Starlette
+
+        from ._http import routes
+
+        self.repository = repository
+        self._inner = Starlette(routes=routes(repository, options))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            await self.repository.start()
+        await self._inner(scope, receive, self._closing(send) if self.repository.leaving else send)
+
+    @staticmethod
+    def _closing(send: Any) -> Any:
+        async def closing(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        return closing
+
+
+# ------------------------------------------------------------------ one process
+
+
+def _process(source: Any, options: Options, reuse: bool = False, says: bool = True) -> int:
+    """Serve in this process; with `reuse` others may have the same ports."""
+    import uvicorn
+
+    repository = Repository(source, options)
+    config = uvicorn.Config(
+        Application(repository, options),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=max(1, round(options.grace)),
+    )
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        return runner.run(_serve(repository, config, options, reuse, says))
+
+
+async def _serve(
+    repository: Repository, config: Any, options: Options, reuse: bool, says: bool
+) -> int:
+    import uvicorn
+
+    asked, hurried = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, lambda: (hurried if asked.is_set() else asked).set())
+    if (parent := multiprocessing.parent_process()) is not None:
+        loop.add_reader(parent.sentinel, asked.set)  # it was killed
+    await repository.start()
+    server = uvicorn.Server(config)
+    # It would raise the signals again once HTTP has ended, before gRPC has.
+    server.capture_signals = nullcontext
+    listening = listener(options.host, options.port, reuse)
+    listening.listen(config.backlog)  # who calls before the loop does waits
+    kept = listening.dup()
+    rpc, rpc_port = await _rpc(repository, options, reuse)
+    http = loop.create_task(server.serve([listening]))
+    if says:
+        announce(repository, options.host, listening.getsockname()[1], rpc_port)
+    ended = loop.create_task(asked.wait())
+    await asyncio.wait([http, ended], return_when=asyncio.FIRST_COMPLETED)
+    repository.leaving = True
+    with suppress(
+        TimeoutError
+    ):  # whoever spreads requests looks at readiness, and needs time for it
+        async with asyncio.timeout(options.drain_delay):
+            await hurried.wait()
+    await _accept_last(server, config, kept)
+    server.should_exit = True
+    await asyncio.gather(http, *([] if rpc is None else [rpc.stop(options.grace)]))
+    await repository.close()
+    return 0
+
+
+async def _accept_last(server: Any, config: Any, listening: socket.socket) -> None:
+    """Accept no more connections, but those that the system has accepted: they would be reset."""
+    for one in server.servers:
+        one.close()
+    listening.setblocking(False)
+    connections = []
+    with suppress(BlockingIOError):
+        while True:
+            connections.append(listening.accept()[0])
+    listening.close()
+    for connection in connections:
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: config.http_protocol_class(config, server.server_state, {}),
+            connection,
+            ssl=config.ssl,
+        )
+    await asyncio.sleep(_READ)
+
+
+async def _rpc(repository: Repository, options: Options, reuse: bool) -> tuple[Any, int | None]:
+    """The server of gRPC and its port; None where there shall be none."""
+    if options.grpc_port is None:
+        return None, None
+    import grpc
+
+    from ._grpc import handlers
+
+    server = grpc.aio.server(
+        handlers=handlers(repository, options),
+        options=[
+            ("grpc.so_reuseport", int(reuse)),
+            ("grpc.max_receive_message_length", options.max_body),
+            ("grpc.max_send_message_length", -1),
+        ],
+    )
+    port = server.add_insecure_port(f"{_bracketed(options.host)}:{options.grpc_port}")
+    await server.start()
+    return server, port
+
+
+def listener(host: str, port: int, reuse: bool = False) -> socket.socket:
+    """A socket that is bound; with `reuse` other processes may bind the same port.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise OSError(
+            error.errno,
+            f"A server needs a port that is free. Received: {host}:{port} ({error.strerror}). "
+            "Choose another, or 0 for any.",
+        ) from error
+    return bound
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+# -------------------------------------------------------------- more processes
+
+
+class _Supervisor:
+    """Processes that share ports, each with its own models. One that dies is followed by another."""
+
+    def __init__(self, source: Any, options: Options) -> None:
+        if not isinstance(source, (str, Path)):
+            raise ValueError(
+                "Several processes each load their models. Received: "
+                f"workers={options.workers}, source={source!r}. Give a path."
+            )
+        threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
+        # They are bound here as long as anybody serves: so a port that was free stays ours.
+        self._ports = [listener(options.host, options.port, reuse=True)]
+        if options.grpc_port is not None:
+            self._ports.append(listener(options.host, options.grpc_port, reuse=True))
+        port, grpc_port = [*(x.getsockname()[1] for x in self._ports), None][:2]
+        self._source = source
+        self._options = replace(options, port=port, grpc_port=grpc_port, threads=threads, workers=1)
+        self._count = options.workers
+        self._leaving = False
+
+    def run(self) -> int:
+        """Keep the processes up until a signal comes."""
+        for number in _SIGNALS:
+            signal.signal(number, self._leave)
+        self._processes = [self._started(says=i == 0) for i in range(self._count)]
+        while not self._leaving:
+            wait([x.sentinel for x, _ in self._processes if x.is_alive()], timeout=0.2)
+            for i, (process, since) in enumerate(self._processes):
+                if process.is_alive() or time.monotonic() - since < _LIVED:
+                    continue
+                tuning.say(
+                    "A worker has ended (%s). Another follows.", process.exitcode, level="error"
+                )
+                if not self._leaving:
+                    self._processes[i] = self._started()
+        for process, _ in self._processes:
+            process.join()
+        # One that has only begun ends by the signal itself.
+        return int(any(x.exitcode not in (0, -signal.SIGTERM) for x, _ in self._processes))
+
+    def _leave(self, *_: Any) -> None:
+        self._leaving = True
+        for process, _since in self._processes:
+            process.terminate()
+
+    def _started(self, says: bool = False) -> tuple[Any, float]:
+        process = multiprocessing.get_context("spawn").Process(
+            target=_worker, args=(self._source, self._options, says)
+        )
+        process.start()
+        return process, time.monotonic()
+
+
+def _worker(source: Any, options: Options, says: bool) -> None:
+    sys.exit(_process(source, options, reuse=True, says=says))

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import pytest
 import cornu
 from cornu import layers
 from cornu.core import tree
+from tests.browsing import CHROMIUM, DRIVERS, serving
 from tests.export import models
 
 PACKAGE = Path(__file__).parents[2] / "js"
@@ -152,7 +153,7 @@ ROWS.update(
 )
 
 
-def described(values: Any) -> Any:
+def described(values: Any) -> Iterator[dict[str, Any]]:
     """The inputs or outputs of an ONNX file, as the package gives them."""
     import onnx
 
@@ -170,39 +171,46 @@ def described(values: Any) -> Any:
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of exported models, with what they are given and what they give."""
+    folder = tmp_path_factory.mktemp("exports")
+    rows = [row for name in ROWS for row in exported(name, folder)]
+    (folder / "rows.json").write_text(json.dumps(rows))
+    return folder
+
+
+def exported(name: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """A model's files, and what must be seen of each."""
     import onnx
 
-    folder = tmp_path_factory.mktemp("exports")
-    described_rows = []
-    for name, row in ROWS.items():
-        model = row.make()
-        beside = folder / f"{name}.json" if row.preprocessing else None
-        model.export(folder / f"{name}.onnx", verbose=False, preprocessing=beside)
-        graph = onnx.load(str(folder / f"{name}.onnx")).graph
-        inputs, outputs = list(described(graph.input)), list(described(graph.output))
-        if row.preprocessing:  # what the model takes in place of its file
-            taken = zip(inputs, model.inputs, strict=True)
-            inputs = [{**spec, "dtype": x.dtype, "shape": x.shape} for spec, x in taken]
-        arrays = [x.tolist() for x in tree.flatten(row.inputs)]
-        named = dict(zip([spec["name"] for spec in inputs], arrays, strict=True))
-        results = tree.flatten(model.predict(row.inputs, verbose=0))
-        wanted = {
-            spec["name"]: {"shape": x.shape, "values": x.ravel().tolist()}
-            for spec, x in zip(outputs, results, strict=True)
+    row = ROWS[name]
+    model = row.make()
+    beside = f"{name}.json" if row.preprocessing else None
+    files = {"onnx": f"{name}.onnx"}
+    how = {"verbose": False, "preprocessing": beside and folder / beside}
+    for format, file in files.items():
+        model.export(folder / file.removesuffix("/model.json"), format=format, **how)
+    graph = onnx.load(str(folder / files["onnx"])).graph
+    inputs, outputs = list(described(graph.input)), list(described(graph.output))
+    if row.preprocessing:  # what the model takes in place of its file
+        taken = zip(inputs, model.inputs, strict=True)
+        inputs = [{**spec, "dtype": x.dtype, "shape": x.shape} for spec, x in taken]
+    arrays = [x.tolist() for x in tree.flatten(row.inputs)]
+    named = dict(zip([spec["name"] for spec in inputs], arrays, strict=True))
+    results = tree.flatten(model.predict(row.inputs, verbose=0))
+    wanted = {
+        spec["name"]: {"shape": x.shape, "values": x.ravel().tolist()}
+        for spec, x in zip(outputs, results, strict=True)
+    }
+    for format, file in files.items():
+        yield {
+            "name": name,
+            "format": format,
+            "file": file,
+            "preprocessing": beside,
+            "inputs": inputs,
+            "outputs": [*wanted],
+            "given": [named, row.given or (arrays[0] if len(arrays) == 1 else named)],
+            "wanted": [wanted, wanted],
         }
-        described_rows.append(
-            {
-                "name": name,
-                "file": f"{name}.onnx",
-                "preprocessing": beside and beside.name,
-                "inputs": inputs,
-                "outputs": [*wanted],
-                "given": [named, row.given or (arrays[0] if len(arrays) == 1 else named)],
-                "wanted": [wanted, wanted],
-            }
-        )
-    (folder / "rows.json").write_text(json.dumps(described_rows))
-    return folder
 
 
 def run(node: str, file: str, at_least: int, **variables: str) -> None:
@@ -220,10 +228,38 @@ def run(node: str, file: str, at_least: int, **variables: str) -> None:
     assert passed and int(passed[1]) >= at_least, done.stdout
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime-node", "onnxruntime-web"])
+RUNTIMES = {"onnxruntime-node": "onnx", "onnxruntime-web": "onnx"}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("node", NODES)
 def test_exported_models(exports: Path, node: str, runtime: str) -> None:
-    run(node, "exports.test.mjs", len(ROWS), EXPORTS=str(exports), RUNTIME=runtime)
+    variables = {"EXPORTS": str(exports), "RUNTIME": runtime, "FORMATS": RUNTIMES[runtime]}
+    run(node, "exports.test.mjs", len(ROWS), **variables)
+
+
+@pytest.fixture
+def site(exports: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of a folder with the page, the package and its runtimes, and the exports."""
+    links = {"package.html": DRIVERS / "package.html", "same.mjs": NODE / "same.mjs"}
+    links |= {"js": PACKAGE / "src", "node_modules": NODE / "node_modules", "exports": exports}
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    with serving(tmp_path) as address:
+        yield address
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="`scripts/browser` installs what this needs")
+def test_in_a_browser(site: str) -> None:
+    """Each format on each backend: plain http, no headers of its own."""
+    asked = ["formats=onnx"]
+    arguments = ["node", "package.mjs", CHROMIUM, *[f"{site}/package.html?{x}" for x in asked]]
+    done = subprocess.run(arguments, cwd=DRIVERS, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    for query, seen in zip(asked, json.loads(done.stdout), strict=True):
+        assert seen["errors"] == [], query
+        assert len(seen["results"]) >= len(ROWS)
+        assert {name: error for name, error in seen["results"].items() if error} == {}, query
 
 
 @pytest.mark.parametrize(("file", "count"), [("tensors.test.mjs", 36), ("loading.test.mjs", 14)])

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +13,7 @@ from sklearn.datasets import load_digits
 import cornu
 from cornu import layers
 from tests import browsing
-from tests.browsing import MARKS
+from tests.browsing import MARKS, serving
 
 pytestmark = MARKS
 driven = functools.partial(browsing.driven, "drive.mjs")
@@ -63,15 +60,8 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(digits: Path) -> Iterator[str]:
     """The page's address over http."""
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
-
-    handler = functools.partial(Quiet, directory=str(digits.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/{digits.name}"
-        server.shutdown()
+    with serving(digits.parent) as address:
+        yield f"{address}/{digits.name}"
 
 
 @pytest.mark.parametrize("width", [1200, 360])

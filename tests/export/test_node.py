@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import pytest
 import cornu
 from cornu import layers
 from cornu.core import tree
+from cornu.export import FORMATS
 from tests.browsing import CHROMIUM, DRIVERS, serving
 from tests.export import models
 
@@ -97,13 +99,19 @@ class Row(NamedTuple):
     inputs: Any
     given: Any = None
     preprocessing: bool = False
+    formats: tuple[str, ...] = ("onnx", "tfjs")
 
 
+#: What the files of a format end in.
+FILES = {"onnx": ".onnx", "tfjs": "/model.json", "tfjs_layers": ".layers/model.json"}
+WORDS = np.array([["red", "pink"], ["blue", "red"]], object)
 ROWS = {
-    **{name: Row(functools.partial(models.made, name), models.inputs(name, 2)) for name in models.ALL},
-    "prepared": Row(prepared, IMAGE[None].astype("float32"), pixels(IMAGE)),
-    "words": Row(words, np.array([["red", "pink"], ["blue", "red"]], object)),
-}  # fmt: skip
+    name: Row(functools.partial(models.made, name), models.inputs(name, 2), formats=(*FILES,))
+    for name in models.ALL
+}
+ROWS["transformer"] = ROWS["transformer"]._replace(formats=("onnx", "tfjs"))
+ROWS["prepared"] = Row(prepared, IMAGE[None].astype("float32"), pixels(IMAGE))
+ROWS["words"] = Row(words, WORDS, formats=("onnx",))
 #: Those with layers that no file holds.
 ROWS.update(
     {
@@ -184,7 +192,7 @@ def exported(name: str, folder: Path) -> Iterator[dict[str, Any]]:
     row = ROWS[name]
     model = row.make()
     beside = f"{name}.json" if row.preprocessing else None
-    files = {"onnx": f"{name}.onnx"}
+    files = {format: f"{name}{FILES[format]}" for format in row.formats if format in FORMATS}
     how = {"verbose": False, "preprocessing": beside and folder / beside}
     for format, file in files.items():
         model.export(folder / file.removesuffix("/model.json"), format=format, **how)
@@ -201,6 +209,8 @@ def exported(name: str, folder: Path) -> Iterator[dict[str, Any]]:
         for spec, x in zip(outputs, results, strict=True)
     }
     for format, file in files.items():
+        if format != "onnx" and not row.preprocessing:  # TensorFlow.js has integers of 32 bits
+            inputs = [{**spec, "dtype": spec["dtype"].replace("64", "32")} for spec in inputs]
         yield {
             "name": name,
             "format": format,
@@ -228,14 +238,24 @@ def run(node: str, file: str, at_least: int, **variables: str) -> None:
     assert passed and int(passed[1]) >= at_least, done.stdout
 
 
-RUNTIMES = {"onnxruntime-node": "onnx", "onnxruntime-web": "onnx"}
+def count(formats: str) -> int:
+    """How many models there are of formats."""
+    return sum(len({*row.formats} & {*formats.split()}) for row in ROWS.values())
+
+
+RUNTIMES = {
+    "onnxruntime-node": "onnx",
+    "onnxruntime-web": "onnx",
+    "@tensorflow/tfjs": "tfjs tfjs_layers",
+}
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("node", NODES)
 def test_exported_models(exports: Path, node: str, runtime: str) -> None:
-    variables = {"EXPORTS": str(exports), "RUNTIME": runtime, "FORMATS": RUNTIMES[runtime]}
-    run(node, "exports.test.mjs", len(ROWS), **variables)
+    formats = RUNTIMES[runtime]
+    variables = {"EXPORTS": str(exports), "RUNTIME": runtime, "FORMATS": formats}
+    run(node, "exports.test.mjs", count(formats), **variables)
 
 
 @pytest.fixture
@@ -252,14 +272,18 @@ def site(exports: Path, tmp_path: Path) -> Iterator[str]:
 @pytest.mark.skipif(not CHROMIUM, reason="`scripts/browser` installs what this needs")
 def test_in_a_browser(site: str) -> None:
     """Each format on each backend: plain http, no headers of its own."""
-    asked = ["formats=onnx"]
-    arguments = ["node", "package.mjs", CHROMIUM, *[f"{site}/package.html?{x}" for x in asked]]
+    asked = [{"formats": "onnx"}]
+    backends = ("cpu", "wasm", "webgl")
+    asked += [{"formats": "tfjs tfjs_layers", "backend": backend} for backend in backends]
+    addresses = [f"{site}/package.html?{urlencode(query)}" for query in asked]
+    arguments = ["node", "package.mjs", CHROMIUM, *addresses]
     done = subprocess.run(arguments, cwd=DRIVERS, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     for query, seen in zip(asked, json.loads(done.stdout), strict=True):
         assert seen["errors"] == [], query
-        assert len(seen["results"]) >= len(ROWS)
+        assert len(seen["results"]) == count(query["formats"])
         assert {name: error for name, error in seen["results"].items() if error} == {}, query
+        assert query.get("backend") == seen.get("backend")
 
 
 @pytest.mark.parametrize(("file", "count"), [("tensors.test.mjs", 36), ("loading.test.mjs", 14)])

@@ -76,6 +76,9 @@ def test_names(tmp_path: Path) -> None:
     assert [x.name for x in graph.input] == ["left", "right"]
     assert [x.name for x in graph.output] == ["total", "share"]
     assert {"total/kernel", "total/bias"} <= {x.name for x in graph.initializer}
+    # Also where operations within would have them.
+    graph = onnx.load(written(models.made("transformer"), tmp_path)).graph
+    assert [x.name for x in graph.output] == ["add_1"]
 
 
 def test_native_operations(tmp_path: Path) -> None:

@@ -282,12 +282,14 @@ class Graph:
 
     def finish(self, outputs: Sequence[Value], names: Sequence[str] | None = None) -> None:
         """Say what the graph gives; each output gets a node of its own where it needs one."""
+        moved = self._give_up(names or ())
         made = {name for node in self.nodes for name in node.outputs}
         renamed: dict[str, str] = {}
         for i, x in enumerate(outputs):
             if x.dtype not in self.dtypes:
                 self.refuse_dtype("give an output", x.dtype)
             name = self.name_of(x)
+            name = moved.get(name, name)
             wanted = self.new_name(names[i]) if names else name
             if name not in made or name in renamed or x.graph is not self:
                 wanted = self.new_name(wanted) if not names else wanted
@@ -298,6 +300,14 @@ class Graph:
         self._rename(renamed)
         self._clear()
         self._simplify()
+
+    def _give_up(self, names: Sequence[str]) -> dict[str, str]:
+        """Take names from what nodes give, so that outputs have them; returns the new names."""
+        held = [x for node in self.nodes for x in node.outputs if x in names]
+        moved = {name: self.new_name(name) for name in held}
+        self._rename(moved)
+        self.root._taken.difference_update(held)
+        return moved
 
     def _rename(self, names: dict[str, str]) -> None:
         def new(old: tuple[str, ...]) -> tuple[str, ...]:

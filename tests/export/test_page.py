@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,6 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def served(digits: Path) -> Iterator[str]:
     """The page's address over http."""
-
     with serving(digits.parent) as address:
         yield f"{address}/{digits.name}"
 

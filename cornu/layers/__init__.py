@@ -66,6 +66,7 @@ from ._core import Identity as Identity
 from ._core import Lambda as Lambda
 from ._core import Masking as Masking
 from ._core import ReversibleEmbedding as ReversibleEmbedding
+from ._core import Weight as Weight
 from ._foreign import FlaxLayer as FlaxLayer
 from ._foreign import JaxLayer as JaxLayer
 from ._foreign import TFSMLayer as TFSMLayer

@@ -372,6 +372,49 @@ class Identity(Layer):
         return inputs
 
 
+class Weight(Layer):
+    """A weight as a tensor of a graph, whatever it is called on: what ops take that have no layer.
+
+    Keras has no such layer, and reads no file that has one.
+
+    Args:
+        shape: The weight's shape, without a batch.
+        initializer: Draws it.
+        regularizer: A penalty.
+        constraint: A projection after each update.
+
+    >>> import numpy as np
+    >>> x = np.ones((2, 3))
+    >>> (x * Weight((3,), "ones")(x)).shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        shape: Any,
+        initializer: Any = "zeros",
+        regularizer: Any = None,
+        constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.shape = tuple(shape)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weight."""
+        self.weight = self.add_weight(
+            name="weight",
+            shape=self.shape,
+            initializer=self.initializer,
+            regularizer=self.regularizer,
+            constraint=self.constraint,
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """The weight."""
+        return ops.convert_to_tensor(self.weight)
+
+
 class Lambda(Layer):
     """A function as a layer.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.naming import numbered
 from ..core.serialization import custom_object_scope
-from ..core.variable import NewArrays, Variable, host_array, take_all
+from ..core.variable import Variable, host_array, take_all
 from ..engines import current
 from ..training import Trainer
 from ._configs import described, describing, plain_text, version_of
@@ -21,7 +21,7 @@ from ._files import FORMAT_VERSION, BrokenFileError, from_json, warn
 from ._hdf5 import group_in, new_file, opened_file, own_item, put_array, stored_array
 from ._keras2 import optimizer_state, parts_in_files, safe_name, todays_weights, translated
 from ._reports import WeightsReport
-from ._stores import Arrays, StoredArray
+from ._stores import Arrays, Numbered, StoredArray
 
 _TOP = "top_level_model_weights"
 #: The most bytes of names that Keras puts into one attribute.
@@ -89,14 +89,6 @@ def _put_names(group: Any, attribute: str, names: list[str]) -> None:
 
 
 # -------------------------------------------------------------------- reading
-
-
-class _Read(dict[str, Any], NewArrays):
-    """Arrays that were read, numbered."""
-
-    @classmethod
-    def of(cls, arrays: list[Any]) -> _Read:
-        return cls((str(index), np.asarray(x, order="C")) for index, x in enumerate(arrays))
 
 
 @dataclass(frozen=True)
@@ -216,7 +208,7 @@ def load_legacy_weights(
     for (layer, variables, values), fits in zip(kept, fit, strict=True):
         if fits and values:
             arrays = todays_weights(layer, [value.read() for value in values], old.version)
-            take_all(variables, _Read.of(arrays))
+            take_all(variables, Numbered.of(arrays))
         report.note(dict(enumerate(variables)), dict(enumerate(values)), fits)
     report.unexpected.extend(value.name for values in stored.values() for value in values)
     return report
@@ -261,7 +253,7 @@ def load_optimizer(model: Any, stored: list[StoredArray], version: int, by_weigh
         variables, arrays = optimizer_state(model, arrays, version, by_weight)
     shapes, received = ([tuple(x.shape) for x in side] for side in (variables, arrays))
     if shapes == received:
-        take_all(variables, _Read.of(arrays))
+        take_all(variables, Numbered.of(arrays))
     elif arrays:
         warn(
             f"The optimizer of {model.name!r} starts anew: its state has the shapes {shapes}. "

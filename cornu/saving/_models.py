@@ -35,7 +35,7 @@ from ._stores import items_of
 from ._transforms import load_stored, take_transforms, write_transforms
 from ._walk import walk
 from ._weights import FORMATS, format_of, load_state
-from .endings import MODELS, OLD, is_model
+from .endings import MODELS, OLD, ONNX, is_model
 
 _KEPT_ARGUMENTS = frozenset({"include_optimizer", "save_format"})
 
@@ -148,7 +148,8 @@ def load_model(
 
     Args:
         filepath: The path of a `.keras` file or of a folder, an open binary file, or the path of an
-            `.h5` file in the old format. Those of Keras 1 and 2 are read too.
+            `.h5` file in the old format. Those of Keras 1 and 2 are read too; so is an `.onnx` file,
+            from any exporter, as a model of public ops and layers.
         custom_objects: Classes and functions by the names that the file has for them.
         compile: Whether the model is compiled as it was, with the optimizer's state.
         safe_mode: Kept for compatibility: code in a file is refused whatever it says.
@@ -159,10 +160,15 @@ def load_model(
     Raises:
         ValueError: If there is no such file, it is of another kind, or not complete.
         TypeError: If a class or function that it names is not known.
+        NotImplementedError: If an ONNX file has an operation that is not known.
     """
     source = filepath if is_file_object(filepath) else _checked_source(filepath)
     if isinstance(source, str) and source.endswith(OLD):
         return load_legacy_model(source, custom_objects, compile)
+    if isinstance(source, str) and source.endswith(ONNX):
+        from .onnx import load_onnx
+
+        return load_onnx(source)
     with opened_package(source) as package:
         config = read_json(package, CONFIG)
         version = _version(package)
@@ -210,7 +216,7 @@ def load_package_state(
 def _checked_source(filepath: Any) -> str:
     path = as_path(filepath, "load_model")
     weights = format_of(path) is not None
-    if not weights and (path.endswith(MODELS) or os.path.isdir(path)):
+    if not weights and (path.endswith((*MODELS, ONNX)) or os.path.isdir(path)):
         require(path)
         return path
     hint = "It has weights alone: make the model, then `model.load_weights`." if weights else ""

@@ -6,7 +6,7 @@ A name is an object's path, a slash, and the key of the array there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -24,6 +24,15 @@ Arrays = Mapping[str, "StoredArray"]
 Stored = Variable | np.ndarray[Any, Any]
 #: What puts arrays into a mapping where nobody has another way: their variables are known without it.
 _PLAIN = (Layer.save_own_variables, Optimizer.save_own_variables)
+
+
+class Numbered(dict[str, Any], NewArrays):
+    """Arrays that were read, numbered: the weights of one layer, in order."""
+
+    @classmethod
+    def of(cls, arrays: Iterable[Any]) -> Numbered:
+        """Arrays by their numbers."""
+        return cls((str(index), np.asarray(x, order="C")) for index, x in enumerate(arrays))
 
 
 class Format(Protocol):

@@ -4,6 +4,8 @@ from ._weights import FORMATS
 
 #: Whole models in Keras's old format.
 OLD: tuple[str, ...] = (".h5", ".hdf5")
+#: Whole models that are read, and written by `export`.
+ONNX = ".onnx"
 #: Weights alone, in one file.
 WEIGHTS: tuple[str, ...] = tuple(format.ending for format in FORMATS)
 #: Whole models.

@@ -86,30 +86,29 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_export(commands: Any) -> None:
+    from ..export import FORMATS
+    from ._export import add_options
+
     about = "write a saved model as a file that runs without Cornu"
     export = commands.add_parser(
         "export",
         help=about,
-        description=f"{about.capitalize()}: ONNX, or a web page. The file is checked.",
+        description=f"{about[0].upper()}{about[1:]}. The file is checked. Formats stand after their options.",
     )
     export.add_argument("model", type=Path, metavar="MODEL", help="a .keras or .h5 file")
-    export.add_argument("output", type=Path, metavar="FILE", help="out.onnx or out.html")
     export.add_argument(
-        "--format", metavar="NAME", help="onnx or web (default: that of FILE's suffix)"
+        "output", type=Path, metavar="FILE", help="a file, such as out.onnx, or a folder"
     )
     export.add_argument(
-        "--opset", type=int, metavar="N", help="version of ONNX's operations (default: 17)"
-    )
-    export.add_argument("--float16", action="store_true", help="store weights in 16 bits")
-    export.add_argument(
-        "--quantize", metavar="KIND", help="int8, dynamic, float16 or int4: fewer bits"
+        "--format", metavar="NAME", help=f"{', '.join(FORMATS)} (default: that of FILE's suffix)"
     )
     export.add_argument(
-        "--representative-data",
+        "--preprocessing",
         type=Path,
         metavar="FILE",
-        help="some tens of typical inputs, for int8: an .npz file with an array for each input",
+        help="where to write the layers at the beginning that the file can't hold, as JSON for cornu-runtime",
     )
+    add_options(export)
     export.set_defaults(run=_run_export)
 
 

@@ -85,19 +85,11 @@ def export(
     ...     export(model, f"{folder}/model.onnx", verbose=False)
     """
     path = Path(filepath)
-    if format is None:
-        suffixes = {row.suffix: name for name, row in FORMATS.items() if row.suffix}
-        format = suffixes.get(path.suffix.lower())
-    if format not in FORMATS:
-        known = ", ".join(row.suffix for row in FORMATS.values() if row.suffix)
-        raise ValueError(
-            f"A format of export must be one of {sorted(FORMATS)}, given as `format` or by the file's "
-            f"suffix ({known}). Received: format={format!r}, filepath={str(path)!r}."
-        )
+    format = format_of(path, format)
     write = FORMATS[format].write
-    if unknown := [name for name in kwargs if name not in options(write)]:
+    if unknown := [name for name in kwargs if name not in options_of(write)]:
         raise ValueError(
-            f"Options of the format {format!r} are {list(options(write))}. Received: {', '.join(sorted(unknown))}. "
+            f"Options of the format {format!r} are {list(options_of(write))}. Received: {', '.join(sorted(unknown))}. "
             "docs/export.md says what is for which format."
         )
     if preprocessing is None:
@@ -118,6 +110,24 @@ def _write(format: str, model: Any, path: Path, verbose: bool, specs: Any, given
         show_lines(format, path, input_names(tree.flatten(signature(model, specs))))
 
 
-def options(write: Writer) -> dict[str, inspect.Parameter]:
+def format_of(path: Path, format: str | None = None) -> str:
+    """The format that is meant: a name of `FORMATS`, or that of a file's suffix.
+
+    Raises:
+        ValueError: If there is no such format.
+    """
+    if format is None:
+        suffixes = {row.suffix: name for name, row in FORMATS.items() if row.suffix}
+        format = suffixes.get(path.suffix.lower())
+    if format not in FORMATS:
+        known = ", ".join(row.suffix for row in FORMATS.values() if row.suffix)
+        raise ValueError(
+            f"A format of export must be one of {sorted(FORMATS)}, given as `format` or by the file's "
+            f"suffix ({known}). Received: format={format!r}, filepath={str(path)!r}."
+        )
+    return format
+
+
+def options_of(write: Writer) -> dict[str, inspect.Parameter]:
     """The options of a format, which follow what all writers take."""
     return dict(list(inspect.signature(write).parameters.items())[4:])

@@ -29,8 +29,8 @@ def write_page(
         title: The page's title.
         examples: Inputs that the page starts from, and that the file is checked with.
         labels: The names of the classes.
-        opset_version: The version of ONNX's operations.
-        float16: Whether weights are stored in 16 bits.
+        opset_version: The version of ONNX's operations; 17 where it is left out.
+        float16: Whether weights are stored in 16 bits; the model computes in 32.
         learn: Whether the page takes the right answer where the model's is wrong, learns it, and offers
             the new weights, which `load_weights` takes. For compiled models of classes.
     """

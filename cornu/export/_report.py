@@ -20,7 +20,7 @@ def report(path: Path, files: Iterable[Path], rows: Iterable[tuple[str, str]]) -
     Console(soft_wrap=True).print(table)
 
 
-_LOAD = 'import { load } from "cornu-runtime"; await (await load("PATH")).predict(INPUTS)'
+_LOAD = 'import { load } from "cornu-runtime"; const outputs = await (await load("PATH")).predict(INPUTS)'
 #: What runs what was written, a line a language, by the format. `PATH` stands for what was written, `FOLDER` and
 #: `NAME` for where it is and what it is called there, `INPUTS` for a dictionary of arrays by the inputs' names.
 LINES = {

@@ -36,7 +36,7 @@ def write_tfjs_layers(
 
     Args:
         quantize: `"float16"` or `"uint8"`: weights are stored in fewer bits, and computed with in 32.
-        examples: Inputs to check the folder with, in the structure of the model's inputs.
+        examples: Inputs to check the file with, in the structure of the model's inputs.
     """
     one_of(KINDS, quantize=quantize)
     if input_signature is not None:

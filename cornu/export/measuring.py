@@ -102,23 +102,46 @@ def read_inputs(model: Any, path: Path) -> Any:
     Raises:
         ValueError: If the file has no array for an input, or isn't one of arrays.
     """
-    specs = signature(model)
-    names = input_names(tree.flatten(specs))
+    return _inputs(model, _arrays(path), path)
+
+
+def read_pair(model: Any, path: Path) -> tuple[Any, Any]:
+    """A file's inputs, as of `read_inputs`, and its targets: `y`, or `y_0`, `y_1` and so on for several outputs.
+
+    Raises:
+        ValueError: If an input or targets are missing, or the file isn't one of arrays.
+    """
+    arrays = _arrays(path)
+    names = [name for name in ("y", *(f"y_{i}" for i in range(len(arrays)))) if name in arrays]
+    if not names:
+        raise ValueError(
+            f"Data with targets have them as 'y', or 'y_0', 'y_1' and so on. Received: {path} with "
+            f"{sorted(arrays)}. Write them by `numpy.savez(path, x=x, y=y)`."
+        )
+    y = [arrays.pop(name) for name in names]
+    return _inputs(model, arrays, path), y[0] if names == ["y"] else y
+
+
+def _arrays(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            arrays = dict(np.load(file).items())
+            return dict(np.load(file).items())
     except (AttributeError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"Representative data are an .npz file, as `numpy.savez` writes it. Received: {path}, which "
-            f"NumPy reads no arrays by name from ({error})."
+            f"Data are an .npz file, as `numpy.savez` writes it. Received: {path}, which NumPy reads no "
+            f"arrays by name from ({error})."
         ) from error
+
+
+def _inputs(model: Any, arrays: dict[str, Any], path: Path) -> Any:
+    specs = signature(model)
+    names = input_names(tree.flatten(specs))
     if len(names) == len(arrays) == 1:
         names = list(arrays)
     if missing := [name for name in names if name not in arrays]:
         raise ValueError(
-            f"Representative data have an array for each of a model's inputs, {names}. Received: {path} "
-            f"with {sorted(arrays)}, without {missing}. Write them by "
-            f"`numpy.savez(path, {names[0]}=...)`."
+            f"Data have an array for each of a model's inputs, {names}. Received: {path} with "
+            f"{sorted(arrays)}, without {missing}. Write them by `numpy.savez(path, {names[0]}=...)`."
         )
     return tree.pack_sequence_as(specs, [arrays[name] for name in names])
 

@@ -16,7 +16,7 @@ import cornu
 from cornu import cli, engines, layers, ops
 from cornu.core import tree
 from cornu.engines.onnxruntime import open_session
-from cornu.export import _checking
+from cornu.export import FORMATS, _checking, options_of
 from tests.engines_tested import ENGINES
 from tests.export import models
 
@@ -305,6 +305,45 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert cli.main(["export", str(tmp_path / "none.keras"), str(tmp_path / "out.onnx")]) == 1
     assert cli.main(["export", str(tmp_path / "model.keras"), str(tmp_path / "out.xyz")]) == 1
     assert "must be one of" in capsys.readouterr().err
+
+
+def test_the_command_has_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["export", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for name, row in FORMATS.items():
+        for option in options_of(row.write):
+            assert f"--{option.replace('_', '-')}" in said, (name, option)
+    assert '"int8", "dynamic", "float16" or "int4": the file has fewer bits (onnx); ' in said
+
+
+def test_the_command_writes_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, (left, right) = models.made("two_and_two"), models.inputs("two_and_two", 8)
+    model.compile("sgd", ["mse", "mse"], metrics=[["mae"], None])
+    made = str(tmp_path / "two.keras")
+    model.save(made)
+    y_0, y_1 = model.predict([left, right], verbose=0)
+    np.savez(tmp_path / "all.npz", left=left, right=right, y_0=y_0, y_1=y_1)
+    np.savez(tmp_path / "x.npz", left=left, right=right)
+    data, x = str(tmp_path / "all.npz"), str(tmp_path / "x.npz")
+
+    def run(output: str, *options: str) -> str:
+        code = cli.main(["export", made, str(tmp_path / output), *options])
+        said = capsys.readouterr()
+        assert bool(code) == bool(said.err), said
+        return said.out + said.err
+
+    assert "version" not in run("triton", "--format", "triton", "--version", "3", "--float16")
+    assert (tmp_path / "triton" / "3" / "model.onnx").exists()
+    assert "loadLayersModel" in run("layers", "--format=tfjs_layers", "--quantize", "uint8")
+    assert "3 steps: largest" in run("step.onnx", "--format=onnx_training", "--examples", data)
+    fewer = ("--quantize", "float16", "--max-drop", "0.1", "--validation")
+    assert "mae" in run("out.onnx", *fewer, data)
+    assert "Received: " in run("out.onnx", *fewer, x) and "as 'y', or 'y_0'" in run(
+        "out.onnx", *fewer, x
+    )
+    assert "must be at least" not in run("out.onnx", "--opset", "18", "--examples", x)
+    assert "Options of the format 'triton' are" in run("other", "--format=triton", "--title", "a")
 
 
 def test_the_command_quantizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

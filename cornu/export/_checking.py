@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,9 @@ from ..core import tree
 from ..core.scopes import StatelessScope
 from ..engines import get, use
 from ._tracing import Traced, run
-from .measuring import as_given
+from .measuring import Runs, as_given
 
 Array = np.ndarray[Any, Any]
-#: Runs a file: the inputs by their names, the outputs in their order.
-Runs = Callable[[dict[str, Array]], Sequence[Array]]
 TOLERANCE = 1e-4
 #: Batches and lengths that a check tries where a model leaves them open.
 _BATCHES = (1, 2, 5)

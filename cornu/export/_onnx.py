@@ -14,9 +14,10 @@ from .._version import __version__
 from ..core import tree
 from ..core.files import like, names_like, replacing_together
 from ._checking import TOLERANCE, check, drawn
-from ._quantized import Quantizing, quantized
+from ._quantized import Quantizing, Tools, quantized
 from ._report import report
 from ._tracing import Traced, told, trace
+from .measuring import in_onnxruntime
 
 if TYPE_CHECKING:
     from ..engines.onnx import OnnxEngine
@@ -61,7 +62,7 @@ def write_onnx(
         What is known of the file, in words.
     """
     how = Quantizing(quantize, representative_data, validation, max_drop, target)
-    how.check()
+    how.check(("int8", "dynamic", "float16", "int4"))
     float16 = float16 or quantize == "float16"
     opset, ir_version = how.versions(opset_version or OPSET, ir_version or IR_VERSION)
     traced = trace(model, input_signature, onnx_engine(opset, float16))
@@ -85,7 +86,9 @@ def write_onnx(
             batch = next((x.shape[0] for x in tree.flatten(traced.specs) if x.shape), None)
             one = drawn(model, traced, batch or 1, examples=examples)
             source = serialized(plain, ir_version, None)
-            checked += quantized(model, traced, source, folder / path.name, how, one, verbose)
+            checked += quantized(
+                model, traced, source, folder / path.name, how, one, verbose, _tools()
+            )
         files = [file.name for file in sorted(folder.iterdir())]
     for old in filter(like(path.name, r"\.data").fullmatch, there if outside else ()):
         (path.parent / old).unlink()
@@ -94,6 +97,12 @@ def write_onnx(
     if verbose:
         report(path, [path.parent / name for name in files], rows)
     return rows
+
+
+def _tools() -> Tools:
+    from ..engines.onnx.quantizing import QUANTIZERS, left_float, noise
+
+    return Tools(QUANTIZERS, in_onnxruntime, left_float, noise)
 
 
 def onnx_bytes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -9,15 +10,31 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.checks import is_number, one_of
-from .measuring import Measured, drop, feeds, measure, processor
+from .measuring import Measured, Runs, drop, feeds, measure, processor
 
-KINDS = ("int8", "dynamic", "float16", "int4")
 #: The layers with the most noise, of which a report speaks.
 _NOISY = 5
 
 
+class Tools(NamedTuple):
+    """What a format is quantized with.
+
+    Args:
+        quantizers: By kind, what writes a file in fewer bits: from a file, into one, by inputs, for a CPU.
+        opened: Gives what runs a file.
+        left_float: The layers whose weights are floats in a file.
+        noise: For some inputs, how far layers lie above their error in a file, in decibels; of the layers
+            that are told of.
+    """
+
+    quantizers: Mapping[str, Callable[[Path, Path, Any, str | None], None]]
+    opened: Callable[[Path], Runs]
+    left_float: Callable[[Path], list[str]]
+    noise: Callable[[Path, Path, dict[str, Any]], dict[str, float]]
+
+
 class Quantizing(NamedTuple):
-    """How a file is quantized: the arguments of `write_onnx`."""
+    """How a file is quantized: the arguments of a format's writer."""
 
     kind: str | None
     representative_data: Any = None
@@ -25,15 +42,15 @@ class Quantizing(NamedTuple):
     max_drop: float | None = None
     target: str | None = None
 
-    def check(self) -> None:
+    def check(self, kinds: Sequence[str]) -> None:
         """Check the arguments before anything is written."""
-        one_of((None, *KINDS), quantize=self.kind)
+        one_of((None, *kinds), quantize=self.kind)
         one_of((None, "vnni", "arm"), target=self.target)
         given = [name for name in self._fields[1:] if getattr(self, name) is not None]
         if self.kind is None and given:
             raise ValueError(
                 f"{', '.join(f'`{name}`' for name in given)} goes with `quantize`. Received: "
-                f"quantize=None. Give one of {list(KINDS)}."
+                f"quantize=None. Give one of {list(kinds)}."
             )
         if self.kind == "int8" and self.representative_data is None:
             raise ValueError(
@@ -58,7 +75,14 @@ class Quantizing(NamedTuple):
 
 
 def quantized(
-    model: Any, traced: Any, content: bytes, file: Path, how: Quantizing, drawn: Any, verbose: bool
+    model: Any,
+    traced: Any,
+    content: bytes,
+    file: Path,
+    how: Quantizing,
+    drawn: Any,
+    verbose: bool,
+    tools: Tools,
 ) -> list[tuple[str, str]]:
     """Put a quantized file in the place of another; one of 16 bits is there already.
 
@@ -72,23 +96,23 @@ def quantized(
     Raises:
         ValueError: If a metric gets worse by more than `max_drop`, or ranges can't be found on the data.
     """
-    from ..engines.onnx.quantizing import QUANTIZERS, left_float, noise
-
     data = how.representative_data
     given = [] if data is None else [x for x, *_ in feeds(traced.specs, data)]
     if how.kind == "int8":
         _check_ranges(given)
     first = next(iter(given), None) or dict(zip(traced.names[0], drawn, strict=True))
     with TemporaryDirectory() as scratch:
-        source = Path(scratch, "float.onnx")
+        source = Path(scratch, "float").with_suffix(file.suffix)
         source.write_bytes(content)
-        if how.kind in QUANTIZERS:
-            QUANTIZERS[how.kind](source, file, given, how.target)
+        if write := tools.quantizers.get(str(how.kind)):
+            write(source, file, given, how.target)
         if not verbose and how.max_drop is None:
             return []
         rows = {name: x[: len(drawn[0])] for name, x in first.items()}
-        before, after = measure([source, file], model, how.validation, traced.specs, rows)
-        noisy = noise(source, file, first) if how.kind in ("int8", "int4") else {}
+        before, after = measure(
+            [source, file], model, how.validation, traced.specs, rows, tools.opened
+        )
+        noisy = tools.noise(source, file, first) if how.kind in ("int8", "int4") else {}
     worst = sorted(noisy.items(), key=lambda pair: pair[1])[:_NOISY]
     told = ", ".join(f"{name} {ratio:.0f} dB" for name, ratio in worst)
     if how.max_drop is not None:
@@ -101,7 +125,7 @@ def quantized(
                 f"signal above their error: {told or 'not measured'}. Give more "
                 "`representative_data`, or train with `cornu.optimization.quantize_model`."
             )
-    return _rows(str(how.kind), before, after, left_float(file), told)
+    return _rows(str(how.kind), before, after, tools.left_float(file), told)
 
 
 def _check_ranges(given: list[dict[str, Any]]) -> None:

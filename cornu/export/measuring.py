@@ -6,7 +6,7 @@ import gzip
 import platform
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from ._signature import input_names as input_names
 from ._signature import output_names as output_names
 from ._signature import signature as signature
 
+#: Runs a file: the inputs by their names, the outputs in their order.
+Runs = Callable[[dict[str, Any]], Sequence[Any]]
 #: Runs whose median is the time of one, and the seconds after which there are enough.
 _RUNS, _SECONDS = 200, 1.0
 
@@ -146,31 +148,42 @@ def _inputs(model: Any, arrays: dict[str, Any], path: Path) -> Any:
     return tree.pack_sequence_as(specs, [arrays[name] for name in names])
 
 
+def in_onnxruntime(file: Path) -> Runs:
+    """What runs an ONNX file on one thread."""
+    from ..engines.onnxruntime import open_session
+
+    session = open_session(str(file), threads=1)
+    read = {value.name for value in session.get_inputs()}
+    return lambda inputs: session.run(None, {name: inputs[name] for name in inputs if name in read})
+
+
 def measure(
-    files: list[Path], model: Any, validation: Any, specs: Any = None, one: Any = None
+    files: list[Path],
+    model: Any,
+    validation: Any,
+    specs: Any = None,
+    one: Any = None,
+    opened: Callable[[Path], Runs] = in_onnxruntime,
 ) -> list[Measured]:
-    """ONNX files of one model, measured by turns on one thread.
+    """Files of one model, measured by turns on one thread.
 
     Args:
         validation: `(x, y)` on which the model's metrics are computed; None for none.
         specs: The model's inputs, if they aren't what it was made from.
         one: What one run takes, by name; the first of `validation` where it is left out.
+        opened: Gives what runs a file in the format's runtime.
     """
-    from ..engines.onnxruntime import open_session
-
     specs = signature(model) if specs is None else specs
     if one is None:
         size = next((spec.shape[0] for spec in tree.flatten(specs) if spec.shape), None) or 1
         one = {name: x[:size] for name, x in next(feeds(specs, validation))[0].items()}
-    sessions = [open_session(str(file), threads=1) for file in files]
-    read = {value.name for value in sessions[0].get_inputs()}
-    one = {name: x for name, x in one.items() if name in read}
+    runs = list(map(opened, files))
     seconds: list[list[float]] = [[] for _ in files]
     ends = time.monotonic() + _SECONDS * len(files)
     for _ in range(_RUNS):
-        for session, found in zip(sessions, seconds, strict=True):
+        for run, found in zip(runs, seconds, strict=True):
             start = time.thread_time()
-            session.run(None, one)
+            run(one)
             found.append(time.thread_time() - start)
         if time.monotonic() > ends:
             break
@@ -179,13 +192,13 @@ def measure(
             file.stat().st_size,
             len(gzip.compress(file.read_bytes(), 6)),
             1e3 * float(np.median(found)),
-            {} if validation is None else _scores(session, read, model, specs, validation),
+            {} if validation is None else _scores(run, model, specs, validation),
         )
-        for file, session, found in zip(files, sessions, seconds, strict=True)
+        for file, run, found in zip(files, runs, seconds, strict=True)
     ]
 
 
-def _scores(session: Any, read: set[str], model: Any, specs: Any, data: Any) -> dict[str, float]:
+def _scores(run: Runs, model: Any, specs: Any, data: Any) -> dict[str, float]:
     """The metrics of a compiled model, of what a file gives."""
     model.reset_metrics()
     structure, seen = model.compute_output_spec(specs), False
@@ -196,8 +209,7 @@ def _scores(session: Any, read: set[str], model: Any, specs: Any, data: Any) -> 
                 "Give `(x, y)`."
             )
         seen = True
-        outputs = session.run(None, {name: x for name, x in given.items() if name in read})
-        y_pred = tree.pack_sequence_as(structure, outputs)
+        y_pred = tree.pack_sequence_as(structure, run(given))
         model.compute_metrics(None, y, y_pred, sample_weight)
     if not seen:
         raise ValueError(

@@ -85,7 +85,7 @@ def test_names(tmp_path: Path) -> None:
 def test_factors_biases_and_activations_are_parts_of_operations(tmp_path: Path) -> None:
     path = written(models.made("cnn"), tmp_path)
     assert kinds(path) == [
-        *("CONV_2D", "MUL", "ADD", "PADV2", "DEPTHWISE_CONV_2D"),
+        *("CONV_2D", "MUL", "ADD", "DEPTHWISE_CONV_2D"),
         *("MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"),
     ]  # of the batch normalization behind an activation, whose factors can't go before that
     model = cornu.Sequential(
@@ -105,6 +105,31 @@ def test_weights_of_sixteen_bits(tmp_path: Path) -> None:
     assert path.stat().st_size < 0.6 * plain
     data = np.random.default_rng(0).normal(size=(2, 40, 32)).astype("float32")
     assert_same(path, model, data, 1e-2)
+
+
+#: The largest error of an output in fewer bits, as a share of its largest number.
+LIMITS = {"int8": 0.04, "dynamic": 0.04, "float16": 1e-3}
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+@pytest.mark.parametrize("name", models.ALL)
+def test_fewer_bits(name: str, kind: str, tmp_path: Path) -> None:
+    model, given = models.made(name), models.inputs(name, 16)
+    more = {"representative_data": given} if kind == "int8" else {}
+    if (name, kind) == ("lstm", "int8"):
+        with pytest.raises(
+            NotImplementedError, match="within loops and branches. Received: 2 graphs"
+        ):
+            written(model, tmp_path, quantize=kind, **more)
+        assert not list(tmp_path.iterdir())
+        return
+    contents = [written(model, tmp_path, quantize=kind, **more).read_bytes() for _ in range(2)]
+    assert contents[0] == contents[1]
+    found = ran(tmp_path / "model.tflite", given)
+    wanted = tree.flatten(model.predict(given, verbose=0))
+    for output, two in zip(model._output_names(), wanted, strict=True):
+        assert found[output].dtype == np.float32
+        assert np.abs(found[output] - two).max() <= LIMITS[kind] * np.abs(two).max()
 
 
 def test_long_loops_are_graphs_that_take_what_they_read(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +31,9 @@ _I0_LARGE = (
     0.00392377, -0.01647633, 0.02635537, -0.02057706, 0.00916281, -0.00157565, 0.00225319,
     0.01328592, 0.39894228,
 )  # fmt: skip
+
+#: The score of a key that is left out, as in the op's own body.
+_LOWEST = -0.7 * float(np.finfo(np.float32).max)
 
 
 class Composing(Moving):
@@ -112,6 +116,33 @@ class Composing(Moving):
         if x.dtype == "bool":
             return self.logical_not(x)
         return self.subtract(self._like(NUMPY.bitwise_not(np.zeros((), x.dtype)), x), x)
+
+    # ------------------------------------------------------------ attention
+
+    @abstractmethod
+    def softmax(self, x: Tensor, axis: Any = -1) -> Tensor:
+        """The op, in one operation: shares along an axis; `NotImplemented` for axes that a format can't do."""
+
+    def dot_product_attention(
+        self, query: Tensor, key: Tensor, value: Tensor, bias: Any = None, mask: Any = None,
+        scale: float | None = None, is_causal: bool = False, flash_attention: bool | None = None,
+        attn_logits_soft_cap: float | None = None,
+    ) -> Tensor:  # fmt: skip
+        ranks = {len(x.dims) for x in (query, key, value)}
+        heads, size = query.dims[-2:]
+        plain = not is_causal and attn_logits_soft_cap is None and query.dtype == "float32"
+        if not plain or ranks != {4} or heads != key.dims[2] or not isinstance(size, int):
+            return NotImplemented
+        first, last = (0, 2, 1, 3), (0, 2, 3, 1)  # (batch, heads, time, size), and transposed
+        scores = self.matmul(self.transpose(query, first), self.transpose(key, last))
+        factor = size**-0.5 if scale is None else scale
+        scores = self.multiply(scores, self._like(factor, scores))
+        if bias is not None:
+            scores = self.add(scores, self.cast(bias, scores.dtype))
+        if mask is not None:
+            scores = self.where(mask, scores, self._like(_LOWEST, scores))
+        weights = self.softmax(scores, 3)
+        return self.transpose(self.matmul(weights, self.transpose(value, first)), first)
 
     # ------------------------------------ complex numbers: two values each
 

@@ -14,7 +14,9 @@ from ..graphs.graph import Array, Graph, Node, pairs
 from ..spec import Dimension, Spec
 from .graph import TYPES, LiteRTGraph
 
-_SIGNATURE = "serving_default"
+SIGNATURE = "serving_default"
+#: The name of the graph that a call runs.
+MAIN = "main"
 #: What a file may hold: places in it are 32-bit numbers with a sign.
 LIMIT = (1 << 31) - (1 << 24)
 #: Where arrays begin: at multiples of so many bytes.
@@ -78,9 +80,9 @@ class _File:
         self.model = schema.ModelT()
         self.model.version = 3
         self.model.description = description
-        places = self._graph(graph, "main", (), ())
+        places = self._graph(graph, MAIN, (), ())
         signature = schema.SignatureDefT()
-        signature.signatureKey = _SIGNATURE
+        signature.signatureKey = SIGNATURE
         signature.subgraphIndex = 0
         signature.inputs = _named(names[0], [places[x.name] for x in graph.inputs])
         signature.outputs = _named(names[1], [places[x.name] for x in graph.outputs])
@@ -112,7 +114,7 @@ class _File:
         def place(value: str) -> int:
             if value and value not in places:
                 places[value] = len(made.tensors)
-                made.tensors.append(self._tensor(value))
+                made.tensors.append(self._tensor(value, name))
                 if value in self.widened and graph is not self.root:
                     made.operators.append(self._operator(self.widened[value], place, name))
             return places[value] if value else -1
@@ -123,9 +125,10 @@ class _File:
         made.outputs = [place(x) for x in (*(x.name for x in graph.outputs), *passed)]
         return places
 
-    def _tensor(self, name: str) -> Any:
+    def _tensor(self, name: str, graph: str) -> Any:
         made = schema.TensorT()
-        made.name, made.hasRank = name, True
+        # Tools want names that no tensor of another graph has.
+        made.name, made.hasRank = name if graph == MAIN else f"{graph}/{name}", True
         array = self.root.initializers.get(name)
         spec = self.root.specs[name] if array is None else Spec(array.shape, array.dtype.name)
         made.type = _NUMBERS[spec.dtype]

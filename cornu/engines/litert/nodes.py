@@ -24,7 +24,7 @@ _ANY = frozenset(
     "BITWISE_XOR RIGHT_SHIFT REDUCE_ANY REDUCE_ALL QUANTIZE DEQUANTIZE".split()
 )
 #: Operations that move elements, with kernels for all dtypes but unsigned ones of 16 and 32 bits.
-_MOVES = frozenset("CONCATENATION PADV2 REVERSE_V2 GATHER GATHER_ND DILATE".split())
+_MOVES = frozenset("CONCATENATION PAD PADV2 REVERSE_V2 GATHER GATHER_ND DILATE".split())
 _COMPARE_BOOLEANS = frozenset(("EQUAL", "NOT_EQUAL"))
 _GIVES_BOOLEANS = _COMPARE_BOOLEANS | {"LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"}
 #: Operations whose kernels know no integers of 64 bits, and those that know single floats alone.
@@ -124,6 +124,8 @@ class LiteRTNodes(Composing):
             pads = tuple((self._kept(low), self._kept(high)) for low, high in pads)
             return self.pad(x, pads, fill)
         rows = self.reshape(self._vector([size for pair in pads for size in pair]), (-1, 2))
+        if fill.array is not None and fill.array == 0:  # which more delegates know
+            return self._node("PAD", [x, rows], spec)
         return self._node("PADV2", [x, rows, fill], spec)
 
     def _cut(self, size: Any, sign: int | None) -> Any:

@@ -1,13 +1,17 @@
-"""Files of LiteRT in its interpreter."""
+"""Files of LiteRT: in its interpreter, and what they hold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from ..graphs.graph import Array
+from .graph import TYPES
 
 
 class Running:
@@ -27,3 +31,21 @@ class Running:
     def __call__(self, inputs: dict[str, Array]) -> list[Array]:
         results: dict[str, Any] = self._run(**inputs)
         return [results[name] for name in self.outputs]
+
+
+def read(path: Path) -> Any:
+    """A file as objects of the format's schema."""
+    return schema.ModelT.InitFromPackedBuf(path.read_bytes())
+
+
+def left_float(path: Path) -> list[str]:
+    """The layers whose weights, of rank 2 and more, are floats in a file."""
+    model = read(path)
+    found = [
+        tensor.name.decode().rpartition("/")[0]
+        for graph in model.subgraphs
+        for tensor in graph.tensors
+        if tensor.type == TYPES["float32"] and np.size(tensor.shape) > 1
+        if model.buffers[tensor.buffer].data is not None
+    ]
+    return sorted({name for name in found if name})

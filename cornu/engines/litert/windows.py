@@ -10,22 +10,36 @@ from ..graphs.graph import Value
 from ..spec import Spec
 from .nodes import LiteRTNodes
 
-_VALID = 1  # the number of the padding that is none
+#: The numbers of the paddings: what keeps a size but for the strides, and none.
+_SAME, _VALID = 0, 1
+
+
+def _is_same(sizes: Axes, window: Axes, strides: Axes, pads: Pads, dilation: Axes) -> bool:
+    """Whether pads are those that kernels know: half before, half and the odd one behind."""
+    for size, extent, stride, pad, rate in zip(sizes, window, strides, pads, dilation, strict=True):
+        reach = (extent - 1) * rate
+        if isinstance(size, int):
+            reach = max((math.ceil(size / stride) - 1) * stride + reach + 1 - size, 0)
+        elif stride > 1:
+            return False
+        if pad != (reach // 2, reach - reach // 2):
+            return False
+    return True
 
 
 class Windows(LiteRTNodes):
     """Convolutions and pools; overrides of ops, which say `NotImplemented` to what LiteRT's can't do."""
 
-    def _strides(self, strides: Axes, dilation: Axes | None = None) -> dict[str, int]:
-        """Strides and dilations as options, of images or volumes."""
-        axes = "DHW"[-len(strides) :]
-        given = {f"stride{axis}": stride for axis, stride in zip(axes, strides, strict=True)}
-        rates = zip(axes, dilation or (), strict=False)
-        return {
-            "padding": _VALID,
-            **given,
-            **{f"dilation{axis}Factor": rate for axis, rate in rates},
-        }
+    def _windows(
+        self, x: Value, window: Axes, strides: Axes, pads: Pads, dilation: Axes, fill: float
+    ) -> tuple[Value, dict[str, Any]]:
+        """Images or volumes, padded by what kernels can't, and how windows move, as options."""
+        same = _is_same(x.dims[1:-1], window, strides, pads, dilation)
+        options = {"padding": _SAME if same else _VALID}
+        for axis, stride, rate in zip("DHW"[-len(window) :], strides, dilation, strict=True):
+            options |= {f"stride{axis}": stride}
+            options |= {f"dilation{axis}Factor": rate} if rate > 1 else {}
+        return x if same else self._padded(x, pads, fill), options
 
     def _padded(self, x: Value, pads: Pads, fill: float) -> Value:
         return self.pad(x, ((0, 0), *pads, (0, 0)), fill)
@@ -51,16 +65,14 @@ class Windows(LiteRTNodes):
             return self.reshape(made, spec.dims)
         if rank > 3:
             return super().conv(x, kernel, strides, pads, dilation, groups)
-        x = self._padded(x, pads, 0)
-        options: dict[str, Any] = self._strides(strides, dilation)
+        x, options = self._windows(x, kernel.dims[:-2], strides, pads, dilation, 0)
         if rank == 3:
             return self._volumes(x, kernel, groups, spec, options)
         if groups > 1 and groups == x.dims[-1]:
             weights = self.reshape(kernel, (1, *kernel.dims[:2], kernel.dims[-1]))
             options["depthMultiplier"] = kernel.dims[-1] // groups
             return self._node("DEPTHWISE_CONV_2D", [x, weights], spec, **options)
-        made = self._node("CONV_2D", [x, self.transpose(kernel, (3, 0, 1, 2))], spec, **options)
-        return made
+        return self._node("CONV_2D", [x, self.transpose(kernel, (3, 0, 1, 2))], spec, **options)
 
     def _volumes(
         self, x: Value, kernel: Value, groups: int, spec: Spec, options: dict[str, Any]
@@ -98,12 +110,9 @@ class Windows(LiteRTNodes):
         )
         dims = (x.dims[0], *full, kernel.dims[-2])
         weights = self.transpose(kernel, (2, 0, 1, 3))
-        made = self._node(
-            "TRANSPOSE_CONV",
-            [self._vector(dims), weights, x],
-            Spec(dims, spec.dtype),
-            **self._strides(strides),
-        )
+        options = {"padding": _VALID, "strideH": strides[0], "strideW": strides[1]}
+        operands = [self._vector(dims), weights, x]
+        made = self._node("TRANSPOSE_CONV", operands, Spec(dims, spec.dtype), **options)
         cut = tuple(
             (low - extent + 1, high - extent + 1)
             for (low, high), extent in zip(pads, window, strict=True)
@@ -127,7 +136,8 @@ class Windows(LiteRTNodes):
 
     def average_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
         mean = self._pooled("AVERAGE_POOL_2D", x, window, strides, pads, 0)
-        if all(pad == (0, 0) for pad in pads):
+        none = all(pad == (0, 0) for pad in pads)
+        if none or _is_same(x.dims[1:-1], window, strides, pads, (1,) * len(window)):
             return mean
         ones = self.full((1, *x.dims[1:-1], 1), 1, x.dtype)
         return self.divide(mean, self._pooled("AVERAGE_POOL_2D", ones, window, strides, pads, 0))
@@ -150,8 +160,9 @@ class Windows(LiteRTNodes):
             lines = self.reshape(planes, (n, depth, height * width, channels))
             sides = ((strides[0], 1), (pads[0], (0, 0)))
             return self.reshape(self._pooled(kind, lines, (window[0], 1), *sides, fill), spec.dims)
-        names = {"filterHeight": window[0], "filterWidth": window[1], **self._strides(strides)}
-        return self._node(kind, [self._padded(x, pads, fill)], spec, **names)
+        x, options = self._windows(x, window, strides, pads, (1, 1), fill)
+        options |= {"filterHeight": window[0], "filterWidth": window[1]}
+        return self._node(kind, [x], spec, **options)
 
     # ------------------------------------------------- ops that LiteRT has whole
 

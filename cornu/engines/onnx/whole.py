@@ -14,8 +14,6 @@ from ..graphs.graph import Array, Codes, Value, pairs
 from ..spec import Dimension, Spec
 from .nodes import OnnxNodes
 
-#: The score of a key that is left out, as in the op's own body.
-_LOWEST = -0.7 * float(np.finfo(np.float32).max)
 _GATES = pairs(
     "tanh:Tanh sigmoid:Sigmoid relu:Relu softplus:Softplus softsign:Softsign linear:Affine "
     "hard_sigmoid:HardSigmoid"
@@ -197,27 +195,6 @@ class WholeOps(OnnxNodes):
         codes = self._elementwise("QuantizeLinear", [values, scale, zero], Spec(x.dims, kind))
         values = self._elementwise("DequantizeLinear", [codes, scale, zero], values)
         return self.cast(values, x.dtype)
-
-    def dot_product_attention(
-        self, query: Tensor, key: Tensor, value: Tensor, bias: Any = None, mask: Any = None,
-        scale: float | None = None, is_causal: bool = False, flash_attention: bool | None = None,
-        attn_logits_soft_cap: float | None = None,
-    ) -> Tensor:  # fmt: skip
-        ranks = {len(x.dims) for x in (query, key, value)}
-        heads, size = query.dims[-2:]
-        plain = not is_causal and attn_logits_soft_cap is None and query.dtype == "float32"
-        if not plain or ranks != {4} or heads != key.dims[2] or not isinstance(size, int):
-            return NotImplemented
-        first, last = (0, 2, 1, 3), (0, 2, 3, 1)  # (batch, heads, time, size), and transposed
-        scores = self.matmul(self.transpose(query, first), self.transpose(key, last))
-        factor = size**-0.5 if scale is None else scale
-        scores = self.multiply(scores, self._like(factor, scores))
-        if bias is not None:
-            scores = self.add(scores, self.cast(bias, scores.dtype))
-        if mask is not None:
-            scores = self.where(mask, scores, self._like(_LOWEST, scores))
-        weights = self._node("Softmax", [scores], scores, axis=3)
-        return self.transpose(self.matmul(weights, self.transpose(value, first)), first)
 
     def det(self, x: Tensor) -> Tensor:
         return self._node("Det", [x], Spec(x.dims[:-2], x.dtype))

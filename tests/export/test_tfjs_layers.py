@@ -18,7 +18,7 @@ from cornu import engines, layers
 from cornu.core import tree
 from cornu.export._shards import SHARD, read_shards, write_shards
 from tests.export import models
-from tests.export.test_table import layer_model
+from tests.export.tables import layer_model
 from tests.layers.rows import ROWS, I, Row, S, V, X
 from tests.ops.rows import A
 

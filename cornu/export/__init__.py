@@ -17,7 +17,9 @@ from ._onnx import write_onnx
 from ._page import write_page
 from ._preprocessing import without_preprocessing
 from ._report import show_lines
+from ._saved_model import write_saved_model
 from ._signature import input_names, signature
+from ._tfjs import write_tfjs
 from ._tfjs_layers import write_tfjs_layers
 from ._training import write_training
 from ._triton import write_triton
@@ -41,6 +43,8 @@ FORMATS = {
     "onnx": Format(".onnx", write_onnx),
     "onnx_training": Format("", write_training),
     "litert": Format(".tflite", write_litert),
+    "tf_saved_model": Format("", write_saved_model),
+    "tfjs": Format("", write_tfjs),
     "tfjs_layers": Format("", write_tfjs_layers),
     "triton": Format("", write_triton),
     "web": Format(".html", write_page),
@@ -64,7 +68,8 @@ def export(
     Args:
         model: A model that was built.
         filepath: Where to write.
-        format: `"onnx"`, `"litert"` or `"web"`; that of the file's suffix where it is left out.
+        format: A name of `FORMATS`; that of the file's suffix where it is left out, and a SavedModel where it
+            has none, as in Keras.
         verbose: Whether to print sizes, and the largest difference that the check found; yes where
             it is left out.
         input_signature: Specs with `shape` and `dtype` in the structure of the inputs, for a model
@@ -118,6 +123,7 @@ def format_of(path: Path, format: str | None = None) -> str:
     """
     if format is None:
         suffixes = {row.suffix: name for name, row in FORMATS.items() if row.suffix}
+        suffixes[""] = "tf_saved_model"  # Keras's own where nothing is said
         format = suffixes.get(path.suffix.lower())
     if format not in FORMATS:
         known = ", ".join(row.suffix for row in FORMATS.values() if row.suffix)

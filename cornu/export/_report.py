@@ -36,6 +36,16 @@ LINES = {
     "onnx_training": {
         "Python": 'import onnxruntime; session = onnxruntime.InferenceSession("PATH")',
     },
+    "tf_saved_model": {
+        "Python": "import tensorflow as tf; "
+        'outputs = tf.saved_model.load("PATH").signatures["serving_default"](**INPUTS)',
+        "shell": "saved_model_cli show --dir PATH --all",
+    },
+    "tfjs": {
+        "JavaScript": _LOAD.replace("PATH", "PATH/model.json"),
+        "by itself": 'const outputs = (await tf.loadGraphModel("PATH/model.json")).predict(INPUTS)',
+        "shell": "python -m http.server --directory FOLDER",
+    },
     "tfjs_layers": {
         "JavaScript": _LOAD.replace("PATH", "PATH/model.json"),
         "to train": 'const model = await tf.loadLayersModel("PATH/model.json")',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from ..core.checks import one_of
 
 #: What a file of weights holds: browsers keep those that are no larger.
 SHARD = 4 << 20
-KINDS = (None, "float16", "uint8")
+#: How weights may be stored, and how far numbers may be apart then.
+KINDS = {None: 1e-4, "float16": 1e-2, "uint8": 0.5}
 #: A pattern of the files' names.
 NAMES = r"group1-shard\d+of\d+\.bin"
 #: The dtypes that TensorFlow.js has, and those that become one of them.
@@ -23,7 +24,10 @@ Array = np.ndarray[Any, Any]
 
 
 def write_shards(
-    folder: Path, arrays: Mapping[str, Array], quantize: str | None = None
+    folder: Path,
+    arrays: Mapping[str, Array],
+    quantize: str | None = None,
+    exact: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Write arrays one after the other into `group1-shard1of3.bin` and so on.
 
@@ -32,12 +36,14 @@ def write_shards(
         arrays: The arrays, by the names of the weights.
         quantize: `"float16"` stores floats in 16 bits; `"uint8"` those of two axes and more in 8, between the
             least and the largest number of each. TensorFlow.js computes in 32 with what they stand for.
+        exact: The names of those that are stored as they are.
 
     Returns:
         The manifest, which stands in `model.json` as `weightsManifest`.
 
     Raises:
         ValueError: If `quantize` is something else, or a dtype is none that TensorFlow.js has.
+        NotImplementedError: If an integer has more than 32 bits.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as name:
@@ -45,8 +51,10 @@ def write_shards(
     ...     (group["paths"], group["weights"][0], Path(name, group["paths"][0]).stat().st_size)
     (['group1-shard1of1.bin'], {'name': 'dense/kernel', 'shape': [2, 2], 'dtype': 'float32'}, 16)
     """
-    one_of(KINDS, quantize=quantize)
-    entries = [_entry(name, array, quantize) for name, array in arrays.items()]
+    one_of(tuple(KINDS), quantize=quantize)
+    entries = [
+        _entry(name, array, None if name in exact else quantize) for name, array in arrays.items()
+    ]
     size = sum(stored.nbytes for _, stored in entries)
     count = max(1, -(-size // SHARD))
     paths = [f"group1-shard{i + 1}of{count}.bin" for i in range(count)]
@@ -90,11 +98,20 @@ def read_shards(folder: Path, manifest: list[dict[str, Any]]) -> dict[str, Array
 
 def _entry(name: str, array: Array, quantize: str | None) -> tuple[dict[str, Any], Array]:
     """What the manifest says of a weight, and what is stored of it."""
+    if array.dtype.kind == "O":  # of strings, each after its length
+        content = b"".join(len(x).to_bytes(4, "little") + x for x in array.ravel())
+        entry = {"name": name, "shape": list(array.shape), "dtype": "string"}
+        return entry, np.frombuffer(content, "uint8")
     dtype = _STORED.get(array.dtype.name, array.dtype.name)
     if dtype not in ("float32", "int32", "bool"):
         raise ValueError(
             "TensorFlow.js has weights of float32, int32 and bool. Received: "
             f"{name!r} of {array.dtype.name}. Cast it in the model."
+        )
+    if dtype == "int32" and array.size and (array.min() < -(1 << 31) or array.max() >= 1 << 31):
+        raise NotImplementedError(
+            "TensorFlow.js has integers of 32 bits. Received: "
+            f"{name!r}, of numbers from {array.min()} to {array.max()}. Use smaller ones, or floats."
         )
     entry = {"name": name, "shape": list(array.shape), "dtype": dtype}
     array = array.astype(dtype)

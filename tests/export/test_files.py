@@ -268,7 +268,7 @@ def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
     ("name", "options", "words"),
     [
         ("model.pb", {}, "must be one of"),
-        ("model.onnx", {"format": "tf_saved_model"}, "must be one of"),
+        ("model.onnx", {"format": "openvino"}, "must be one of"),
         ("model.onnx", {"opset_version": 9}, "from 17 to 28"),
     ],
 )

@@ -156,8 +156,8 @@ class Graph:
     #: The format, as errors name it, and the engine that writes it.
     format: ClassVar[str]
     engine: ClassVar[str]
-    #: The format's dtypes, by their numbers in it.
-    dtypes: ClassVar[Mapping[str, int]]
+    #: The dtypes that the format has, with what it calls them.
+    dtypes: ClassVar[Mapping[str, Any]]
     #: The operation that gives what it is given.
     same: ClassVar[str] = "Identity"
     #: Operations on dtypes that the others don't know, such as look-ups of strings.
@@ -338,6 +338,13 @@ class Graph:
         for node in self.nodes:
             found.update(node.inputs, *(body.names() for body in node.bodies.values()))
         return found
+
+    def captured(self) -> list[str]:
+        """The values around a body that it reads."""
+        own = {x.name for x in self.inputs} | {x for node in self.nodes for x in node.outputs}
+        read = [x for node in self.nodes for x in node.inputs]
+        read += [x for node in self.nodes for body in node.bodies.values() for x in body.captured()]
+        return [x for x in dict.fromkeys([*read, *(x.name for x in self.outputs)]) if x not in own]
 
     @classmethod
     def refuse_dtype(cls, what: str, dtype: str) -> NoReturn:

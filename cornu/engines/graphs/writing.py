@@ -332,6 +332,18 @@ class Writing(Engine):
         """A block of a shape from a place that is computed when the graph runs."""
 
 
+def tabled(f: Any) -> tuple[list[Any], list[int], int]:
+    """The keys, values and default of a function of the host that is a table: files have no other ones."""
+    if not isinstance(f, host.Tabled):
+        raise NotImplementedError(
+            "A file has no functions of NumPy's, as layers of strings and look-ups are, but for look-ups "
+            "with `output_mode='int'` and one index for unknown tokens. Received: another one. Export what "
+            "comes after it, `cornu.Model(layer.output, model.output)`, and call the layer before that; "
+            "JavaScript does with `preprocessing='model.json'`."
+        )
+    return f.keys, f.values, f.default
+
+
 def widened(specs: Sequence[Spec], results: Sequence[Spec]) -> list[Spec]:
     """The state of a loop, with an unknown dimension where a turn changes one."""
     return [

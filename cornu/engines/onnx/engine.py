@@ -11,8 +11,7 @@ import optree
 
 from ..contract import Axes, Pads, Tensor
 from ..graphs.graph import Value
-from ..graphs.writing import KNOWN, NUMPY, widened
-from ..host import Tabled
+from ..graphs.writing import KNOWN, NUMPY, tabled, widened
 from ..spec import Dimension, Spec
 from .graph import ML
 from .math import Mathematics
@@ -55,18 +54,12 @@ class OnnxEngine(Mathematics, WholeOps):
     def on_host(
         self, f: Callable[..., list[Any]], tensors: Sequence[Any], specs: Sequence[Any]
     ) -> list[Any]:
-        if not isinstance(f, Tabled):
-            raise NotImplementedError(
-                "A file has no functions of NumPy's, as layers of strings and look-ups are, but for look-ups "
-                "with `output_mode='int'` and one index for unknown tokens. Received: another one. Export what "
-                "comes after it, `cornu.Model(layer.output, model.output)`, and call the layer before that; "
-                "JavaScript does with `preprocessing='model.json'`."
-            )
         (x,) = map(self.convert_to_tensor, tensors)
         kind = "string" if x.dtype == "string" else "int64"
         x = x if kind == "string" else self.cast(x, kind)
-        keys = [key.encode() for key in f.keys] if kind == "string" else f.keys
-        table = {f"keys_{kind}s": keys, "values_int64s": f.values, "default_int64": f.default}
+        keys, values, default = tabled(f)
+        keys = [key.encode() for key in keys] if kind == "string" else keys
+        table = {f"keys_{kind}s": keys, "values_int64s": values, "default_int64": default}
         return self.graph.add("LabelEncoder", [x], [Spec(x.dims, "int64")], {"domain": ML, **table})
 
     # ------------------------------------------------------------ transforms

@@ -1,0 +1,697 @@
+"""The engines of TensorFlow's graphs: tensors are values of a graph, and a primitive writes a node.
+
+Images stay channels-last, sizes and indices have 32 bits. TensorFlow has a kernel for nearly every dtype; TensorFlow.js
+has floats and integers of 32 bits, booleans, and fewer operations.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import optree
+
+from ..contract import Axes, Pads, Tensor
+from ..graphs.composing import Composing
+from ..graphs.graph import Value, pairs
+from ..graphs.writing import KNOWN, NUMPY, tabled, widened
+from ..spec import Dimension, Spec
+from .graph import TensorFlowGraph
+from .operations import LACKS, Dtype, operand_dtype, result_dtype
+
+#: Letters for the axes that `...` stands for in an equation, the last one for the last axis.
+_AXES = "PQRSTUVW"
+_DRAWS = (
+    "random_beta random_binomial random_categorical random_dropout random_gamma random_normal "
+    "random_randint random_shuffle random_truncated_normal random_uniform"
+)
+_UNARY = pairs(
+    "negative:Neg abs:Abs sign:Sign sqrt:Sqrt rsqrt:Rsqrt exp:Exp expm1:Expm1 log:Log log1p:Log1p sin:Sin cos:Cos "
+    "tan:Tan arcsin:Asin arccos:Acos arctan:Atan sinh:Sinh cosh:Cosh tanh:Tanh arcsinh:Asinh arccosh:Acosh "
+    "arctanh:Atanh erf:Erf sigmoid:Sigmoid"
+)
+_TESTS = pairs("isnan:IsNan isinf:IsInf isfinite:IsFinite logical_not:LogicalNot")
+_ROUNDINGS = pairs("ceil:Ceil floor:Floor round:Round")
+_BINARY = pairs(
+    "add:AddV2 subtract:Sub maximum:Maximum minimum:Minimum power:Pow arctan2:Atan2 equal:Equal not_equal:NotEqual "
+    "less:Less less_equal:LessEqual greater:Greater greater_equal:GreaterEqual logical_and:LogicalAnd "
+    "logical_or:LogicalOr multiply:Mul"
+)
+_OF_BOOLEANS = pairs("AddV2:LogicalOr Maximum:LogicalOr Minimum:LogicalAnd Mul:LogicalAnd")
+_REDUCTIONS = pairs("sum:Sum prod:Prod max:Max min:Min mean:Mean all:All any:Any")
+_ACTIVATIONS = pairs("relu6:Relu6 selu:Selu softplus:Softplus")
+
+
+def _neutral(reduction: str, dtype: str) -> Any:
+    """What changes nothing of what it is reduced with."""
+    if reduction == "mul":
+        return 1
+    if "float" in dtype:
+        return -math.inf if reduction == "max" else math.inf
+    ends = np.iinfo(dtype)
+    return ends.min if reduction == "max" else ends.max
+
+
+def _unary(kind: str, dtype: str | None = None) -> Callable[..., Tensor]:
+    def method(self: TensorFlowEngine, x: Tensor) -> Tensor:
+        return self._elementwise(kind, [x], Spec(x.dims, dtype or x.dtype))
+
+    return method
+
+
+def _rounding(kind: str) -> Callable[..., Tensor]:
+    def method(self: TensorFlowEngine, x: Tensor) -> Tensor:
+        return self._elementwise(kind, [x], x) if "float" in x.dtype else x
+
+    return method
+
+
+def _binary(name: str, kind: str) -> Callable[..., Tensor]:
+    def method(self: TensorFlowEngine, x1: Tensor, x2: Tensor) -> Tensor:
+        chosen = _OF_BOOLEANS.get(kind, kind) if x1.dtype == "bool" else kind
+        return self._elementwise(chosen, [x1, x2], getattr(self.spec, name)(x1, x2))
+
+    return method
+
+
+def _reduction(kind: str) -> Callable[..., Tensor]:
+    def method(self: TensorFlowEngine, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+        return self._reduce(kind, x, axes, keepdims)
+
+    return method
+
+
+class TensorFlowEngine(Composing):
+    """What TensorFlow's graphs and those of TensorFlow.js share: an engine for each file."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(_DRAWS.split(), "the numbers of a graph would be the same at each run"),
+        **dict.fromkeys("value_and_grad vjp jvp".split(), "a graph computes no gradients"),
+    }
+    #: Up to how many turns of a loop are written out, one after the other.
+    unrolled: ClassVar[int] = 0
+
+    vars().update(
+        **{name: _unary(kind) for name, kind in (_UNARY | _ACTIVATIONS).items()},
+        **{name: _unary(kind, "bool") for name, kind in _TESTS.items()},
+        **{name: _rounding(kind) for name, kind in _ROUNDINGS.items()},
+        **{name: _binary(name, kind) for name, kind in _BINARY.items()},
+        **{name: _reduction(kind) for name, kind in _REDUCTIONS.items()},
+    )
+
+    sizes = "int32"
+    #: The dtypes that operations have no kernels for.
+    lacks: ClassVar[Mapping[str, frozenset[str]]] = LACKS
+
+    #: The class of its graphs.
+    graphs: ClassVar[type[TensorFlowGraph]] = TensorFlowGraph
+
+    graph: TensorFlowGraph
+
+    def __init__(self) -> None:
+        super().__init__(self.graphs())
+
+    @classmethod
+    def for_file(cls) -> Self:
+        """The engine of a new graph."""
+        return cls()
+
+    def on_host(
+        self, f: Callable[..., list[Any]], tensors: Sequence[Any], specs: Sequence[Any]
+    ) -> list[Any]:
+        (x,) = map(self.convert_to_tensor, tensors)
+        keys, values, default = tabled(f)
+        if x.dtype == "string":
+            found = np.array([key.encode() for key in keys], object)
+        else:
+            x, found = self.cast(x, "int64"), np.array(keys, np.int64)
+        table = self.graph.table(found, np.array(values, np.int64))
+        operands = [table, x, self._constant(default, "int64")]
+        flat = Spec((math.prod(x.dims),), "int64")  # as TensorFlow.js gives it
+        (made,) = self.graph.add("LookupTableFindV2", operands, [flat])
+        return [self.reshape(made, x.dims)]
+
+    def _operand_dtype(self, kind: str, dtype: str) -> str:
+        return operand_dtype(self.lacks.get(kind, frozenset()), dtype)
+
+    def _result_dtype(self, kind: str, dtype: str) -> str:
+        return result_dtype(kind, self.lacks.get(kind, frozenset()), dtype)
+
+    # ---------------------------------------------------- what a format writes
+
+    def _converted(self, x: Value, dtype: str) -> Value:
+        return self._elementwise("Cast", [x], Spec(x.dims, dtype), DstT=Dtype(dtype))
+
+    def _length(self, x: Value, axis: int) -> Value:
+        shape = self._node("Shape", [x], Spec((len(x.dims),), "int32"))
+        return self._block(shape, self._vector((axis,)), (1,), Spec((1,), "int32"))
+
+    def _reduced(self, kind: str, x: Value, axes: Axes, keepdims: bool, spec: Spec) -> Value:
+        return self._node(kind, [x, self._vector(axes)], spec, keep_dims=keepdims)
+
+    def _reshaped(self, x: Value, sizes: Sequence[Any], spec: Spec) -> Value:
+        return self._node("Reshape", [x, self._vector(sizes)], spec)
+
+    def _transposed(self, x: Value, order: Axes, spec: Spec) -> Value:
+        return self._node("Transpose", [x, self._vector(order)], spec)
+
+    def _spread(self, x: Value, sizes: Sequence[Any], spec: Spec) -> Value:
+        return self._node("BroadcastTo", [x, self._vector(sizes)], spec)
+
+    def _joined(self, xs: Sequence[Value], axis: int, spec: Spec) -> Value:
+        return self._node("ConcatV2", [*xs, self._constant(axis)], spec)
+
+    def _filled(self, x: Value, pads: Pads, fill: Value, spec: Spec) -> Value:
+        cut = [[max(-p, 0) if isinstance(p, int) else 0 for p in pair] for pair in pads]
+        x = self.get_item(x, tuple(slice(low or None, -high or None) for low, high in cut))
+        more = [p if isinstance(p, Dimension) else max(p, 0) for pair in pads for p in pair]
+        sizes = self.reshape(self._vector(more), (len(pads), 2))
+        return self._node("PadV2", [x, sizes, fill], spec)
+
+    def _strided(self, x: Value, parts: Mapping[int, slice], spec: Spec) -> Value:
+        every = [parts.get(axis, slice(None)) for axis in range(len(x.dims))]
+        masks, bounds = {}, []
+        for end, default in (("start", 0), ("stop", 0), ("step", 1)):
+            found = [getattr(part, end) for part in every]
+            bounds.append(self._vector([default if bound is None else bound for bound in found]))
+            masks[end] = sum((bound is None) << axis for axis, bound in enumerate(found))
+        options = {"begin_mask": masks["start"], "end_mask": masks["stop"]}
+        return self._node("StridedSlice", [x, *bounds], spec, **options)
+
+    def _block(self, x: Value, begins: Value, shape: Sequence[Any], spec: Spec) -> Value:
+        return self._node("Slice", [x, begins, self._vector(shape)], spec)
+
+    # ------------------------------------------------------------ transforms
+
+    def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+        if pred.array is not None:
+            return self._tensors(true_fn() if pred.array else false_fn())
+        bodies, results = {}, []
+        for name, function in (("then_branch", true_fn), ("else_branch", false_fn)):
+            with self._body(branch=True) as bodies[name]:
+                results.append(self._tensors(function()))
+                bodies[name].finish(optree.tree_leaves(results[-1]))
+        merged = self.spec.cond(None, *[lambda tree=tree: tree for tree in results])
+        leaves, structure = optree.tree_flatten(merged)
+        made = self._nodes("StatelessIf", [self.reshape(pred, ())], leaves, bodies=bodies)
+        return optree.tree_unflatten(structure, made)
+
+    def while_loop(
+        self, cond: Callable[..., Tensor], body: Callable[..., Any], state: tuple[Any, ...]
+    ) -> Any:
+        leaves, structure = optree.tree_flatten(self._tensors(tuple(state)))
+        specs: list[Spec] = [Spec(x.dims, x.dtype) for x in leaves]
+        while True:
+            with self._body() as turn:
+                given = [turn.input(x.dims, x.dtype, "state") for x in specs]
+                result = body(*optree.tree_unflatten(structure, given))
+                result = tuple(result) if isinstance(result, (list, tuple)) else (result,)
+                new = optree.tree_leaves(self._tensors(result))
+                turn.finish(new)
+            wider = widened(specs, new)
+            if all(a.dims == b.dims for a, b in zip(wider, specs, strict=True)):
+                break
+            specs = wider
+        with self._body() as test:
+            given = [test.input(x.dims, x.dtype, "state") for x in specs]
+            again = self.convert_to_tensor(cond(*optree.tree_unflatten(structure, given)))
+            test.finish([self.reshape(again, ())])
+        made = self._nodes("StatelessWhile", leaves, specs, bodies={"cond": test, "body": turn})
+        return optree.tree_unflatten(structure, made)
+
+    def scan(
+        self,
+        f: Callable[[Any, Any], tuple[Any, Any]],
+        init: Any,
+        xs: Any,
+        length: int | None,
+        reverse: bool,
+    ) -> tuple[Any, Any]:
+        init, xs = self._tensors(init), self._tensors(xs)
+        steps = self.spec._steps("scan", xs, length)
+
+        def turn(carry: Any, at: Any) -> tuple[Any, Any]:
+            row = optree.tree_map(
+                lambda x: self.get_item(x, (at,)) if isinstance(at, int) else self.take(x, at, 0),
+                xs,
+            )
+            new, y = f(carry, row)
+            new = optree.tree_map(
+                lambda x, old: self.cast(self.convert_to_tensor(x), old.dtype), new, carry
+            )
+            return new, self._tensors(y)
+
+        if isinstance(steps, int) and 0 < steps <= self.unrolled:
+            ys, carry = [], init
+            for at in range(steps)[:: -1 if reverse else 1]:
+                carry, y = turn(carry, at)
+                ys.append(optree.tree_map(self._expanded, y))
+            joined = optree.tree_map(
+                lambda *parts: self.concatenate(parts, 0), *ys[:: -1 if reverse else 1]
+            )
+            return carry, joined
+        with self._body():  # to see what a turn gives
+            _, like = turn(init, self._constant(0))
+        made = optree.tree_map(lambda y: self.full((steps, *y.dims), 0, y.dtype), like)
+        last = self.subtract(self.reshape(self._size(steps), ()), self._constant(1))
+
+        def step(at: Value, carry: Any, ys: Any) -> Any:
+            place = self.subtract(last, at) if reverse else at
+            new, y = turn(carry, place)
+            where = self.reshape(place, (1, 1))
+            put = optree.tree_map(
+                lambda all_, one: self._put(all_, where, self._expanded(one)), ys, y
+            )
+            return self.add(at, self._constant(1)), new, put
+
+        state = (self._constant(0), init, made)
+        _, carry, ys = self.while_loop(lambda at, *_: self.less_equal(at, last), step, state)
+        return carry, ys
+
+    # ------------------------------------------------------------------- fft
+
+    def _transformed(self, kind: str, x: Value, spec: Spec, *sizes: Value) -> Value:
+        """A Fourier transform of the last axis, of a complex value that is one while it runs."""
+        if x.parts is not None:
+            (x,) = self.graph.add("Complex", x.parts, [Spec(x.dims, x.dtype)])
+        (made,) = self.graph.add(kind, [x, *sizes], [Spec(spec.dims, spec.dtype)])
+        return self._parted(made) if spec.dtype.startswith("complex") else made
+
+    def _parted(self, x: Value) -> Value:
+        """A complex value of the graph, as its parts."""
+        part = Spec(x.dims, "float64" if x.dtype == "complex128" else "float32")
+        return self.complex(*(self.graph.add(kind, [x], [part])[0] for kind in ("Real", "Imag")))
+
+    def fft(self, x: Tensor) -> Tensor:
+        return self._transformed("FFT", x, x)
+
+    def ifft(self, x: Tensor) -> Tensor:
+        return self._transformed("IFFT", x, x)
+
+    def rfft(self, x: Tensor) -> Tensor:
+        return self._transformed("RFFT", x, self.spec.rfft(x), self._size(x.dims[-1]))
+
+    def irfft(self, x: Tensor, length: int) -> Tensor:
+        return self._transformed("IRFFT", x, self.spec.irfft(x, length), self._size(length))
+
+    # ---------------------------------------------------------------- create
+
+    def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
+        spec = self.spec.arange(start, stop, step, dtype)
+        bounds = (start, stop, step)
+        numbers = all(isinstance(bound, (int, float, np.number)) for bound in bounds)
+        if numbers and spec.dims[0] <= KNOWN:
+            return self.graph.constant(NUMPY.arange(start, stop, step, dtype))
+        whole = all(not isinstance(bound, float) for bound in bounds)
+        kind = "int32" if whole and "int" in dtype else "float32"
+        ends = [self.reshape(self.convert_to_tensor(bound, kind), ()) for bound in bounds]
+        return self.cast(self._node("Range", ends, Spec(spec.dims, kind)), dtype)
+
+    # ------------------------------------------------------ element by element
+
+    def divide(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return self._elementwise("RealDiv", [x1, x2], self.spec.divide(x1, x2))
+
+    def floor_divide(self, x1: Tensor, x2: Tensor) -> Tensor:
+        if "int" not in x1.dtype:
+            return self.floor(self.divide(x1, x2))
+        return self._elementwise("FloorDiv", [x1, self._nonzero(x2)], self.spec.mod(x1, x2))
+
+    def mod(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return self._elementwise("FloorMod", [x1, self._nonzero(x2)], self.spec.mod(x1, x2))
+
+    def fmod(self, x1: Tensor, x2: Tensor) -> Tensor:
+        rest = self.mod(self.abs(x1), self.abs(x2))
+        return self.multiply(rest, self.sign(x1))
+
+    def where(self, condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+        spec = self.spec.where(condition, x1, x2)
+        return self._elementwise("SelectV2", [condition, x1, x2], spec)
+
+    # ------------------------------------------------------------------ reduce
+
+    def argmax(self, x: Tensor, axis: int) -> Tensor:
+        keys = self._keys(x, math.inf)
+        return self._node("ArgMax", [keys, self._constant(axis)], self.spec.argmax(x, axis))
+
+    def argmin(self, x: Tensor, axis: int) -> Tensor:
+        keys = self._keys(x, -math.inf)
+        return self._node("ArgMin", [keys, self._constant(axis)], self.spec.argmin(x, axis))
+
+    def _keys(self, x: Value, most: float) -> Value:
+        """x with the most extreme number in place of NaN, which the operations on order know nothing of."""
+        return self.where(self.isnan(x), self._like(most, x), x) if "float" in x.dtype else x
+
+    def cumsum(self, x: Tensor, axis: int) -> Tensor:
+        return self._node("Cumsum", [x, self._constant(axis)], x)
+
+    def cumprod(self, x: Tensor, axis: int) -> Tensor:
+        return self._node("Cumprod", [x, self._constant(axis)], x)
+
+    # ---------------------------------------------------------- move, index
+
+    def _index(self, indices: Value, size: Any) -> Value:
+        """Indices that count from the front, as kernels want them; `size` along their last axis, or of all."""
+        if indices.array is not None and (indices.array >= 0).all():
+            return self.cast(indices, "int32")
+        return self.mod(self.cast(indices, "int32"), size)
+
+    def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        spec = self.spec.take(x, indices, axis)
+        places = self._index(indices, self.reshape(self._size(x.dims[axis]), ()))
+        return self._node("GatherV2", [x, places, self._constant(axis)], spec, batch_dims=0)
+
+    def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        spec = self.spec.take_along_axis(x, indices, axis)
+        rank, last = len(spec.dims), len(spec.dims) - 1
+        x = self.broadcast_to(x, (*spec.dims[:axis], x.dims[axis], *spec.dims[axis + 1 :]))
+        indices = self.broadcast_to(indices, spec.dims)
+        order = (*(k for k in range(rank) if k != axis), axis)
+        rows, places = (self.transpose(part, order) for part in (x, indices))
+        places = self._index(places, self.reshape(self._size(x.dims[axis]), ()))
+        found = Spec(places.dims, x.dtype)
+        made = self._node("GatherV2", [rows, places, self._constant(last)], found, batch_dims=last)
+        return self.transpose(made, tuple(int(k) for k in np.argsort(order)))
+
+    def _places(self, x: Value, indices: Value) -> Value:
+        return self._index(indices, self._vector(x.dims[: indices.dims[-1]]))
+
+    def gather(self, x: Tensor, indices: Tensor) -> Tensor:
+        return self._node("GatherNd", [x, self._places(x, indices)], self.spec.gather(x, indices))
+
+    def _put(self, x: Value, places: Value, updates: Value) -> Value:
+        return self._node("TensorScatterUpdate", [x, places, updates], x)
+
+    def scatter(self, x: Tensor, indices: Tensor, updates: Tensor, reduction: str) -> Tensor:
+        self.spec.scatter(x, indices, updates, reduction)
+        depth = indices.dims[-1]
+        updates = self.broadcast_to(updates, (*indices.dims[:-1], *x.dims[depth:]))
+        places = self._places(x, indices)
+        if reduction == "set":
+            return self._put(x, places, updates)
+        if reduction == "add":
+            total = [places, updates, self._vector(x.dims)]
+            return self.add(x, self._node("ScatterNd", total, x))
+        return self._scattered(x, places, updates, reduction)
+
+    def _scattered(self, x: Value, places: Value, updates: Value, reduction: str) -> Value:
+        """Each update beside each row that it may meet, reduced: there is no such operation."""
+        depth, rest = places.dims[-1], x.dims[places.dims[-1] :]
+        sizes, count = x.dims[:depth], math.prod(x.dims[:depth])
+        flat = self.reshape(places, (-1, depth))
+        strides = [functools.reduce(operator.mul, sizes[k + 1 :], 1) for k in range(depth)]
+        rows = self.sum(self.multiply(flat, self._vector(strides)), (1,), False)
+        meet = self.equal(self._expanded(rows), self._last(self.arange(0, count, 1, "int32")))
+        meet = self.reshape(meet, (*meet.dims, *(1,) * len(rest)))
+        neutral = self._like(_neutral(reduction, x.dtype), x)
+        each = self.where(meet, self.reshape(updates, (1, -1, *rest)), neutral)
+        reduce, join = (
+            (self.prod, self.multiply)
+            if reduction == "mul"
+            else (getattr(self, reduction), getattr(self, reduction + "imum"))
+        )
+        return join(x, self.reshape(reduce(each, (1,), False), x.dims))
+
+    # ---------------------------------------------------------------- order
+
+    def top_k(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        values, order = self.spec.top_k(x, k)
+        found = self._nodes("TopKV2", [x, self._constant(k)], [values, order])
+        return found[0], found[1]
+
+    def argsort(self, x: Tensor, axis: int) -> Tensor:
+        # Equal ones come as they are: backwards in what is turned around twice.
+        order = (*(k for k in range(len(x.dims)) if k != axis), axis)
+        last = len(order) - 1
+        back = self.flip(self.transpose(self._keys(x, math.inf), order), (last,))
+        size = self.reshape(self._size(x.dims[axis]), ())
+        specs = [Spec(back.dims, x.dtype), Spec(back.dims, "int32")]
+        found = self._nodes("TopKV2", [back, size], specs)[1]
+        found = self.subtract(self.subtract(size, self._constant(1)), self.flip(found, (last,)))
+        return self.transpose(found, tuple(int(k) for k in np.argsort(order)))
+
+    def sort(self, x: Tensor, axis: int) -> Tensor:
+        return self.take_along_axis(x, self.argsort(x, axis), axis)
+
+    def unique(
+        self, x: Tensor, size: int | None, fill: Any
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        found = Dimension()
+        specs = [Spec((found,), x.dtype), Spec(x.dims, "int32")]
+        values = self.sort(self._nodes("UniqueV2", [x, self._constant([0])], specs)[0], 0)
+        same = self.equal(self._last(values), self._expanded(x))
+        counts = self.sum(self.cast(same, "int32"), (1,), False)
+        index, inverse = (self.argmax(self.cast(same, "int32"), axis) for axis in (1, 0))
+        if size is not None:
+            fill = self.get_item(values, (0,)) if fill is None else fill
+            values = self._resized(values, size, fill)
+            index = self._resized(index, size, self.get_item(index, (0,)))
+            counts = self._resized(counts, size, 0)
+        return values, index, inverse, counts
+
+    def nonzero(self, x: Tensor, size: int | None, fill: int) -> tuple[Tensor, ...]:
+        spec = Spec((Dimension(), len(x.dims)), "int64")
+        truth = x if x.dtype == "bool" else self.not_equal(x, self._like(0, x))
+        found = self.cast(self._node("Where", [truth], spec), "int32")
+        rows = [self.get_item(found, (slice(None), axis)) for axis in range(len(x.dims))]
+        return tuple(rows if size is None else [self._resized(row, size, fill) for row in rows])
+
+    # ----------------------------------------------------- contract, window
+
+    def matmul(self, x1: Tensor, x2: Tensor) -> Tensor:
+        spec = self.spec.matmul(x1, x2)
+        rows = x1 if len(x1.dims) > 1 else self._expanded(x1)
+        columns = x2 if len(x2.dims) > 1 else self._last(x2)
+        inner, outer = columns.dims[-2:]
+        if len(columns.dims) == 2:
+            flat = self.reshape(rows, (math.prod(rows.dims[:-1]), inner))
+            made = self._node("MatMul", [flat, columns], Spec((flat.dims[0], outer), spec.dtype))
+        else:
+            made = self._node("BatchMatMulV2", [rows, columns], self.spec.matmul(rows, columns))
+        return self.reshape(made, spec.dims)
+
+    def einsum(self, subscripts: str, operands: Sequence[Tensor]) -> Tensor:
+        spec = self.spec.einsum(subscripts, operands)
+        terms, result = subscripts.replace(" ", "").split("->")
+        left = terms.split(",")
+        shared = [k for k in left[-1] if len(left) == 2 and k in left[0]]
+        if (
+            shared
+            and "." not in terms
+            and left[0].endswith(left[1][: len(shared)])
+            and result == left[0][: -len(shared)] + left[1][len(shared) :]
+        ):
+            return self._product(operands, len(shared), spec)
+        size = len(spec.dims) - len(result.replace("...", ""))
+        result = result.replace("...", _AXES[len(_AXES) - size :])
+        named = [self._named(term, x) for term, x in zip(left, operands, strict=True)]
+        if len(named) == 1 and len(set(named[0][0])) == len(named[0][0]):
+            return self._summed(*named[0], result)
+        while len(named) > 2:  # two at a time
+            (one, x), (two, y), *rest = named
+            kept = "".join(
+                k for k in dict.fromkeys(one + two) if k in result or any(k in t for t, _ in rest)
+            )
+            named = [(kept, self.einsum(f"{one},{two}->{kept}", [x, y])), *rest]
+        equation = ",".join(term for term, _ in named) + "->" + result
+        return self._node("Einsum", [x for _, x in named], spec, equation=equation)
+
+    def _summed(self, term: str, x: Value, result: str) -> Value:
+        """x without the axes that the result doesn't name, in the result's order."""
+        x = self.sum(x, tuple(k for k, letter in enumerate(term) if letter not in result), False)
+        kept = [letter for letter in term if letter in result]
+        return self.transpose(x, tuple(kept.index(letter) for letter in result))
+
+    def _named(self, term: str, x: Value) -> tuple[str, Value]:
+        """A term with letters for the axes of `...`, and its operand without those that broadcast."""
+        if "..." not in term:
+            return term, x
+        head, _, tail = term.partition("...")
+        count = len(x.dims) - len(head) - len(tail)
+        kept = [k for k in range(count) if x.dims[len(head) + k] != 1]
+        letters = _AXES[len(_AXES) - count :]
+        places = [
+            *range(len(head)),
+            *(len(head) + k for k in kept),
+            *range(len(head) + count, len(x.dims)),
+        ]
+        named = head + "".join(letters[k] for k in kept) + tail
+        return named, self.reshape(x, tuple(x.dims[k] for k in places))
+
+    def _flat(self, x: Value, spec: Spec, call: Callable[..., Value]) -> Value:
+        """What a window of two axes makes of images of one."""
+        wide = self.reshape(x, (x.dims[0], 1, *x.dims[1:]))
+        return self.reshape(call(wide), spec.dims)
+
+    def conv(
+        self, x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes, groups: int
+    ) -> Tensor:
+        spec = self.spec.conv(x, kernel, strides, pads, dilation, groups)
+        if len(strides) == 1:
+            taller = self.reshape(kernel, (1, *kernel.dims))
+            more = ((1, *strides), ((0, 0), *pads), (1, *dilation), groups)
+            return self._flat(x, spec, lambda wide: self.conv(wide, taller, *more))
+        if len(strides) > 3 or (len(strides) == 3 and (groups > 1 or set(dilation) != {1})):
+            return super().conv(x, kernel, strides, pads, dilation, groups)
+        depth, filters = kernel.dims[-2:]
+        if groups > 1 and not self._is_depthwise(x, kernel, strides, dilation, groups):
+            parts = [
+                self.conv(
+                    self.slice_axis(x, len(x.dims) - 1, g * depth, (g + 1) * depth),
+                    self.slice_axis(kernel, len(kernel.dims) - 1, g * filters // groups, (g + 1) * filters // groups),
+                    strides, pads, dilation, 1,
+                )
+                for g in range(groups)
+            ]  # fmt: skip
+            return self.concatenate(parts, len(x.dims) - 1)
+        x, padding = self._padded(x, kernel.dims[:-2], strides, pads, dilation, 0)
+        options = {"strides": [1, *strides, 1], "dilations": [1, *dilation, 1], "padding": padding}
+        if groups > 1:
+            weights = self.reshape(kernel, (*kernel.dims[:-2], groups, filters // groups))
+            return self._node(
+                "DepthwiseConv2dNative", [x, weights], spec, data_format="NHWC", **options
+            )
+        kind, layout = ("Conv2D", "NHWC") if len(strides) == 2 else ("Conv3D", "NDHWC")
+        return self._node(kind, [x, kernel], spec, data_format=layout, **options)
+
+    def _is_depthwise(
+        self, x: Value, kernel: Value, strides: Axes, dilation: Axes, groups: int
+    ) -> bool:
+        """Whether there is an operation for a convolution of each channel alone."""
+        square = len(set(strides)) == 1 and (set(strides) == {1} or set(dilation) == {1})
+        return x.dims[-1] == groups and kernel.dims[-2] == 1 and square and len(set(dilation)) == 1
+
+    def _padded(
+        self,
+        x: Value,
+        window: Sequence[int],
+        strides: Axes,
+        pads: Pads,
+        dilation: Axes,
+        fill: float,
+    ) -> tuple[Value, str]:
+        """Images padded by what their operation can't, and how it pads itself."""
+        same = True
+        for size, extent, stride, rate, pair in zip(
+            x.dims[1:-1], window, strides, dilation, pads, strict=True
+        ):
+            if not isinstance(size, int):
+                same = (
+                    same
+                    and stride == 1
+                    and pair
+                    == (
+                        ((extent - 1) * rate) // 2,
+                        extent * rate - rate - ((extent - 1) * rate) // 2,
+                    )
+                )
+                continue
+            total = max((-(-size // stride) - 1) * stride + (extent - 1) * rate + 1 - size, 0)
+            same = same and pair == (total // 2, total - total // 2)
+        if same and any(p != 0 for pair in pads for p in pair):
+            return x, "SAME"
+        return self.pad(x, ((0, 0), *pads, (0, 0)), fill), "VALID"
+
+    def conv_transpose(
+        self, x: Tensor, kernel: Tensor, strides: Axes, pads: Pads, dilation: Axes
+    ) -> Tensor:
+        spec = self.spec.conv_transpose(x, kernel, strides, pads, dilation)
+        if len(strides) == 1:
+            taller = self.reshape(kernel, (1, *kernel.dims))
+            more = ((1, *strides), ((0, 0), *pads), (1, *dilation))
+            return self._flat(x, spec, lambda wide: self.conv_transpose(wide, taller, *more))
+        if len(strides) > 2 or set(dilation) != {1}:
+            return super().conv_transpose(x, kernel, strides, pads, dilation)
+        # What the operation gives without pads, of which these take away or to which they add.
+        whole = [
+            (n - 1) * s + k for n, s, k in zip(x.dims[1:-1], strides, kernel.dims, strict=False)
+        ]
+        inner = Spec((x.dims[0], *whole, spec.dims[-1]), spec.dtype)
+        options = {"strides": [1, *strides, 1], "dilations": [1, 1, 1, 1], "padding": "VALID"}
+        made = self._node(
+            "Conv2DBackpropInput",
+            [self._vector(inner.dims), kernel, x],
+            inner,
+            data_format="NHWC",
+            **options,
+        )
+        cut = [
+            (low - k + 1, high - k + 1) for (low, high), k in zip(pads, kernel.dims, strict=False)
+        ]
+        return self.pad(made, ((0, 0), *cut, (0, 0)), 0)
+
+    def _pooled(
+        self, kind: str, x: Value, window: Axes, strides: Axes, padding: str, spec: Spec
+    ) -> Value:
+        layout = "NHWC" if len(window) == 2 else "NDHWC"
+        kind = kind if len(window) == 2 else f"{kind}3D"
+        options = {"ksize": [1, *window, 1], "strides": [1, *strides, 1], "padding": padding}
+        return self._node(kind, [x], spec, data_format=layout, **options)
+
+    def max_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
+        spec = self.spec.max_pool(x, window, strides, pads)
+        if "int" in x.dtype:
+            return self.cast(self.max_pool(self.cast(x, "float32"), window, strides, pads), x.dtype)
+        if len(window) == 1:
+            more = ((1, *window), (1, *strides), ((0, 0), *pads))
+            return self._flat(x, spec, lambda wide: self.max_pool(wide, *more))
+        x, padding = self._padded(x, window, strides, pads, (1,) * len(window), -math.inf)
+        return self._pooled("MaxPool", x, window, strides, padding, spec)
+
+    def average_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
+        spec = self.spec.average_pool(x, window, strides, pads)
+        if len(window) == 1:
+            more = ((1, *window), (1, *strides), ((0, 0), *pads))
+            return self._flat(x, spec, lambda wide: self.average_pool(wide, *more))
+        padded, padding = self._padded(x, window, strides, pads, (1,) * len(window), 0)
+        mean = self._pooled("AvgPool", padded, window, strides, padding, spec)
+        if padded is x:
+            return mean
+        ones = self.full((1, *x.dims[1:-1], 1), 1, x.dtype)
+        ones = self.pad(ones, ((0, 0), *pads, (0, 0)), 0)
+        share = Spec((1, *spec.dims[1:-1], 1), x.dtype)
+        return self.divide(mean, self._pooled("AvgPool", ones, window, strides, padding, share))
+
+    # ------------------------------------------------------ ops that are whole
+
+    def relu(self, x: Tensor) -> Tensor:
+        return self._elementwise("Relu", [x], x)
+
+    def leaky_relu(self, x: Tensor, negative_slope: float = 0.2) -> Tensor:
+        return self._elementwise("LeakyRelu", [x], x, alpha=float(negative_slope))
+
+    def elu(self, x: Tensor, alpha: float = 1.0) -> Tensor:
+        return self._elementwise("Elu", [x], x) if alpha == 1 else NotImplemented
+
+    def softmax(self, x: Tensor, axis: Any = -1) -> Tensor:
+        return self._along("Softmax", x, axis)
+
+    def log_softmax(self, x: Tensor, axis: Any = -1) -> Tensor:
+        return self._along("LogSoftmax", x, axis)
+
+    def _along(self, kind: str, x: Value, axis: Any) -> Tensor:
+        last = len(x.dims) - 1
+        one = isinstance(axis, int) and axis in (-1, last) and x.dims and x.dims[-1] != 1
+        return self._node(kind, [x], x) if one else NotImplemented
+
+    def batch_normalization(
+        self, x: Tensor, mean: Tensor, variance: Tensor, axis: int, offset: Any = None,
+        scale: Any = None, epsilon: float = 1e-3,
+    ) -> Tensor:  # fmt: skip
+        if len(x.dims) != 4 or axis not in (-1, 3) or x.dtype != "float32":
+            return NotImplemented
+        scale = self.full(mean.dims, 1, x.dtype) if scale is None else scale
+        offset = self.full(mean.dims, 0, x.dtype) if offset is None else offset
+        made = self._nodes(
+            "FusedBatchNormV3",
+            [x, scale, offset, mean, variance],
+            [x, *[mean] * 5],
+            epsilon=float(epsilon),
+            is_training=False,
+            data_format="NHWC",
+        )
+        return made[0]

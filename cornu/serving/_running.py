@@ -78,7 +78,7 @@ class SessionRunner:
     def __init__(self, path: Path, threads: int) -> None:
         from ..engines.onnxruntime import open_session
 
-        self._session = open_session(str(path), threads)
+        self._session = open_session(str(path), threads, spins=False)
         self._read = {x.name for x in self._session.get_inputs()}
         self.inputs = tuple(map(_spec, self._session.get_inputs()))
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
@@ -113,7 +113,10 @@ class EngineRunner:
         rows = len(arrays[0])
         with self._lock, use(self._engine):
             x = tree.pack_sequence_as(self._specs, arrays)
-            results = self._model.predict(x, batch_size=rows, verbose=0)
+            if isinstance(x, np.ndarray) and x.dtype != object:  # in 17 us in place of 110
+                results = self._model.predict(x, batch_size=rows, verbose=0)
+            else:
+                results = self._model.predict_on_batch(x)
         found = [np.asarray(x) for x in tree.flatten(results) if x is not None]
         by_name = dict(zip((spec.name for spec in self.outputs), found, strict=True))
         return [by_name[name] for name in outputs]

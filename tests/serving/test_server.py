@@ -31,15 +31,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_nothing_is_lost_at_the_end(number: int, file: Path) -> None:
+def test_nothing_is_lost_at_the_end(file: Path) -> None:
     """Under load: not ready at once, goes on for the delay, then answers what is under way, and exits with 0."""
     with serving(file, "--drain-delay", "1") as server:
         assert server.status("/v2/health/ready") == 200
         clients = [functools.partial(asked_by_http, server.port, "m")] * 6
         calls = [functools.partial(asked_by_grpc, server.grpc_port, "m")] * 2
         with load([*clients, *calls]) as found:
-            server.process.send_signal(number)
+            server.process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
             assert server.status("/v2/health/ready") == 503
             assert server.status("/v2/health/live") == 200
@@ -83,7 +82,7 @@ def test_what_a_server_prints(file: Path, capsys: pytest.CaptureFixture[str]) ->
         line = command(served.Model(file), f"http://127.0.0.1:{server.port}")
         asked = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
         assert json.loads(asked.stdout) == {"predictions": [[0.0]]}
-        assert server.ended() == 0
+        assert server.ended(signal.SIGINT) == 0
 
 
 def test_commands_for_larger_inputs_and_several() -> None:

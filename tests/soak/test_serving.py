@@ -1,0 +1,138 @@
+"""Servers under load for some time: what a reload costs those who ask, and what too many requests do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cornu import Sequential, initializers, layers
+from tests.serving.processes import serving
+
+pytestmark = pytest.mark.soak
+
+
+def exported(factor: float, path: Path) -> None:
+    """A model of a million weights that gives multiples of what it takes."""
+    kernels = ["ones", "identity", initializers.Constant(factor / 1024)]
+    dense = [
+        layers.Dense(size, use_bias=False, kernel_initializer=kernel)
+        for size, kernel in zip((1024, 1024, 1), kernels, strict=True)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model = Sequential([layers.Input((1,), name="x"), *dense])
+    model.export(path.with_suffix(".tmp.onnx"), verbose=False)
+    os.replace(path.with_suffix(".tmp.onnx"), path)
+
+
+#: When it came, after how many seconds, its status and its value.
+Answer = tuple[float, float, int, Any]
+
+
+class Client(asyncio.Protocol):
+    """One connection that asks again as soon as it is answered."""
+
+    def __init__(self, answers: list[Answer]) -> None:
+        self.answers = answers
+        body = json.dumps({"instances": [[1.0]]})
+        self.request = (
+            f"POST /v1/models/m:predict HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+        self.read = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        self.started = time.monotonic()
+        self.transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.read += data
+        head, _, body = self.read.partition(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]
+        if length and len(body) == int(length):
+            now = time.monotonic()
+            status = int(head.split()[1])
+            ((value,),) = json.loads(body).get("predictions", [[None]])
+            self.answers.append((now, now - self.started, status, value))
+            self.read = b""
+            self.ask()
+
+
+def p99(answers: list[Answer]) -> float:
+    return float(np.percentile([seconds for _, seconds, _, _ in answers], 99))
+
+
+def test_a_reload_makes_nobody_wait(tmp_path: Path) -> None:
+    """p99 in the five seconds after it is at most twice that before, and every request is answered."""
+    exported(1, tmp_path / "m/1/model.onnx")
+
+    async def main(port: int) -> tuple[list[Answer], float, float]:
+        answers: list[Answer] = []
+        loop = asyncio.get_running_loop()
+        made = [
+            await loop.create_connection(lambda: Client(answers), "127.0.0.1", port)
+            for _ in range(8)
+        ]
+        await asyncio.sleep(5)
+        begun = time.monotonic()
+        await asyncio.to_thread(exported, 2, tmp_path / "m/2/model.onnx")
+        async with asyncio.timeout(30):
+            while answers[-1][3] != 2:
+                await asyncio.sleep(0.01)
+        swapped = time.monotonic()
+        await asyncio.sleep(5)
+        for transport, _ in made:
+            transport.close()
+        return answers, begun, swapped
+
+    with serving(tmp_path / "m", "--poll", "0.1") as server:
+        answers, begun, swapped = asyncio.run(main(server.port))
+        assert server.ended() == 0
+    assert {status for _, _, status, _ in answers} == {200}
+    before = p99([x for x in answers if x[0] < begun])
+    after = p99([x for x in answers if x[0] > swapped])
+    print(f"p99 before {1e3 * before:.1f} ms, after {1e3 * after:.1f} ms, {len(answers)} answers")
+    assert after <= 2 * before
+
+
+def test_versions_that_come_and_go_under_load(tmp_path: Path) -> None:
+    """Fifty of them, of which every third is broken: all requests are answered, by versions that rise."""
+    exported(1, tmp_path / "m/1/model.onnx")
+    exported(2, tmp_path / "two.onnx")
+
+    async def main(port: int) -> list[Answer]:
+        answers: list[Answer] = []
+        loop = asyncio.get_running_loop()
+        made = [
+            await loop.create_connection(lambda: Client(answers), "127.0.0.1", port)
+            for _ in range(4)
+        ]
+        for number in range(2, 52):
+            folder = tmp_path / "new"
+            folder.mkdir()
+            if number % 3:
+                shutil.copy(tmp_path / "two.onnx", folder / "model.onnx")
+            else:
+                (folder / "model.onnx").write_bytes(os.urandom(1000))
+            os.replace(folder, tmp_path / f"m/{number}")
+            await asyncio.sleep(0.2)
+        for transport, _ in made:
+            transport.close()
+        return answers
+
+    with serving(tmp_path / "m", "--poll", "0.05") as server:
+        answers = asyncio.run(main(server.port))
+        assert server.ended() == 0
+    assert {status for _, _, status, _ in answers} == {200}
+    values = [value for _, _, _, value in answers]
+    assert sorted(values) == values and set(values) == {1, 2}

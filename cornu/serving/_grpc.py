@@ -265,7 +265,10 @@ class _Calls:
         return types().ServerMetadataResponse(**_metadata.server())
 
     async def ModelReady(self, request: Any, context: Any) -> Any:
-        self.version(request.name, request.version)
+        try:
+            self.version(request.name, request.version)
+        except Failure:
+            return types().ModelReadyResponse(ready=False)
         return types().ModelReadyResponse(ready=True)
 
     async def ModelMetadata(self, request: Any, context: Any) -> Any:

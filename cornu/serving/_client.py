@@ -12,29 +12,29 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 
-from ..engines.host import TEXT_KINDS
+from ..core.dtypes import numpy_dtype
 from ._failures import CODES, Failure
 from ._running import Array
 from ._tensors import LENGTH, TIMEOUT, bytes_of, datatype_of, dtype_of, raw, text_of
 
 #: The name of an array that is given without one: servers take any for a model's only input.
 _INPUT = "input"
-_SERVICE = "/inference.GRPCInferenceService/"
+_SERVICE = "/inference.GRPCInferenceService"
 
 
 class _Call(NamedTuple):
-    """A call in the words of one protocol, and how its answer is read.
+    """What is sent, and how the answer is read.
 
     Args:
-        path: The path of HTTP with its method, or the name of gRPC's call.
-        body: What is sent.
-        read: From the headers and the body of the answer to what it says.
-        head: How many bytes of the body are JSON; 0 for all.
+        name: The method and the path of HTTP, or the name of gRPC's call.
+        body: The bytes that are sent.
+        read: From the answer, of the library that sends, to what it says.
+        head: How many of the bytes are JSON; 0 for all.
     """
 
-    path: str
+    name: str
     body: bytes
-    read: Callable[[Mapping[str, str], bytes], Any]
+    read: Callable[[Any], Any]
     head: int = 0
 
 
@@ -52,7 +52,7 @@ class Client:
     Raises:
         ValueError: If the URL begins otherwise.
 
-    A method raises `Failure` with one of gRPC's codes where the server does not answer, or with an error.
+    A method raises `Failure`, with one of gRPC's codes, where the server does not answer, or with an error.
 
     >>> with Client("http://127.0.0.1:1") as client:
     ...     client.ready()
@@ -67,13 +67,13 @@ class Client:
         certificate: str | Path | None = None,
         asynchronous: bool = False,
     ) -> None:
-        scheme = urlsplit(url).scheme
-        if scheme not in ("http", "https", "grpc", "grpcs"):
+        place = urlsplit(url)
+        if place.scheme not in ("http", "https", "grpc", "grpcs"):
             raise ValueError(
                 "`url` begins with http://, https://, grpc:// or grpcs://. Received: "
                 f"url={url!r}. `cornu serve` prints its own."
             )
-        kind = _Http if scheme.startswith("http") else _Grpc
+        kind = _Http if place.scheme.startswith("http") else _Grpc
         self._wire: _Http | _Grpc = kind(url, token, certificate, asynchronous)
         self._timeout, self._asynchronous = timeout, asynchronous
 
@@ -82,7 +82,7 @@ class Client:
         model: str,
         inputs: Any,
         version: int | None = None,
-        outputs: Sequence[str] | None = None,
+        outputs: Sequence[str] = (),
         timeout: float | None = None,
     ) -> Any:
         """A model's outputs.
@@ -100,46 +100,44 @@ class Client:
         """
         given = inputs if isinstance(inputs, Mapping) else {_INPUT: inputs}
         arrays = {name: np.asarray(x) for name, x in given.items()}
-        return self._send(self._wire.infer(model, version, arrays, outputs or ()), timeout)
+        call = self._wire.infer(model, "" if version is None else str(version), arrays, outputs)
+        return self._wire.send(call, self._timeout if timeout is None else timeout)
 
-    def metadata(self, model: str, version: int | None = None) -> Any:
+    def metadata(self, model: str) -> Any:
         """A model's name, versions, platform, inputs and outputs, as the protocol has them."""
-        return self._send(self._wire.metadata(model, version))
+        return self._ask("GET /v2/models/{name}", "ModelMetadata", name=model)
 
     def models(self) -> Any:
         """All models and versions: a list of dictionaries with `name`, `version`, `state` and `reason`."""
-        return self._send(self._wire.models())
+        return self._ask("POST /v2/repository/index", "RepositoryIndex")
 
     def load(self, model: str) -> Any:
         """Have a model loaded, or loaded again."""
-        return self._send(self._wire.change("load", model))
+        path = "POST /v2/repository/models/{model_name}/load"
+        return self._ask(path, "RepositoryModelLoad", model_name=model)
 
     def unload(self, model: str) -> Any:
         """Have a model served no longer."""
-        return self._send(self._wire.change("unload", model))
+        path = "POST /v2/repository/models/{model_name}/unload"
+        return self._ask(path, "RepositoryModelUnload", model_name=model)
 
     def ready(self, model: str | None = None) -> Any:
         """Whether the server, or a model of it, takes requests."""
-        call = self._wire.ready(model)
-        if self._asynchronous:
-            return self._is_ready(call)
         try:
-            return self._send(call)
+            if model is None:
+                answer = self._ask("GET /v2/health/ready", "ServerReady")
+            else:
+                answer = self._ask("GET /v2/models/{name}/ready", "ModelReady", name=model)
         except Failure:
             return False
-
-    async def _is_ready(self, call: _Call) -> Any:
-        try:
-            return await self._send(call)
-        except Failure:
-            return False
+        return _is_ready(answer) if self._asynchronous else answer["ready"]
 
     def close(self) -> Any:
         """Close the connections."""
         return self._wire.close()
 
-    def _send(self, call: _Call, timeout: float | None = None) -> Any:
-        return self._wire.send(call, self._timeout if timeout is None else timeout)
+    def _ask(self, path: str, call: str, /, **fields: str) -> Any:
+        return self._wire.send(self._wire.ask(path, call, fields), self._timeout)
 
     def __enter__(self) -> Client:
         return self
@@ -154,59 +152,76 @@ class Client:
         await self.close()
 
 
-class _Http:
-    """Calls over HTTP."""
+async def _is_ready(answer: Any) -> Any:
+    try:
+        return (await answer)["ready"]
+    except Failure:
+        return False
+
+
+class _Wire:
+    """Calls over HTTP or gRPC.
+
+    `infer` makes a call for outputs, `ask` any other: by its path of HTTP, its name of gRPC, and its fields, which
+    stand in the path or are the request. Within `_told` the errors of the library are failures.
+    """
+
+    _open: Callable[[str, str, Any], None]
+    _request: Callable[[_Call, float], Any]
+    _told: Callable[[], Any]
 
     def __init__(
         self, url: str, token: str | None, certificate: str | Path | None, asynchronous: bool
     ) -> None:
-        import httpx
-
-        trusted = ssl.create_default_context(cafile=certificate) if certificate else True
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        kind = httpx.AsyncClient if asynchronous else httpx.Client
-        self._client = kind(base_url=url, headers=headers, verify=trusted)
-        self._errors, self._asynchronous = (
-            (httpx.TimeoutException, httpx.TransportError),
-            asynchronous,
-        )
+        self._asynchronous = asynchronous
+        self._open(url, f"Bearer {token}" if token else "", certificate)
 
     def send(self, call: _Call, timeout: float) -> Any:
         """What a call's answer says, or an awaitable of it."""
-        method, path = call.path.split(" ")
-        headers = {TIMEOUT: str(timeout * 1e3), **({LENGTH: str(call.head)} if call.head else {})}
+        if self._asynchronous:
+            return self._later(call, timeout)
+        with self._told():
+            answer = self._request(call, timeout)
+        return call.read(answer)
 
-        def request() -> Any:
-            return self._client.request(
-                method, path, content=call.body, headers=headers, timeout=timeout
-            )
+    async def _later(self, call: _Call, timeout: float) -> Any:
+        with self._told():
+            answer = await self._request(call, timeout)
+        return call.read(answer)
 
-        def read(answer: Any) -> Any:
-            if not answer.is_success:
-                raise _failure(answer.status_code, answer.text)
-            return call.read(answer.headers, answer.content)
 
-        return _sent(request, read, self._told, self._asynchronous)
+class _Http(_Wire):
+    def _open(self, url: str, authorization: str, certificate: str | Path | None) -> None:
+        import httpx
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        late, others = self._errors
-        try:
-            yield
-        except late as error:
-            raise Failure("DEADLINE_EXCEEDED", f"No answer in time: {error}") from error
-        except others as error:
-            raise Failure("UNAVAILABLE", f"The server does not answer: {error}") from error
+        headers = {"Authorization": authorization} if authorization else {}
+        trusted = ssl.create_default_context(cafile=certificate) if certificate else True
+        kind = httpx.AsyncClient if self._asynchronous else httpx.Client
+        self._client = kind(base_url=url, headers=headers, verify=trusted)
+        self._errors = httpx.TimeoutException, httpx.TransportError
 
     def close(self) -> Any:
         return self._client.aclose() if self._asynchronous else self._client.close()
 
+    def _request(self, call: _Call, timeout: float) -> Any:
+        headers = {TIMEOUT: str(timeout * 1e3), **({LENGTH: str(call.head)} if call.head else {})}
+        method, path = call.name.split(" ")
+        return self._client.request(
+            method, path, content=call.body, headers=headers, timeout=timeout
+        )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        late, other = self._errors
+        try:
+            yield
+        except late as error:
+            raise Failure("DEADLINE_EXCEEDED", f"No answer in time: {error}") from error
+        except other as error:
+            raise Failure("UNAVAILABLE", f"The server does not answer: {error}") from error
+
     def infer(
-        self,
-        model: str,
-        version: int | None,
-        arrays: Mapping[str, Array],
-        outputs: Sequence[str],
+        self, model: str, version: str, arrays: Mapping[str, Array], outputs: Sequence[str]
     ) -> _Call:
         parts = {name: bytes_of(x) for name, x in arrays.items()}
         said: dict[str, Any] = {
@@ -219,95 +234,70 @@ class _Http:
                 }
                 for name, x in arrays.items()
             ],
+            "outputs": [{"name": name} for name in outputs],
             "parameters": {"binary_data_output": True},
         }
-        if outputs:
-            said["outputs"] = [
-                {"name": name, "parameters": {"binary_data": True}} for name in outputs
-            ]
         head = json.dumps(said).encode()
-        body = b"".join((head, *parts.values()))
-        return _Call(f"POST {_path(model, version)}/infer", body, _outputs, len(head))
+        path = (
+            f"POST /v2/models/{quote(model, '')}{f'/versions/{version}' if version else ''}/infer"
+        )
+        return _Call(path, b"".join((head, *parts.values())), _http_outputs, len(head))
 
-    def metadata(self, model: str, version: int | None) -> _Call:
-        return _Call(f"GET {_path(model, version)}", b"", _json)
-
-    def models(self) -> _Call:
-        return _Call("POST /v2/repository/index", b"{}", _json)
-
-    def change(self, verb: str, model: str) -> _Call:
-        path = f"/v2/repository/models/{quote(model, safe='')}/{verb}"
-        return _Call(f"POST {path}", b"{}", lambda headers, body: None)
-
-    def ready(self, model: str | None) -> _Call:
-        path = "/v2/health" if model is None else _path(model, None)
-        return _Call(f"GET {path}/ready", b"", lambda headers, body: True)
+    def ask(self, path: str, name: str, fields: Mapping[str, str]) -> _Call:
+        quoted = {key: quote(value, "") for key, value in fields.items()}
+        return _Call(path.format(**quoted), b"", lambda answer: _checked(answer).json())
 
 
-def _path(model: str, version: int | None) -> str:
-    path = f"/v2/models/{quote(model, safe='')}"
-    return path if version is None else f"{path}/versions/{version}"
+def _checked(answer: Any) -> Any:
+    """An answer of HTTP, if it is no failure."""
+    if answer.is_success:
+        return answer
+    code = next((name for name, x in CODES.items() if x.http == answer.status_code), "INTERNAL")
+    try:
+        message = answer.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        message = f"The server answers {answer.status_code}. {answer.text[:200]}"
+    raise Failure("RESOURCE_EXHAUSTED" if answer.status_code == 413 else code, message)
 
 
-def _json(headers: Mapping[str, str], body: bytes) -> Any:
-    return json.loads(body)
-
-
-def _outputs(headers: Mapping[str, str], body: bytes) -> Any:
-    """The outputs of an answer to `infer`."""
-    length = int(headers.get(LENGTH, len(body)))
+def _http_outputs(answer: Any) -> Any:
+    body = _checked(answer).content
+    length = int(answer.headers.get(LENGTH, len(body)))
     data, found = memoryview(body)[length:], {}
     for item in json.loads(body[:length])["outputs"]:
         name, dtype, shape = item["name"], dtype_of(item["datatype"]), tuple(item["shape"])
         size = item.get("parameters", {}).get("binary_data_size")
-        if size is None:  # of a server that does as it likes
-            found[name] = np.asarray(item["data"], _kind(dtype)).reshape(shape)
+        if size is None:  # of a server that gives JSON all the same
+            kind = object if dtype == "string" else numpy_dtype(dtype)
+            found[name] = np.asarray(item["data"], kind).reshape(shape)
         else:
             found[name], data = raw(name, dtype, shape, data[:size]), data[size:]
     return _alone(found)
 
 
-def _failure(status: int, text: str) -> Failure:
-    code = next((name for name, code in CODES.items() if code.http == status), "INTERNAL")
-    try:
-        message = json.loads(text)["error"]
-    except (ValueError, KeyError, TypeError):
-        message = f"The server answers {status}. {text[:200]}"
-    return Failure("RESOURCE_EXHAUSTED" if status == 413 else code, message)
-
-
-class _Grpc:
-    """Calls over gRPC."""
-
-    def __init__(
-        self, url: str, token: str | None, certificate: str | Path | None, asynchronous: bool
-    ) -> None:
+class _Grpc(_Wire):
+    def _open(self, url: str, authorization: str, certificate: str | Path | None) -> None:
         import grpc
         import grpc.aio
 
-        library = grpc.aio if asynchronous else grpc
+        library = grpc.aio if self._asynchronous else grpc
         sizes = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
         place = urlsplit(url)
         if place.scheme == "grpcs":
-            roots = Path(certificate).read_bytes() if certificate else None
-            credentials = grpc.ssl_channel_credentials(roots)
+            trusted = Path(certificate).read_bytes() if certificate else None
+            credentials = grpc.ssl_channel_credentials(trusted)
             self._channel = library.secure_channel(place.netloc, credentials, options=sizes)
         else:
             self._channel = library.insecure_channel(place.netloc, options=sizes)
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._error, self._asynchronous = grpc.RpcError, asynchronous
+        self._metadata = (("authorization", authorization),) if authorization else ()
+        self._error = grpc.RpcError
 
-    def send(self, call: _Call, timeout: float) -> Any:
-        """What a call's answer says, or an awaitable of it."""
-        method = self._channel.unary_unary(f"{_SERVICE}{call.path}")
+    def close(self) -> Any:
+        return self._channel.close()
 
-        def request() -> Any:
-            return method(call.body, timeout=timeout, metadata=self._metadata)
-
-        def read(answer: bytes) -> Any:
-            return call.read({}, answer)
-
-        return _sent(request, read, self._told, self._asynchronous)
+    def _request(self, call: _Call, timeout: float) -> Any:
+        method = self._channel.unary_unary(f"{_SERVICE}/{call.name}")
+        return method(call.body, timeout=timeout, metadata=self._metadata)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -317,94 +307,43 @@ class _Grpc:
             code = error.code().name
             raise Failure(code if code in CODES else "INTERNAL", error.details() or code) from error
 
-    def close(self) -> Any:
-        return self._channel.close()
-
     def infer(
-        self,
-        model: str,
-        version: int | None,
-        arrays: Mapping[str, Array],
-        outputs: Sequence[str],
+        self, model: str, version: str, arrays: Mapping[str, Array], outputs: Sequence[str]
     ) -> _Call:
         from ._messages import output, types
 
         request = types().ModelInferRequest(
             model_name=model,
-            model_version="" if version is None else str(version),
+            model_version=version,
             inputs=[output(name, x, contents=False) for name, x in arrays.items()],
             outputs=[{"name": name} for name in outputs],
             raw_input_contents=map(bytes_of, arrays.values()),
         )
-        return _Call("ModelInfer", request.SerializeToString(), _messaged_outputs)
+        return _Call("ModelInfer", request.SerializeToString(), _grpc_outputs)
 
-    def metadata(self, model: str, version: int | None) -> _Call:
-        number = "" if version is None else str(version)
-        return _messaged("ModelMetadata", lambda found: found, name=model, version=number)
+    def ask(self, path: str, name: str, fields: Mapping[str, str]) -> _Call:
+        from ._messages import as_json, types
 
-    def models(self) -> _Call:
-        return _messaged("RepositoryIndex", lambda found: found["models"])
+        def read(body: bytes) -> Any:
+            said = as_json(getattr(types(), f"{name}Response").FromString(body))
+            for tensor in (*said.get("inputs", ()), *said.get("outputs", ())):
+                tensor["shape"] = list(map(int, tensor["shape"]))  # which JSON has as strings
+            return said.get("models", said)
 
-    def change(self, verb: str, model: str) -> _Call:
-        name = f"RepositoryModel{verb.title()}"
-        return _messaged(name, lambda found: None, model_name=model)
-
-    def ready(self, model: str | None) -> _Call:
-        if model is None:
-            return _messaged("ServerReady", lambda found: found["ready"])
-        return _messaged("ModelReady", lambda found: found["ready"], name=model)
+        request = getattr(types(), f"{name}Request")(**fields)
+        return _Call(name, request.SerializeToString(), read)
 
 
-def _messaged(call: str, read: Callable[[dict[str, Any]], Any], /, **fields: Any) -> _Call:
-    """A call of gRPC whose answer is read as JSON, in which sizes are numbers as they are over HTTP."""
-    from ._messages import as_json, types
-
-    def found(headers: Mapping[str, str], body: bytes) -> Any:
-        said = as_json(getattr(types(), f"{call}Response").FromString(body))
-        for tensor in (*said.get("inputs", ()), *said.get("outputs", ())):
-            tensor["shape"] = list(map(int, tensor["shape"]))
-        return read(said)
-
-    request = getattr(types(), f"{call}Request")(**fields)
-    return _Call(call, request.SerializeToString(), found)
-
-
-def _messaged_outputs(headers: Mapping[str, str], body: bytes) -> Any:
-    """The outputs of an answer to `ModelInfer`."""
+def _grpc_outputs(body: bytes) -> Any:
     from ._messages import from_input, types
 
     answer = types().ModelInferResponse.FromString(body)
     parts = answer.raw_output_contents or [None] * len(answer.outputs)
-    return _alone(
-        {
-            x.name: from_input(x, part, len(body))
-            for x, part in zip(answer.outputs, parts, strict=True)
-        }
-    )
-
-
-def _sent(
-    request: Callable[[], Any], read: Callable[[Any], Any], told: Any, asynchronous: bool
-) -> Any:
-    """What an answer says, or an awaitable of it; `told` makes failures of a library's errors."""
-
-    async def later() -> Any:
-        with told():
-            answer = await request()
-        return read(answer)
-
-    if asynchronous:
-        return later()
-    with told():
-        answer = request()
-    return read(answer)
-
-
-def _kind(dtype: str) -> Any:
-    return object if dtype == "string" else dtype
+    pairs = zip(answer.outputs, parts, strict=True)
+    return _alone({x.name: from_input(x, part, len(body)) for x, part in pairs})
 
 
 def _alone(found: dict[str, Array]) -> Any:
     """Arrays by their names, or the only one; text as strings."""
-    arrays = {name: text_of(x) if x.dtype.kind in TEXT_KINDS else x for name, x in found.items()}
+    arrays = {name: text_of(x) if x.dtype == object else x for name, x in found.items()}
     return next(iter(arrays.values())) if len(arrays) == 1 else arrays

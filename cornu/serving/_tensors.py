@@ -149,27 +149,25 @@ def from_values(name: str, dtype: str, shape: tuple[int, ...], values: Any) -> A
     array([[  1],
            [255]], dtype=uint8)
     """
-    if len(values) != math.prod(shape):
-        raise refused(
-            f"An input has as many values as its shape: {math.prod(shape)} for {shape}.",
-            f"{len(values)} of {name!r}",
-        )
     if dtype == "string":
-        return _objects(list(values), shape)
-    x = np.array(values)
+        return _in_shape(name, _objects(list(values), (len(values),)), shape)
+    x = _in_shape(name, np.array(values), shape)
     try:
-        return (x.astype(bool) if dtype == "bool" else _numbers(x, dtype)).reshape(shape)
+        return x.astype(bool) if dtype == "bool" else _numbers(x, dtype)
     except ValueError as error:
         raise refused(f"The input {name!r} has values of {dtype}.", str(error)) from error
 
 
-def from_json(name: str, value: Any, dtype: str | None = None) -> Array:
+def from_json(
+    name: str, value: Any, dtype: str | None = None, shape: tuple[int, ...] | None = None
+) -> Array:
     """An array of what JSON has: numbers, booleans, text or `{"b64": ...}`, in lists of one length each.
 
     Args:
         name: The name of the input.
         value: What JSON has.
         dtype: The dtype that numbers get; the nearest where it is left out.
+        shape: The shape that the values have, in lists or in a row; that of the lists where it is left out.
 
     Raises:
         Failure: If it is anything else, or integers don't fit the dtype.
@@ -178,6 +176,8 @@ def from_json(name: str, value: Any, dtype: str | None = None) -> Array:
     (array([[1. , 2.5]], dtype=float32), array([b'ab', 'c'], dtype=object))
     """
     x = np.array(value, object)
+    if shape is not None:
+        x = _in_shape(name, x.ravel(), shape)
     flat = x.ravel().tolist()
     kinds = set(map(type, flat))
     try:
@@ -287,6 +287,15 @@ def _images(spec: TensorSpec, files: Array, limit: int) -> Array:
     return (
         np.stack(found) if found else np.empty((0, height or 1, width or 1, channels), spec.dtype)
     )
+
+
+def _in_shape(name: str, x: Array, shape: tuple[int, ...]) -> Array:
+    if x.size != math.prod(shape):
+        raise refused(
+            f"An input has as many values as its shape: {math.prod(shape)} for {shape}.",
+            f"{x.size} of {name!r}",
+        )
+    return x.reshape(shape)
 
 
 def _objects(values: list[Any], shape: tuple[int, ...]) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 
-from cornu.serving._grpc import _REQUESTS, SERVICES
+from cornu.serving._grpc import REQUESTS, SERVICES
 from cornu.serving._messages import types
 from tests.serving.protocols import addresses, call, repository, run
 
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 def ask(name: str, request: Any) -> Any:
     """The answer to a request as JSON has it."""
-    message = ParseDict(request, getattr(types(), _REQUESTS.get(name, f"{name}Request"))())
+    message = ParseDict(request, getattr(types(), REQUESTS.get(name, f"{name}Request"))())
     data = call(SERVICE[name], name, message.SerializeToString())
     answer = getattr(types(), ANSWERS.get(name, f"{name}Response")).FromString(data)
     return MessageToDict(answer, preserving_proto_field_name=True)
@@ -260,8 +260,8 @@ def test_a_fault_of_the_server_is_told_in_the_log(
     def fails(*_: Any) -> None:
         raise RuntimeError("the secret")
 
-    monkeypatch.setattr("cornu.serving._metadata.server", fails)
+    monkeypatch.setattr("cornu.serving._calls.Calls.ServerMetadata", fails)
     with pytest.raises(grpc.RpcError) as failed:
         ask("ServerMetadata", {})
-    assert failed.value.details() == "The call failed in the server; its log says more."
-    assert "ServerMetadataRequest failed. RuntimeError: the secret" in caplog.text
+    assert failed.value.details() == "ServerMetadata failed in the server; its log says more."
+    assert "ServerMetadata failed. RuntimeError: the secret" in caplog.text

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from cornu.serving._grpc import _REQUESTS, _answered, _Calls
+from cornu.serving._calls import Calls
+from cornu.serving._grpc import REQUESTS, GrpcCalls
 from cornu.serving._messages import types
 from cornu.serving._tensors import LENGTH
 from tests.serving.protocols import OPTIONS, repository, run, send
@@ -84,16 +85,13 @@ def test_bodies_of_grpc(count: int) -> None:
     ]
     valid = []
     for name, request in rows:
-        message = _REQUESTS.get(name, f"{name}Request")
+        message = REQUESTS.get(name, f"{name}Request")
         valid.append((name, ParseDict(request, getattr(types(), message)()).SerializeToString()))
-    calls = _Calls(repository(), OPTIONS)
+    calls = GrpcCalls(Calls(repository(), OPTIONS))
 
     def ask() -> None:
         name, body = draw.choice(valid)
-        answer, context = (
-            _answered(_REQUESTS.get(name, f"{name}Request"), getattr(calls, name)),
-            Context(),
-        )
+        answer, context = calls.answered(name), Context()
         try:
             run(answer(bytes_changed(body, draw), context))
             codes["OK"] += 1

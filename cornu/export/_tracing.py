@@ -38,9 +38,7 @@ def trace(model: Any, input_signature: Any, engine: Writing) -> Traced:
     inputs, axes = inputs_of(engine.graph, dict(zip(names, flat, strict=True)))
     with StatelessScope() as scope, use(engine):
         results = run(model, tree.pack_sequence_as(specs, inputs))
-        values = [engine.convert_to_tensor(x) for x in tree.flatten(results) if x is not None]
-        # Runtimes have no arrays of bfloat16 to give.
-        outputs = [engine.cast(x, "float32") if x.dtype == "bfloat16" else x for x in values]
+        outputs = [plain(engine, x) for x in tree.flatten(results) if x is not None]
         _refuse_state(model, scope)
         given = output_names(model, results)
         given = [f"{name}_output" if name in names else name for name in given]
@@ -61,6 +59,12 @@ def inputs_of(graph: Graph, specs: Mapping[str, Any]) -> tuple[list[Value], dict
                 axes.setdefault(size.symbols[0], f"{name}_{axis}")
         inputs.append(graph.input(dims, spec.dtype, name))
     return inputs, axes
+
+
+def plain(engine: Any, x: Any) -> Any:
+    """A result as runtimes give it: they have no arrays of bfloat16."""
+    x = engine.convert_to_tensor(x)
+    return engine.cast(x, "float32") if x.dtype == "bfloat16" else x
 
 
 def run(model: Any, inputs: Any) -> Any:

@@ -12,6 +12,8 @@ from safetensors.numpy import load_file, save_file
 import cornu
 from cornu import engines, layers, ops, optimizers
 from cornu.core import tree
+from cornu.engines.indexing import indexed
+from cornu.engines.onnx import OnnxTrainingEngine
 from cornu.engines.onnxruntime import open_session
 from cornu.export import _training
 from tests.engines_tested import ENGINES
@@ -140,10 +142,54 @@ def test_the_bytes_are_the_same_from_every_engine(tmp_path: Path) -> None:
     contents = []
     for engine in [*ENGINES, ENGINES[0]]:
         with engines.use(engine):
-            model.predict(x, verbose=0)
+            assert all(variable.value is not None for variable in model.variables)  # it moves there
             exported(model, tmp_path)
         contents.append([file.read_bytes() for file in sorted(tmp_path.iterdir())])
     assert all(content == contents[0] for content in contents)
+
+
+KEYS = [
+    (1, slice(None), slice(1, None, 2)),
+    (slice(0, 3, 2), None, -1),
+    (Ellipsis, slice(-3, -1)),
+    (np.array([3, 0, 3], "int32"),),
+    (slice(None), np.array([[1, 1], [0, 1]], "int32")),
+]
+
+
+def test_parts_are_put_where_they_were() -> None:
+    """Blocks by padding, rows and single elements by scattering."""
+    numpy, x = engines.get("numpy"), np.arange(60.0, dtype="float32").reshape(4, 3, 5)
+    parts = [np.asarray(indexed(numpy, x, key)) for key in KEYS]
+    engine = OnnxTrainingEngine.for_file(18)
+    with engines.use(engine):
+        values = [
+            engine.graph.input(part.shape, "float32", f"part_{i}") for i, part in enumerate(parts)
+        ]
+        keys = [
+            tuple(engine.graph.constant(e) if isinstance(e, np.ndarray) else e for e in key)
+            for key in KEYS
+        ]
+        engine.graph.finish([engine.put(values, keys, x.shape)], ["sum"])
+    traced = _training.Traced(engine, None, ([], []), {}, "put")
+    session = open_session(_training.serialized(traced, 8))
+    (found,) = session.run(None, {f"part_{i}": part for i, part in enumerate(parts)})
+    np.testing.assert_array_equal(found, numpy.put(parts, KEYS, x.shape))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(policy: str, tmp_path: Path) -> None:
+    """Runtimes compute in 32 bits what layers round to 16."""
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    with engines.use("numpy"), np.errstate(all="ignore"):
+        model = cornu.Sequential(
+            [cornu.Input((3,)), layers.Dense(4, dtype=policy), layers.Dense(1)]
+        )
+        model.compile("sgd", "mse")
+        device = exported(model, tmp_path, examples=(x, x[:, :1]))
+        wanted = [model.train_on_batch(x, x[:, :1]) for _ in range(3)]
+        found = [device.train(x, x[:, :1])["loss"] for _ in range(3)]
+        assert found == pytest.approx(wanted, rel=1e-2)
 
 
 def test_a_users_own_step(tmp_path: Path) -> None:
@@ -201,6 +247,9 @@ REFUSED = {
     ),
     "draws of everybody": (
         lambda: compiled(Drawing()), NotImplementedError, "Give draws a `seed=SeedGenerator",
+    ),
+    "narrow weights": (
+        lambda: compiled(layers.Dense(2, dtype="bfloat16")), NotImplementedError, "'mixed_bfloat16'",
     ),
     "an open loop": (lambda: compiled(Searching()), NotImplementedError, "no gradient in a file"),
 }  # fmt: skip

@@ -57,14 +57,14 @@ class OnnxNodes(Composing):
         return cls(opset, half)
 
     def _operand_dtype(self, kind: str, dtype: str) -> str:
-        if kind in _MOVES or (dtype == "bool" and kind in ("Where", "Equal")):
+        if _moves(kind, dtype) or (dtype == "bool" and kind in ("Where", "Equal")):
             return dtype
         wide = WIDE.get(dtype, dtype)
         single = kind in _SINGLE and (wide != "int64" or kind.startswith("Conv"))
         return "float32" if single else wide
 
     def _result_dtype(self, kind: str, dtype: str) -> str:
-        if kind in _MOVES or (dtype == "bool" and kind in _GIVES_BOOLEANS):
+        if _moves(kind, dtype) or (dtype == "bool" and kind in _GIVES_BOOLEANS):
             return dtype
         return "float32" if kind in _SINGLE else WIDE.get(dtype, dtype)
 
@@ -136,3 +136,10 @@ class OnnxNodes(Composing):
 
     def _block(self, x: Value, begins: Value, shape: Sequence[Any], spec: Spec) -> Value:
         return self._node("Slice", [x, begins, self.add(begins, self._vector(shape))], spec)
+
+
+def _moves(kind: str, dtype: str) -> bool:
+    return kind in _MOVES and (kind, dtype) != (
+        "Expand",
+        "bfloat16",
+    )  # for which there is no kernel

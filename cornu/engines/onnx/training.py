@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import optree
@@ -12,6 +13,8 @@ from .. import loops
 from ..contract import Engine, Tensor
 from ..differentiation.engine import Differentiable, traced_members
 from ..differentiation.traced import Traced
+from ..graphs.graph import Value
+from ..indexing import full_key
 from .engine import OnnxEngine
 
 _GRADIENTS = ("value_and_grad", "vjp", "jvp")
@@ -33,6 +36,35 @@ class OnnxTrainingEngine(OnnxEngine, Differentiable):
         for name, reason in OnnxEngine.refused.items()
         if not name.startswith("random_") and name not in _GRADIENTS
     }
+
+    def put(self, values: list[Tensor], keys: list[Any], shape: tuple[Any, ...]) -> Tensor:
+        """Blocks are padded and rows scattered: runtimes scatter single elements slowly."""
+        parts, others = [], []
+        for value, key in zip(values, keys, strict=True):
+            entries = [entry for entry in full_key(len(shape), key) if entry is not None]
+            if all(map(_is_known, entries, shape)):
+                parts.append(self._framed(value, entries, shape))
+            elif len(key) == 1 and isinstance(key[0], Value):
+                zeros = self.full(shape, 0, value.dtype)
+                parts.append(self.scatter(zeros, self._last(key[0]), value, "add"))
+            else:
+                others.append((value, key))
+        if others:
+            rest, places = (list(column) for column in zip(*others, strict=True))
+            parts.append(Differentiable.put(self, rest, places, shape))
+        return functools.reduce(self.add, parts)
+
+    def _framed(self, value: Value, entries: Sequence[Any], shape: tuple[Any, ...]) -> Tensor:
+        """What integers and slices took of a shape, at its places, with zeros between and around."""
+        taken = [_taken(entry, size) for entry, size in zip(entries, shape, strict=True)]
+        x = self.reshape(value, tuple(count for count, _, _ in taken))
+        if any(step > 1 for _, step, _ in taken):
+            x = self.reshape(x, tuple(n for count, _, _ in taken for n in (count, 1)))
+            after = [pads for _, step, _ in taken for pads in ((0, 0), (0, step - 1))]
+            x = self.reshape(
+                self.pad(x, tuple(after), 0), tuple(count * step for count, step, _ in taken)
+            )
+        return self.pad(x, tuple(pads for _, _, pads in taken), 0)
 
     def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
         """Both branches, of which one is chosen, where either is differentiated."""
@@ -61,6 +93,22 @@ class OnnxTrainingEngine(OnnxEngine, Differentiable):
     ) -> tuple[Any, Any]:
         """A loop turn by turn: the way back visits each."""
         return loops.scan(self, f, init, xs, length, reverse)
+
+
+def _is_known(entry: Any, size: Any) -> bool:
+    """Whether it is known what an entry of a key takes of an axis."""
+    if not isinstance(entry, slice):
+        return isinstance(entry, int)
+    bounds = (size, entry.start, entry.stop)
+    return entry == slice(None) or all(x is None or isinstance(x, int) for x in bounds)
+
+
+def _taken(entry: Any, size: Any) -> tuple[Any, int, tuple[Any, Any]]:
+    """How many elements an entry takes of an axis, in what steps, and how many lie before and behind."""
+    if entry == slice(None):
+        return size, 1, (0, 0)
+    part = range(size)[entry if isinstance(entry, slice) else slice(entry, entry + 1 or None)]
+    return len(part), part.step, (part.start, size - part.start - len(part) * part.step)
 
 
 def _is_traced(tree: Any) -> bool:

@@ -21,8 +21,9 @@ def report(path: Path, files: Iterable[Path], rows: Iterable[tuple[str, str]]) -
 
 
 _LOAD = 'import { load } from "cornu-runtime"; const outputs = await (await load("PATH")).predict(INPUTS)'
-#: What runs what was written, a line a language, by the format. `PATH` stands for what was written, `FOLDER` and
-#: `NAME` for where it is and what it is called there, `INPUTS` for a dictionary of arrays by the inputs' names.
+#: What runs what was written, a line a language, by the format. `PATH` stands for what was written, `STEM` for
+#: that without its suffix, `FOLDER` and `NAME` for where it is and what it is called there, `INPUTS` for a
+#: dictionary of arrays by the inputs' names.
 LINES = {
     "litert": {
         "Python": "from ai_edge_litert.interpreter import Interpreter; "
@@ -34,7 +35,9 @@ LINES = {
         "shell": "python -m cornu serve PATH",
     },
     "onnx_training": {
-        "Python": 'import onnxruntime; session = onnxruntime.InferenceSession("PATH")',
+        "Python": 'import onnxruntime, safetensors.numpy; state = safetensors.numpy.load_file("STEM.safetensors"); '
+        'found = onnxruntime.InferenceSession("PATH").run(None, {**INPUTS, "y": y, **state})',
+        "back": 'model.load_weights("STEM.safetensors")',
     },
     "tf_saved_model": {
         "Python": "import tensorflow as tf; "
@@ -71,7 +74,13 @@ def show_lines(format: str, path: Path, names: Sequence[str]) -> None:
 
     arrays = [name if name.isidentifier() else f"x{index}" for index, name in enumerate(names)]
     inputs = ", ".join(f"{json.dumps(x)}: {y}" for x, y in zip(names, arrays, strict=True))
-    said = {"PATH": path, "FOLDER": path.parent, "NAME": path.name, "INPUTS": f"{{{inputs}}}"}
+    said = {
+        "PATH": path,
+        "STEM": path.with_suffix(""),
+        "FOLDER": path.parent,
+        "NAME": path.name,
+        "INPUTS": f"{{{inputs}}}",
+    }
     lines = LINES.get(format, {})
     console = Console(soft_wrap=True, highlight=False, markup=False)
     for language, line in lines.items():

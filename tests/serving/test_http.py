@@ -7,13 +7,14 @@ import gzip
 import io
 import json
 import re
+import tracemalloc
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cornu.serving._tensors import LENGTH, TIMEOUT
+from cornu.serving._tensors import LENGTH, TIMEOUT, from_json
 from tests.serving.protocols import OPTIONS, repository, send
 
 NAN = float("nan")
@@ -316,6 +317,18 @@ def test_text_and_files_as_bytes() -> None:
             headers={LENGTH: str(len(head))},
         )
         assert found.json()["outputs"][0]["data"] == expected
+
+
+def test_text_takes_no_more_memory_than_it_has() -> None:
+    """Arrays of strings of one length would have the longest's, here of 4 GB."""
+    words = [["a" * 30_000], *[["b"]] * 10_000]
+    tracemalloc.start()
+    try:
+        x = from_json("x", words, "string")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (x.shape, most < 2**20) == ((10_001, 1), True)
 
 
 def test_the_repository() -> None:

@@ -1,19 +1,24 @@
 // Files, by paths in Node.js and by addresses everywhere.
 
-const NODE = globalThis.process?.versions?.node !== undefined;
+/**
+ * A module of Node.js's own, where there is one; an `import` would stop bundlers for browsers.
+ * @param {string} name
+ * @returns {any}
+ */
+const builtin = (name) => globalThis.process?.getBuiltinModule?.(name);
 
 /** Whether the platform reads paths. */
-export const readsPaths = NODE;
+export const readsPaths = builtin("node:fs") !== undefined;
 
 /**
  * The address of a file.
  * @param {string | URL} source
- * @returns {Promise<URL>}
+ * @returns {URL}
  */
-export async function located(source) {
+export function located(source) {
   if (source instanceof URL) return source;
   if (/^[a-z][a-z\d+.-]+:/i.test(source)) return new URL(source); // two letters: `C:` is a disk
-  if (NODE) return (await import("node:url")).pathToFileURL(source);
+  if (readsPaths) return builtin("node:url").pathToFileURL(source);
   return new URL(source, globalThis.document?.baseURI ?? globalThis.location.href);
 }
 
@@ -23,7 +28,7 @@ export async function located(source) {
  * @returns {Promise<Uint8Array>}
  */
 export async function content(address) {
-  if (NODE && address.protocol === "file:") return (await import("node:fs/promises")).readFile(address);
+  if (readsPaths && address.protocol === "file:") return builtin("node:fs").promises.readFile(address);
   const answer = await fetch(address);
   if (!answer.ok)
     throw new Error(`A model's files must be there. Received: ${answer.status} for ${address}. Look at the address.`);
@@ -35,7 +40,7 @@ export async function content(address) {
  * @param {URL} address
  */
 export async function pathOrContent(address) {
-  if (NODE && address.protocol === "file:") return (await import("node:url")).fileURLToPath(address);
+  if (readsPaths && address.protocol === "file:") return builtin("node:url").fileURLToPath(address);
   return content(address);
 }
 

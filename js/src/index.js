@@ -22,7 +22,7 @@ export async function load(source, options = {}) {
   const opened = await (isHandler || isJson ? openTfjs(source, options) : openOnnx(source, options));
   const preprocessing = options.preprocessing ?? {};
   const isPlace = typeof preprocessing === "string" || preprocessing instanceof URL;
-  return named(prepared(opened, isPlace ? await json(await located(preprocessing)) : preprocessing));
+  return named(prepared(opened, isPlace ? await json(located(preprocessing)) : preprocessing));
 }
 
 /**

@@ -37,7 +37,7 @@ export async function openTfjs(source, options) {
       `TensorFlow.js must have the backend. Received: backend="${backend}". ` +
       "Import its package first, such as @tensorflow/tfjs-backend-wasm.");
   await tf.ready();
-  const artifacts = typeof source.load === "function" ? await source.load() : await read(await located(source));
+  const artifacts = typeof source.load === "function" ? await source.load() : await read(located(source));
   const handler = { load: async () => artifacts };
   const graph = artifacts.format !== "layers-model";
   const model = graph ? await tf.loadGraphModel(handler) : await tf.loadLayersModel(handler);

@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 import cornu
-from cornu import engines, layers, ops
+from cornu import engines, layers, ops, optimization
 from cornu.core import tree
 from cornu.engines.litert import flatbuffer
 from tests.engines_tested import ENGINES
@@ -130,6 +130,32 @@ def test_fewer_bits(name: str, kind: str, tmp_path: Path) -> None:
     for output, two in zip(model._output_names(), wanted, strict=True):
         assert found[output].dtype == np.float32
         assert np.abs(found[output] - two).max() <= LIMITS[kind] * np.abs(two).max()
+
+
+@pytest.mark.parametrize("name", models.ALL)
+def test_what_was_trained_rounded_is_a_file_of_integers(name: str, tmp_path: Path) -> None:
+    path = written(optimization.quantize_model(models.made(name)), tmp_path)  # checked
+    graphs = schema.ModelT.InitFromPackedBuf(path.read_bytes()).subgraphs
+    kernels = [x for graph in graphs for x in graph.tensors if b"/kernel" in x.name and x.buffer]
+    large = [x for x in kernels if len(x.shape) > 1]
+    assert large and {x.type for x in large} == {schema.TensorType.INT8}
+    assert {"QUANTIZE", "DEQUANTIZE"} <= set(kinds(path))
+
+
+def test_what_stands_between_integers_is_in_integers(tmp_path: Path) -> None:
+    kinds_ = [layers.Conv2D(4, 3, use_bias=False), layers.BatchNormalization(), layers.ReLU()]
+    more = [layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(5, "relu"), layers.Dense(3)]
+    model = cornu.Sequential([layers.Input((8, 8, 2)), *kinds_, *more])
+    generator = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(generator.uniform(0.5, 2, weight.shape))
+    model.layers[1].gamma.assign([1.0, -1.0, 0.5, -2.0])
+    path = written(optimization.quantize_model(model), tmp_path)  # checked against the model
+    found = [kind for kind in kinds(path) if "QUANTIZE" not in kind]
+    assert found == ["CONV_2D", "MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "FULLY_CONNECTED"]
+    graph = schema.ModelT.InitFromPackedBuf(path.read_bytes()).subgraphs[0]
+    types = [graph.tensors[op.outputs[0]].type for op in graph.operators]
+    assert types.count(schema.TensorType.INT8) == 5  # one that rounds the input, four that compute
 
 
 def test_long_loops_are_graphs_that_take_what_they_read(tmp_path: Path) -> None:

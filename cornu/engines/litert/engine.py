@@ -411,7 +411,8 @@ class LiteRTEngine(Mathematics, Windows):
                 x = self._diagonal(x, first, second)
                 letters = letters[:second] + letters[second + 1 :]
         axes = tuple(i for i, letter in enumerate(letters) if letter not in kept)
-        return "".join(letter for letter in letters if letter in kept), self.sum(x, axes, False)
+        x = self.sum(x, axes, False) if axes else x
+        return "".join(letter for letter in letters if letter in kept), x
 
     def _diagonal(self, x: Value, first: int, second: int) -> Value:
         """The elements with the same index on two axes, along the first of them."""
@@ -438,7 +439,8 @@ class LiteRTEngine(Mathematics, Windows):
             moved = self.transpose(z, tuple(letters.index(k) for group in groups for k in group))
             lead = moved.dims[: len(batch)]
             full = [sizes[k] for group in groups[1:] for k in group]
-            moved = self.broadcast_to(moved, (*lead, *full))
+            if moved.dims[len(batch) :] != tuple(full):
+                moved = self.broadcast_to(moved, (*lead, *full))
             return self.reshape(
                 moved, (*lead, *(math.prod([sizes[k] for k in group]) for group in groups[1:]))
             )

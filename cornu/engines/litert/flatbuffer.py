@@ -75,8 +75,12 @@ class _File:
         self.buffers = [_Buffer()]
         self.places: dict[str, int] = {}
         self.graphs: list[Any] = []
-        #: What gives weights of 16 bits in 32: bodies have it themselves, so that loops carry no weights.
-        self.widened = {n.outputs[0]: n for n in graph.nodes if n.kind == "DEQUANTIZE"}
+        #: What gives weights of fewer bits as floats: bodies have it themselves, so that loops carry no weights.
+        self.widened = {
+            node.outputs[0]: node
+            for node in graph.nodes
+            if node.kind == "DEQUANTIZE" and node.inputs[0] in graph.initializers
+        }
         self.model = schema.ModelT()
         self.model.version = 3
         self.model.description = description
@@ -136,6 +140,10 @@ class _File:
         if any(isinstance(size, Dimension) for size in spec.dims):
             made.shapeSignature = [-1 if isinstance(x, Dimension) else x for x in spec.dims]
         made.buffer = 0 if array is None else self._buffer(name, array)
+        if name in self.root.scales:
+            scales, given = self.root.scales[name], schema.QuantizationParametersT()
+            given.scale, given.zeroPoint = scales.scale.astype("f4"), scales.zero.astype("i8")
+            given.quantizedDimension, made.quantization = scales.axis, given
         return made
 
     def _buffer(self, name: str, array: Array) -> int:
@@ -159,7 +167,7 @@ class _File:
             {new: self.root.specs[old] for new, old in zip(given, passed, strict=True)}
         )
         made.outputs = [place(name) for name in (*node.outputs, *given)]
-        attributes = dict(node.attributes)
+        attributes = dict(node.attributes) if node.kind != "QUANTIZE" else {}  # its tensor has them
         for key, body in node.bodies.items():
             attributes[f"{key}SubgraphIndex"] = len(self.graphs)
             gives = passed if key == "body" else []

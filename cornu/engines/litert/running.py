@@ -20,15 +20,24 @@ class Running:
     Args:
         content: The file's bytes.
         outputs: The names of its outputs, in the order in which a call gives them.
-        threads: On how many threads it runs.
+        resized: Whether one interpreter runs all shapes. Where a file computes in integers, ai-edge-litert
+            2.3.0 gives wrong numbers after it was resized, so that each shape gets an interpreter.
     """
 
-    def __init__(self, content: bytes, outputs: Sequence[str], threads: int = 1) -> None:
-        self.outputs = outputs
-        interpreter = Interpreter(model_content=content, num_threads=threads)
-        self._run = interpreter.get_signature_runner()
+    def __init__(self, content: bytes, outputs: Sequence[str], resized: bool = True) -> None:
+        self.content, self.outputs, self.resized = content, outputs, resized
+        self._shapes: Any = None
+        self._run = self._opened()
+
+    def _opened(self) -> Any:
+        interpreter = Interpreter(model_content=self.content, num_threads=1)
+        return interpreter.get_signature_runner()
 
     def __call__(self, inputs: dict[str, Array]) -> list[Array]:
+        shapes = {name: x.shape for name, x in inputs.items()}
+        if not self.resized and self._shapes not in (None, shapes):
+            self._run = self._opened()
+        self._shapes = shapes
         results: dict[str, Any] = self._run(**inputs)
         return [results[name] for name in self.outputs]
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..contract import Axes, Pads, Tensor
 from ..graphs.graph import Value
+from ..graphs.steps import Steps
 from ..spec import Spec
 from .nodes import LiteRTNodes
 
@@ -189,6 +192,30 @@ class Windows(LiteRTNodes):
 
     def hard_silu(self, x: Tensor) -> Tensor:
         return self._elementwise("HARD_SWISH", [x], x)
+
+    def fake_quant_with_min_max_vars(
+        self, inputs: Tensor, min_vals: Tensor, max_vals: Tensor, num_bits: int = 8,
+        narrow_range: bool = False, axis: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Codes for weights, else codes that the runtime finds: what stands between such is in integers."""
+        x = inputs
+        known, low, high = (value.known() for value in (x, min_vals, max_vals))
+        if low is None or high is None or np.any(low == high) or num_bits not in range(2, 9):
+            return NotImplemented
+        steps = Steps.of(low, high, int(narrow_range), 2**num_bits - 1)
+        if known is not None:
+            found = steps.codes(known.astype(np.float32), axis, 2 ** (num_bits - 1), "int8")
+            if np.any(found.zero):  # kernels know no weights whose 0 is another number
+                return NotImplemented
+            return self.cast(self.graph.constant(found.value(), x.label, found), x.dtype)
+        if steps.scale.size > 1:
+            return NotImplemented
+        values = self.cast(x, "float32")
+        if narrow_range or num_bits < 8:
+            bottom, top = (self._like(end, values) for end in steps.ends())
+            values = self.minimum(self.maximum(values, bottom), top)
+        scale, zero = float(steps.scale.reshape(())), int(steps.zero.reshape(())) - 128
+        return self.cast(self.graph.rounded(values, scale, zero), x.dtype)
 
     def softmax(self, x: Tensor, axis: Any = -1) -> Tensor:
         return self._along("SOFTMAX", x, axis, beta=1.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import onnx
 import pytest
 
 from cornu.core.op import OPS
+from cornu.engines.graphdef import GraphDefEngine, TensorFlowJsEngine
 from cornu.engines.litert import LiteRTEngine
 from cornu.engines.litert.flatbuffer import serialized
 from cornu.engines.litert.running import Running
@@ -24,7 +25,15 @@ from cornu.engines.onnx import OnnxEngine
 from cornu.engines.onnxruntime import open_session
 from cornu.export._litert import litert_bytes
 from cornu.export._onnx import onnx_bytes
+from tests.engines_tested import ENGINES
 
+from .running import (
+    IN_NODE,
+    check_saved_model,
+    check_tfjs,
+    run_saved_model,
+    run_tfjs,
+)
 from .tables import Feeds, Outcome, layer_outcomes, op_outcomes
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
@@ -50,8 +59,20 @@ def run_litert(engine: LiteRTEngine, feeds: Feeds, names: list[str]) -> list[np.
 #: The formats by their names in the table: their engines, what runs a graph, what checks a model's file.
 FORMATS: dict[str, tuple[Any, Any, Any]] = {
     "ONNX": (OnnxEngine, run_onnx, lambda model: onnx_bytes(model)[2]),
+    "SavedModel": (GraphDefEngine, run_saved_model, check_saved_model),
+    "TensorFlow.js": (TensorFlowJsEngine, run_tfjs, check_tfjs),
     "LiteRT": (LiteRTEngine, run_litert, lambda model: litert_bytes(model)[2]),
 }
+#: What some of them need to run.
+MARKS = {
+    "SavedModel": pytest.mark.skipif(
+        "tensorflow" not in ENGINES, reason="other engines were asked for"
+    ),
+    "TensorFlow.js": IN_NODE,
+}
+of_each_format = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=MARKS.get(name, ())) for name in FORMATS]
+)
 
 
 @functools.cache
@@ -63,25 +84,25 @@ def outcomes(name: str) -> tuple[Outcome, ...]:
         return (*op_outcomes(engine, run), *layer_outcomes(check))
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@of_each_format
 def test_what_runs_gives_the_same(name: str) -> None:
     far = [outcome for outcome in outcomes(name) if outcome.difference > TOLERANCE]
     assert not far
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@of_each_format
 def test_nine_of_ten_rows_run(name: str) -> None:
     refused = [outcome for outcome in outcomes(name) if outcome.refusal]
     assert len(refused) <= 0.1 * len(outcomes(name)), len(refused)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@of_each_format
 def test_all_layers_run(name: str) -> None:
     layers = [outcome for outcome in outcomes(name) if outcome.name.startswith("layers.")]
     assert not [outcome for outcome in layers if outcome.refusal]
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@of_each_format
 def test_a_refusal_names_what_it_refuses_and_the_way_out(name: str) -> None:
     for outcome in outcomes(name):
         if outcome.refusal:
@@ -90,13 +111,14 @@ def test_a_refusal_names_what_it_refuses_and_the_way_out(name: str) -> None:
             assert "Received: " in outcome.refusal
 
 
-def test_the_page_says_what_is_refused() -> None:
+@of_each_format
+def test_the_page_says_what_is_refused(name: str) -> None:
     page = PAGE.read_text()
-    told = list(table_rows(page.partition(START)[2].partition(END)[0]))
-    assert told == list(table_rows("".join(table())))
+    told = dict(column(page.partition(START)[2].partition(END)[0], name))
+    assert told == dict(column("".join(table([name])), name))
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@of_each_format
 def test_what_is_refused_is_refused(name: str) -> None:
     engine = FORMATS[name][0]
     for op in sorted(engine.refused.keys() & OPS.keys()):
@@ -107,16 +129,16 @@ def test_what_is_refused_is_refused(name: str) -> None:
 # -------------------------------------------------------------------- the table
 
 
-def table() -> Iterator[str]:
+def table(formats: Sequence[str]) -> Iterator[str]:
     """The table's lines: of each op and format the largest difference, or what is refused."""
-    yield f"| op or layer | cases | {' | '.join(FORMATS)} |\n|---|---|{'---|' * len(FORMATS)}\n"
+    yield f"| op or layer | cases | {' | '.join(formats)} |\n|---|---|{'---|' * len(formats)}\n"
     found: dict[str, dict[str, list[Outcome]]] = {}
-    for name in FORMATS:
+    for name in formats:
         for outcome in outcomes(name):
             found.setdefault(outcome.name, {}).setdefault(name, []).append(outcome)
     for row, cases in sorted(found.items()):
-        cells = " | ".join(cell(cases[name]) for name in FORMATS)
-        yield f"| {row} | {len(cases['ONNX'])} | {cells} |\n"
+        cells = " | ".join(cell(cases[name]) for name in formats)
+        yield f"| {row} | {len(cases[formats[0]])} | {cells} |\n"
 
 
 def cell(cases: list[Outcome]) -> str:
@@ -134,10 +156,12 @@ def reason(refusal: str) -> str:
     return refusal.partition(" Received:")[0].partition("engine can't ")[2].rstrip(".")
 
 
-def table_rows(text: str) -> Iterator[list[str]]:
-    """What of a table's rows is the same on every machine: all but the differences."""
-    for line in text.splitlines()[2:]:
-        yield [re.sub(r"^\d\S*e[-+]\d\d", "", cell.strip()) for cell in line.split("|")]
+def column(text: str, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What of a format's cells is the same on every machine, by the rows: all but the differences."""
+    header, _, *lines = ([cell.strip() for cell in line.split("|")] for line in text.splitlines())
+    for cells in lines:
+        told = re.sub(r"^\d\S*e[-+]\d\d", "", cells[header.index(name)])
+        yield cells[1], (cells[2], told)
 
 
 def main() -> None:
@@ -145,7 +169,7 @@ def main() -> None:
     page = PAGE.read_text()
     before, _, rest = page.partition(START)
     _, _, after = rest.partition(END)
-    PAGE.write_text(before + START + "".join(table()) + END + after)
+    PAGE.write_text(before + START + "".join(table(list(FORMATS))) + END + after)
     for name in FORMATS:
         ran = sum(not outcome.refusal for outcome in outcomes(name))
         print(f"{name}: {ran} of {len(outcomes(name))} cases run.")

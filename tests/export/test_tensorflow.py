@@ -24,12 +24,8 @@ from cornu.export._tfjs import write_graph_model
 from cornu.export._tracing import trace
 from tests.engines_tested import ENGINES
 from tests.export import models
+from tests.export.running import IN_NODE, MODULES
 
-NODE = Path(__file__).parent / "node" / "node_modules"
-IN_NODE = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not NODE.is_dir(), reason="`scripts/browser` installs what this needs"),
-]
 FORMATS = ["tf_saved_model", pytest.param("tfjs", marks=IN_NODE)]
 
 
@@ -55,7 +51,7 @@ def _runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
         yield Here()
 
     monkeypatch.setattr(_saved_model, "Beside", here)
-    monkeypatch.setenv("NODE_PATH", str(NODE))
+    monkeypatch.setenv("NODE_PATH", str(MODULES))
 
 
 def checked(model: Any, folder: Path, format: str, **options: Any) -> Path:

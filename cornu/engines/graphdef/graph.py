@@ -62,6 +62,10 @@ class TensorFlowGraph(Graph):
         self.known[name] = "resource"
         return Value((), "resource", self.root, name)
 
+    def _rename(self, names: dict[str, str]) -> None:
+        self.known.update({new: self.known[old] for old, new in names.items()})
+        super()._rename(names)
+
     def finish(self, outputs: Sequence[Value], names: Sequence[str] | None = None) -> None:
         super().finish(outputs, names)
         self.known.update({x.name: x.dtype for x in self.outputs})

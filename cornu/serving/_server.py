@@ -119,12 +119,7 @@ async def _serve(
 ) -> int:
     import uvicorn
 
-    asked, hurried = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, lambda: (hurried if asked.is_set() else asked).set())
-    if (parent := multiprocessing.parent_process()) is not None:
-        loop.add_reader(parent.sentinel, asked.set)  # it was killed
+    asked, hurried = _signals()
     await repository.start()
     server = uvicorn.Server(config)
     # It would raise the signals again once HTTP has ended, before gRPC has.
@@ -132,23 +127,45 @@ async def _serve(
     listening = listener(options.host, options.port, reuse)
     listening.listen(config.backlog)  # who calls before the loop does waits
     kept = listening.dup()
-    rpc, rpc_port = await _rpc(repository, options, reuse)
-    http = loop.create_task(server.serve([listening]))
+    rpc = None if options.grpc_port is None else _Rpc(repository, options, reuse)
+    if rpc is not None:
+        await rpc.start()
+    http = asyncio.get_running_loop().create_task(server.serve([listening]))
     if says:
-        announce(repository, options.host, listening.getsockname()[1], rpc_port)
-    ended = loop.create_task(asked.wait())
-    await asyncio.wait([http, ended], return_when=asyncio.FIRST_COMPLETED)
+        grpc_port = None if rpc is None else rpc.port
+        announce(repository, options.host, listening.getsockname()[1], grpc_port)
+    await asyncio.wait([http, asked], return_when=asyncio.FIRST_COMPLETED)
     repository.leaving = True
-    with suppress(
-        TimeoutError
-    ):  # whoever spreads requests looks at readiness, and needs time for it
-        async with asyncio.timeout(options.drain_delay):
-            await hurried.wait()
+    # Whoever spreads requests looks at readiness, and needs time for it.
+    await asyncio.wait([http, hurried], timeout=options.drain_delay)
+    if rpc is not None:
+        rpc.refuses = True
     await _accept_last(server, config, kept)
     server.should_exit = True
     await asyncio.gather(http, *([] if rpc is None else [rpc.stop(options.grace)]))
     await repository.close()
     return 0
+
+
+def _signals() -> tuple[asyncio.Future[None], asyncio.Future[None]]:
+    """Done when the process is asked to end, and when it is asked again."""
+    loop = asyncio.get_running_loop()
+    asked, hurried = loop.create_future(), loop.create_future()
+
+    def ask() -> None:
+        waiting = [future for future in (asked, hurried) if not future.done()]
+        if waiting:
+            waiting[0].set_result(None)
+
+    def orphaned(sentinel: int) -> None:
+        loop.remove_reader(sentinel)
+        ask()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, ask)
+    if (parent := multiprocessing.parent_process()) is not None:
+        loop.add_reader(parent.sentinel, orphaned, parent.sentinel)
+    return asked, hurried
 
 
 async def _accept_last(server: Any, config: Any, listening: socket.socket) -> None:
@@ -170,25 +187,42 @@ async def _accept_last(server: Any, config: Any, listening: socket.socket) -> No
     await asyncio.sleep(_READ)
 
 
-async def _rpc(repository: Repository, options: Options, reuse: bool) -> tuple[Any, int | None]:
-    """The server of gRPC and its port; None where there shall be none."""
-    if options.grpc_port is None:
-        return None, None
-    import grpc
+class _Rpc:
+    """The server of gRPC.
 
-    from ._grpc import handlers
+    Attributes:
+        port: Its port.
+        refuses: Whether calls are refused from now on. Those that come once it has stopped end as CANCELLED, which
+            tells clients not to try elsewhere; UNAVAILABLE does.
+    """
 
-    server = grpc.aio.server(
-        handlers=handlers(repository, options),
-        options=[
+    def __init__(self, repository: Repository, options: Options, reuse: bool) -> None:
+        import grpc
+
+        from ._grpc import handlers
+
+        self.refuses = False
+        self._unavailable = grpc.StatusCode.UNAVAILABLE
+        self._refusal = grpc.unary_unary_rpc_method_handler(self._refuse)
+        settings = [
             ("grpc.so_reuseport", int(reuse)),
             ("grpc.max_receive_message_length", options.max_body),
             ("grpc.max_send_message_length", -1),
-        ],
-    )
-    port = server.add_insecure_port(f"{_bracketed(options.host)}:{options.grpc_port}")
-    await server.start()
-    return server, port
+        ]
+        self._server = grpc.aio.server(
+            handlers=[self, *handlers(repository, options)], options=settings
+        )
+        listener(options.host, options.grpc_port or 0, reuse).close()  # its error says more
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        self.port = self._server.add_insecure_port(f"{host}:{options.grpc_port}")
+        self.start, self.stop = self._server.start, self._server.stop
+
+    def service(self, details: Any) -> Any:
+        """What answers a call: None leaves it to the handlers after this one."""
+        return self._refusal if self.refuses else None
+
+    async def _refuse(self, request: Any, context: Any) -> None:
+        await context.abort(self._unavailable, "The server is about to end. Ask another one.")
 
 
 def listener(host: str, port: int, reuse: bool = False) -> socket.socket:
@@ -212,10 +246,6 @@ def listener(host: str, port: int, reuse: bool = False) -> socket.socket:
             "Choose another, or 0 for any.",
         ) from error
     return bound
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 # -------------------------------------------------------------- more processes

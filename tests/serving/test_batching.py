@@ -355,27 +355,26 @@ def test_three_times_too_many() -> None:
     """Those that are taken wait no longer than the queue takes; the others are refused at once."""
     runner = Doubling(0.01)
     queue = batcher(runner, max_batch=4, max_queue=16)  # 400 rows a second
-    taken: list[float] = []
+    waited: list[int] = []
 
     async def one() -> None:
-        start = time.monotonic()
+        before = len(runner.sizes)
         try:
             await queue.run(rows(1))
         except Failure as failure:
-            assert failure.code == "RESOURCE_EXHAUSTED"
+            assert failure.code == "RESOURCE_EXHAUSTED" and len(runner.sizes) == before
         else:
-            taken.append(time.monotonic() - start)
+            waited.append(len(runner.sizes) - before)  # runs, which a busy machine makes no more
 
     async def main() -> None:
         tasks = []
-        for _ in range(100):
+        for _ in range(50):
             tasks += [asyncio.create_task(one()) for _ in range(12)]
             await asyncio.sleep(0.01)
         await asyncio.gather(*tasks)
 
     asyncio.run(main())
     refused = queue.counters.failures["RESOURCE_EXHAUSTED"]
-    assert len(taken) + refused == 1200 and refused > 300 and len(taken) > 100
-    run = queue.counters.run_seconds / sum(queue.counters.sizes.values())
-    assert np.percentile(taken, 99) <= (16 / 4 + 2) * run * 1.5
+    assert len(waited) + refused == 600 and refused > 100 and len(waited) > 50
+    assert max(waited) <= 16 / 4 + 2
     assert queue.waiting == 0 and not queue._queues

@@ -187,7 +187,10 @@ class Batcher:
         queue = self._queues[self._oldest().key]
         while queue:
             request = next(iter(queue))
-            if request.deadline is not None and request.deadline <= now:
+            is_late = request.deadline is not None and request.deadline <= now
+            if request.future.done():  # who asked has left
+                pass
+            elif is_late:
                 request.future.set_exception(_late())
             elif batch and rows + request.rows > self._sizes[-1]:
                 break
@@ -230,7 +233,6 @@ class Batcher:
         else:
             loop = asyncio.get_running_loop()
             answers, executions = await loop.run_in_executor(self._thread, self._answers, batch)
-        self._count(executions, [started - request.arrived for request in batch])
         for request, answer in zip(batch, answers, strict=True):
             if request.future.done():  # who asked has left
                 continue
@@ -238,6 +240,7 @@ class Batcher:
                 request.future.set_exception(answer)
             else:
                 request.future.set_result(answer)
+        self._count(executions, [started - request.arrived for request in batch])
         if short:
             await asyncio.sleep(0)  # others may come in
 
@@ -266,20 +269,17 @@ class Batcher:
         return answers, executions
 
     def _computed(self, batch: list[_Request], executions: list[Execution]) -> list[Outputs]:
-        arrays, outputs = batch[0].arrays, batch[0].outputs
+        outputs = batch[0].outputs
         if not self.model.batched:
-            return [self._run(arrays, outputs, executions)]
-        if len(batch) > 1:
-            arrays = {name: np.concatenate([x.arrays[name] for x in batch]) for name in arrays}
+            return [self._run(batch[0].arrays, outputs, executions)]
+        arrays = _joined([request.arrays for request in batch])
         ends = np.cumsum([request.rows for request in batch]).tolist()
         largest = self._sizes[-1]
         parts = [
             self._run({n: x[i : i + largest] for n, x in arrays.items()}, outputs, executions)
             for i in range(0, ends[-1], largest)
         ]
-        found = parts[0]
-        if len(parts) > 1:
-            found = {name: np.concatenate([part[name] for part in parts]) for name in outputs}
+        found = _joined(parts)
         begins = [0, *ends[:-1]]
         return [
             {name: x[begin:end] for name, x in found.items()}
@@ -314,6 +314,13 @@ class Batcher:
             counters.run_seconds += execution.seconds
         if self._watch is not None:
             self._watch(self.model, executions, waited)
+
+
+def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:
+    """Arrays of the same names, one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _late() -> Failure:

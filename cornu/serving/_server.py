@@ -9,7 +9,8 @@ import signal
 import socket
 import sys
 import time
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -77,7 +78,13 @@ class Application:
         from ._http import routes
 
         self.repository = repository
-        self._inner = Starlette(routes=routes(repository, options))
+        self._inner = Starlette(routes=routes(repository, options), lifespan=self._life)
+
+    @asynccontextmanager
+    async def _life(self, inner: Any) -> AsyncIterator[None]:
+        await self.repository.start()
+        yield
+        await self.repository.close()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""

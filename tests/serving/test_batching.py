@@ -159,6 +159,22 @@ def test_who_has_left_is_not_computed(leaves: str) -> None:
         assert isinstance(result, asyncio.CancelledError)
 
 
+def test_who_leaves_as_a_batch_is_formed() -> None:
+    """A request is cancelled, and its batch taken before it has heard of that: the others are answered."""
+    runner = Doubling()
+    queue = batcher(runner)
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(queue.run(rows(n))) for n in (1, 2)]
+        await asyncio.sleep(0)  # both wait, and the next turn takes them
+        tasks[0].cancel()
+        gone, kept = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(gone, asyncio.CancelledError) and len(kept["y"]) == 2  # type: ignore[arg-type, index]
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+    assert runner.sizes == [2] and queue.counters.failures == {"CANCELLED": 1}
+
+
 def test_what_differs_is_not_mixed() -> None:
     """Other shapes behind the batch axis and other outputs have queues of their own, served in their order."""
     free = TensorSpec("x", "float32", (None, None))

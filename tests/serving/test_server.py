@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -154,6 +155,28 @@ def test_options_of_the_command_line() -> None:
 def test_workers_need_a_path() -> None:
     with pytest.raises(ValueError, match=r"Received: workers=2, source=<.*Give a path"):
         served.serve(Sequential([layers.Dense(1)]), workers=2)
+
+
+def test_an_application_of_its_own() -> None:
+    """Any server of ASGI starts it: it is ready then."""
+    import asyncio
+
+    application = served.app(Sequential([layers.Input((2,)), layers.Dense(1)], name="m"))
+    sent: list[str] = []
+
+    async def main() -> None:
+        events: asyncio.Queue[Any] = asyncio.Queue()
+        events.put_nowait({"type": "lifespan.startup"})
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+            assert application.repository.ready
+            events.put_nowait({"type": "lifespan.shutdown"})
+
+        await application({"type": "lifespan", "state": {}}, events.get, send)
+
+    asyncio.run(main())
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 def test_an_application_that_is_mounted() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .. import tuning
 from .._version import __version__
 from ._failures import Failure
 from ._messages import types
@@ -113,15 +114,19 @@ class Calls:
     # ------------------------------------------------------------------- CALLS
 
     async def ServerLive(self, asked: Asked) -> dict[str, Any]:
+        """Whether the process answers."""
         return {"live": True}
 
     async def ServerReady(self, asked: Asked) -> dict[str, Any]:
+        """Whether requests should come here."""
         return {"ready": self.repository.ready}
 
     async def ServerMetadata(self, asked: Asked) -> dict[str, Any]:
+        """What the server is."""
         return {"name": "cornu", "version": __version__, "extensions": _EXTENSIONS}
 
     async def ModelReady(self, asked: Asked) -> dict[str, Any]:
+        """Whether a model is served."""
         try:
             self.find(asked.model, asked.version)
         except Failure:
@@ -129,6 +134,7 @@ class Calls:
         return {"ready": True}
 
     async def ModelMetadata(self, asked: Asked) -> dict[str, Any]:
+        """A model's inputs and outputs."""
         model = self.find(asked.model, asked.version).model
         statuses = self.repository.statuses(asked.model)
         inputs, outputs = (
@@ -182,6 +188,7 @@ class Calls:
         }
 
     async def RepositoryIndex(self, asked: Asked) -> dict[str, Any]:
+        """All models and versions."""
         return {
             "models": [
                 {
@@ -196,10 +203,12 @@ class Calls:
         }
 
     async def RepositoryModelLoad(self, asked: Asked) -> dict[str, Any]:
+        """Load a model, or what has changed of it."""
         await self.repository.load(asked.model)
         return {}
 
     async def RepositoryModelUnload(self, asked: Asked) -> dict[str, Any]:
+        """Serve a model no longer."""
         await self.repository.unload(asked.model)
         return {}
 
@@ -210,11 +219,19 @@ def version_number(version: str | int | None) -> int | None:
     Raises:
         Failure: If it is no number.
     """
-    if isinstance(version, str) and version:
-        if not (version.isascii() and version.isdigit() and len(version) < 20):
-            raise Failure("NOT_FOUND", f"A version is a number. Received: version={version!r}.")
-        return int(version)
-    return version or None if isinstance(version, str) else version
+    if not version or isinstance(version, int):
+        return None if version == "" else version
+    if not (version.isascii() and version.isdigit() and len(version) < 20):
+        raise Failure("NOT_FOUND", f"A version is a number. Received: version={version!r}.")
+    return int(version)
+
+
+def as_failure(error: Exception, where: str) -> Failure:
+    """What a client is told of an error: a fault of the server is told in its log."""
+    if isinstance(error, Failure):
+        return error
+    tuning.say("%s failed. %s: %s", where, type(error).__name__, error, level="error")
+    return Failure("INTERNAL", f"{where} failed in the server; its log says more.")
 
 
 def _statistics(name: str, served: Served) -> dict[str, Any]:

@@ -191,6 +191,8 @@ class _Wire:
 
 
 class _Http(_Wire):
+    """Calls over HTTP, of httpx."""
+
     def _open(self, url: str, authorization: str, certificate: str | Path | None) -> None:
         import httpx
 
@@ -276,6 +278,8 @@ def _http_outputs(answer: Any) -> Any:
 
 
 class _Grpc(_Wire):
+    """Calls over gRPC."""
+
     def _open(self, url: str, authorization: str, certificate: str | Path | None) -> None:
         import grpc
         import grpc.aio

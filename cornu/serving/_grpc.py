@@ -12,9 +12,8 @@ from typing import Any
 
 import grpc
 
-from .. import tuning
 from . import _examples
-from ._calls import CALLS, Asked, Calls
+from ._calls import CALLS, Asked, Calls, as_failure
 from ._failures import Failure
 from ._messages import (
     METHODS,
@@ -33,12 +32,12 @@ from ._repository import ModelConfig, Repository, Served
 from ._tensors import bytes_of, refused
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
-#: The services and their calls of one request and one answer.
+#: The services and their calls.
 SERVICES = {
     "tensorflow.serving.PredictionService": "Predict Classify Regress MultiInference GetModelMetadata",
     "tensorflow.serving.ModelService": "GetModelStatus HandleReloadConfigRequest",
-    "inference.GRPCInferenceService": " ".join(["ModelInfer", *CALLS]),
-    "grpc.health.v1.Health": "Check",
+    "inference.GRPCInferenceService": " ".join(["ModelInfer", "ModelStreamInfer", *CALLS]),
+    "grpc.health.v1.Health": "Check Watch",
 }
 #: The requests that are not called as their call and `Request`.
 REQUESTS = {
@@ -67,18 +66,14 @@ def handlers(repository: Repository, limits: Limits) -> list[Any]:
     """
     calls, found = GrpcCalls(Calls(repository, limits)), []
     streams = {
-        "ModelInfer": (
-            "ModelStreamInfer",
-            grpc.stream_stream_rpc_method_handler(calls.ModelStreamInfer),
-        ),
-        "Check": ("Watch", grpc.unary_stream_rpc_method_handler(calls.Watch)),
+        "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(calls.ModelStreamInfer),
+        "Watch": grpc.unary_stream_rpc_method_handler(calls.Watch),
     }
-    for service, said in SERVICES.items():
-        names = said.split()
+    for service, names in SERVICES.items():
         methods = {
-            name: grpc.unary_unary_rpc_method_handler(calls.answered(name)) for name in names
+            name: streams.get(name) or grpc.unary_unary_rpc_method_handler(calls.answered(name))
+            for name in names.split()
         }
-        methods.update(streams[name] for name in names if name in streams)
         found.append(grpc.method_handlers_generic_handler(service, methods))
     return found
 
@@ -93,18 +88,12 @@ class GrpcCalls:
         """A call, of its bytes, whose failures have gRPC's codes."""
         handler: Handler = getattr(self, name, None) or self.asked(name)
 
-        async def answer(data: bytes, context: Any) -> bytes:
+        async def answer(data: bytes, context: Any) -> Any:
             try:
                 request = parsed(REQUESTS.get(name, f"{name}Request"), data)
-                answer: bytes = (await handler(request, context)).SerializeToString()
-                return answer
-            except Failure as failure:
-                code, message = failure.code, failure.message
+                return (await handler(request, context)).SerializeToString()
             except Exception as error:
-                tuning.say("%s failed. %s: %s", name, type(error).__name__, error, level="error")
-                code, message = "INTERNAL", f"{name} failed in the server; its log says more."
-            await context.abort(grpc.StatusCode[code], message[:_MESSAGE])
-            raise AssertionError("unreachable")
+                await _abort(context, as_failure(error, name))
 
         return answer
 
@@ -124,6 +113,7 @@ class GrpcCalls:
         return types().ModelSpec(name=asked.name, version=version, signature_name=SIGNATURE)
 
     async def Predict(self, request: Any, context: Any) -> Any:
+        """The outputs for tensors."""
         served = self.find(request.model_spec)
         inputs = {name: from_tensor(name, x, self.limit) for name, x in request.inputs.items()}
         left = [context.time_remaining()]
@@ -134,16 +124,19 @@ class GrpcCalls:
         )
 
     async def Classify(self, request: Any, context: Any) -> Any:
+        """The labels of examples with their scores."""
         found = await self.examined(request.model_spec, METHODS["classify"], request.input, context)
         result = found.classification_result
         return types().ClassificationResponse(model_spec=found.model_spec, result=result)
 
     async def Regress(self, request: Any, context: Any) -> Any:
+        """The values of examples."""
         found = await self.examined(request.model_spec, METHODS["regress"], request.input, context)
         result = found.regression_result
         return types().RegressionResponse(model_spec=found.model_spec, result=result)
 
     async def MultiInference(self, request: Any, context: Any) -> Any:
+        """Classify and Regress by several models."""
         if not request.tasks:
             raise refused("MultiInference has tasks.", "none")
         found = (
@@ -171,6 +164,7 @@ class GrpcCalls:
         return answer
 
     async def GetModelMetadata(self, request: Any, context: Any) -> Any:
+        """The signature."""
         if (asked := list(request.metadata_field)) != ["signature_def"]:
             raise refused("The only metadata field is 'signature_def'.", f"{asked}")
         served = self.find(request.model_spec)
@@ -181,11 +175,13 @@ class GrpcCalls:
         )
 
     async def GetModelStatus(self, request: Any, context: Any) -> Any:
+        """How versions are."""
         spec = request.model_spec
         version = self.find(spec).model.version if spec.version_label else _version(spec)
         return self.calls.statuses(spec.name, version)
 
     async def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:
+        """Have exactly these models."""
         if request.config.WhichOneof("config") != "model_config_list":
             raise refused("A configuration is a `model_config_list`.", "another one, or none")
         await self.calls.repository.reload(map(_config, request.config.model_config_list.config))
@@ -204,14 +200,17 @@ class GrpcCalls:
         return handler
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:
-        served, raws = (
-            self.calls.find(request.model_name, request.model_version),
-            request.raw_input_contents,
-        )
+        """The outputs for a request: values for values, bytes for bytes."""
+        served = self.calls.find(request.model_name, request.model_version)
+        raws = request.raw_input_contents
         if raws and len(raws) != len(request.inputs):
             raise refused("`raw_input_contents` has bytes for each input, or none.", f"{len(raws)}")
         pairs = zip(request.inputs, raws or [None] * len(request.inputs), strict=True)
         inputs = {x.name: from_input(x, data, self.limit) for x, data in pairs}
+        if len(inputs) != len(request.inputs):
+            raise refused(
+                "Each input has a name of its own.", f"{[x.name for x in request.inputs]}"
+            )
         timeout = request.parameters["timeout"].int64_param / 1e6 or None
         left, wanted = [context.time_remaining(), timeout], [x.name for x in request.outputs]
         outputs = await self.calls.run(served, inputs, left, wanted)
@@ -226,12 +225,14 @@ class GrpcCalls:
         )
 
     async def ModelStreamInfer(self, requests: AsyncIterator[bytes], context: Any) -> Any:
+        """`ModelInfer` for each request of a stream; one that fails does not end it."""
         async for data in requests:
             try:
                 answer = await self.ModelInfer(parsed("ModelInferRequest", data), context)
                 said = types().ModelStreamInferResponse(infer_response=answer)
-            except Failure as failure:
-                said = types().ModelStreamInferResponse(error_message=failure.message)
+            except Exception as error:
+                message = as_failure(error, "ModelStreamInfer").message
+                said = types().ModelStreamInferResponse(error_message=message)
             yield said.SerializeToString()
 
     # ------------------------------------------------------------------ health
@@ -242,23 +243,30 @@ class GrpcCalls:
         if not index and service not in ("", *SERVICES):
             return "SERVICE_UNKNOWN"
         available = any(status.state == "AVAILABLE" for status in index)
-        return (
-            "SERVING" if available or not index and self.calls.repository.ready else "NOT_SERVING"
-        )
+        ready = self.calls.repository.ready if not index else available
+        return "SERVING" if ready else "NOT_SERVING"
 
     async def Check(self, request: Any, context: Any) -> Any:
+        """The health now."""
         health = self.health(request.service)
         if health == "SERVICE_UNKNOWN":
             raise Failure("NOT_FOUND", f"Received: service={request.service!r}, which is not here.")
         return types().HealthCheckResponse(status=health)
 
     async def Watch(self, data: bytes, context: Any) -> Any:
+        """The health now, and whenever it has become another."""
         service, said = parsed("HealthCheckRequest", data).service, ""
         while True:
             if (health := self.health(service)) != said:
                 yield types().HealthCheckResponse(status=health).SerializeToString()
                 said = health
+            if self.calls.repository.leaving:  # which waits for whoever watches
+                return
             await asyncio.sleep(_WATCH)
+
+
+async def _abort(context: Any, failure: Failure) -> None:
+    await context.abort(grpc.StatusCode[failure.code], failure.message[:_MESSAGE])
 
 
 def _version(spec: Any) -> int | None:

@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import tuning
-from ._calls import CALLS, Asked, Calls, version_number
+from ._calls import CALLS, Asked, Calls, as_failure, version_number
 from ._examples import classes, inputs_of, values
 from ._failures import Failure
 from ._messages import as_json, check_signature, signatures
@@ -193,12 +192,9 @@ def _answered(handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
-        except Failure as failure:
-            return _json({"error": failure.message}, failure.http)
         except Exception as error:
-            where = f"{request.method} {request.url.path}"
-            tuning.say("%s failed. %s: %s", where, type(error).__name__, error, level="error")
-            return _json({"error": f"{where} failed in the server; its log says more."}, 500)
+            failure = as_failure(error, f"{request.method} {request.url.path}")
+            return _json({"error": failure.message}, failure.http)
 
     return answer
 

@@ -18,18 +18,12 @@ from ..engines.host import TEXT_KINDS
 from ._failures import Failure
 from ._running import Array, TensorSpec
 
+_NAMES = (
+    "bool BOOL string BYTES bfloat16 BF16 float16 FP16 float32 FP32 float64 FP64 int8 INT8 int16 INT16 "
+    "int32 INT32 int64 INT64 uint8 UINT8 uint16 UINT16 uint32 UINT32 uint64 UINT64"
+).split()
 #: The Open Inference Protocol's names of dtypes, by NumPy's; `"string"` is text.
-DATATYPES = {
-    "bool": "BOOL",
-    "string": "BYTES",
-    "bfloat16": "BF16",
-    **{
-        f"{kind}{bits}": f"{kind}{bits}".upper()
-        for kind in ("int", "uint")
-        for bits in (8, 16, 32, 64)
-    },
-    **{f"float{bits}": f"FP{bits}" for bits in (16, 32, 64)},
-}
+DATATYPES = dict(zip(_NAMES[::2], _NAMES[1::2], strict=True))
 DTYPES = {datatype: dtype for dtype, datatype in DATATYPES.items()}
 #: The header that says how many bytes of a body are JSON, before those of tensors.
 LENGTH = "Inference-Header-Content-Length"

@@ -157,6 +157,7 @@ REFUSED = [
     ),
     Row("ModelInfer", infer(model_version="x"), "version='x'", "NOT_FOUND"),
     Row("ModelInfer", infer(raw_input_contents=["", ""]), "bytes for each input", "INVALID_ARGUMENT"),
+    Row("ModelInfer", {**infer(), "inputs": infer()["inputs"] * 2}, "a name of its own", "INVALID_ARGUMENT"),
     Row("ModelInfer", infer(outputs=[{"name": "z"}]), "Received: ['z']", "INVALID_ARGUMENT"),
     Row("ModelMetadata", {"name": "none"}, "Latest(none)", "NOT_FOUND"),
     Row("ModelStatistics", {"name": "none"}, "Latest(none)", "NOT_FOUND"),
@@ -236,10 +237,9 @@ def test_streams() -> None:
         assert types().HealthCheckResponse.FromString(next(watch)).status == 1
         run(leave(True))
         try:
-            assert types().HealthCheckResponse.FromString(next(watch)).status == 2
+            assert [types().HealthCheckResponse.FromString(x).status for x in watch] == [2]
         finally:
             run(leave(False))
-            watch.cancel()
 
 
 async def leave(leaving: bool) -> None:

@@ -239,12 +239,12 @@ class GrpcCalls:
 
     def health(self, service: str) -> str:
         """The health of the server, of one of its services, or of a model."""
-        index = [status for name, status in self.calls.repository.index() if name == service]
+        repository = self.calls.repository
+        index = [status for name, status in repository.index() if name == service]
         if not index and service not in ("", *SERVICES):
             return "SERVICE_UNKNOWN"
-        available = any(status.state == "AVAILABLE" for status in index)
-        ready = self.calls.repository.ready if not index else available
-        return "SERVING" if ready else "NOT_SERVING"
+        available = any(status.state == "AVAILABLE" for status in index) and not repository.leaving
+        return "SERVING" if (available if index else repository.ready) else "NOT_SERVING"
 
     async def Check(self, request: Any, context: Any) -> Any:
         """The health now."""
@@ -260,7 +260,9 @@ class GrpcCalls:
             if (health := self.health(service)) != said:
                 yield types().HealthCheckResponse(status=health).SerializeToString()
                 said = health
-            if self.calls.repository.leaving:  # which waits for whoever watches
+            if (
+                self.calls.repository.leaving and said != "SERVING"
+            ):  # who watches would be waited for
                 return
             await asyncio.sleep(_WATCH)
 

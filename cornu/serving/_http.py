@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -205,11 +205,14 @@ def _answered(handler: Handler) -> Handler:
 async def _body(request: Request, limit: int) -> bytes:
     """A request's body, unpacked, if it has no more bytes than it may."""
     parts, size = list[bytes](), 0
-    async for part in request.stream():
-        parts.append(part)
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
+    try:
+        async for part in request.stream():
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+    except ClientDisconnect as error:
+        raise Failure("CANCELLED", "The client has left.") from error
     data, coding = b"".join(parts), request.headers.get("content-encoding", "identity").lower()
     if coding == "identity":
         return data

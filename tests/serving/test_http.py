@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from cornu.serving._tensors import LENGTH, TIMEOUT, from_json
-from tests.serving.protocols import OPTIONS, repository, send
+from tests.serving.protocols import OPTIONS, application, repository, run, send
 
 NAN = float("nan")
 
@@ -329,6 +329,21 @@ def test_text_takes_no_more_memory_than_it_has() -> None:
     finally:
         tracemalloc.stop()
     assert (x.shape, most < 2**20) == ((10_001, 1), True)
+
+
+def test_a_client_that_leaves_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def answer(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": ONE, "headers": [], "query_string": b""}
+    run(application()(scope, receive, answer))
+    assert [message.get("status") for message in sent] == [499, None]
+    assert not caplog.text
 
 
 def test_the_repository() -> None:

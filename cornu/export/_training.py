@@ -20,7 +20,7 @@ from ..core.variable import Variable
 from ..engines import use
 from ..engines.spec import Dimension
 from ..saving.named import named_variables, safetensors
-from ._checking import TOLERANCE, check, difference
+from ._checking import TOLERANCE, check, difference, drawn
 from ._onnx import IR_VERSION, onnx_engine, serialized
 from ._report import report
 from ._signature import input_names, output_names, signature, unique
@@ -252,13 +252,11 @@ def check_step(
     read = {x.name: state[x.name] for x in answers.get_inputs() if x.name in state}
     x = None if examples is None else examples[0]
     told = check(model, learner.predict, lambda inputs: answers.run(None, {**inputs, **read}), x)
-    for turn, size in enumerate(_BATCHES):
-        arrays = [_drawn(spec, size, turn) for spec in tree.flatten(learner.inputs)]
-        if examples is not None:
-            given = [*as_given(examples[0], learner.inputs[0]), *tree.flatten(examples[1])]
-            arrays = [
-                np.resize(x, a.shape).astype(a.dtype) for a, x in zip(arrays, given, strict=True)
-            ]
+    targets = tree.flatten(learner.inputs[1])
+    given = [None] * len(targets) if examples is None else tree.flatten(examples[1])
+    for size in _BATCHES:
+        arrays = drawn(model, learner.predict, size, examples=x)
+        arrays += [_target(spec, size, y) for spec, y in zip(targets, given, strict=True)]
         feeds = dict(zip(learner.step.names[0], arrays, strict=True))
         found = dict(zip(names, session.run(names, {**feeds, **state}), strict=True))
         wanted = _reference(model, learner, state, arrays)
@@ -289,12 +287,14 @@ def _compared(learner: Learner, found: Any, wanted: Any, size: int) -> float:
     return worst
 
 
-def _drawn(spec: Any, batch: int, seed: int) -> np.ndarray[Any, Any]:
-    shape = [batch if size is None else size for size in spec.shape]
-    generator = np.random.default_rng(seed)
-    if "int" in spec.dtype:
-        return generator.integers(0, 2, shape).astype(spec.dtype)
-    return generator.uniform(size=shape).astype(spec.dtype)
+def _target(spec: Any, batch: int, given: Any) -> np.ndarray[Any, Any]:
+    """Targets of a batch: examples, else the first classes, or numbers up to 1."""
+    shape = (batch, *spec.shape[1:])
+    if given is not None:
+        return np.resize(given, shape).astype(spec.dtype)
+    generator = np.random.default_rng(batch)
+    numbers = generator.integers(0, 2, shape) if spec.dtype == "int32" else generator.random(shape)
+    return numbers.astype(spec.dtype)
 
 
 def _reference(

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import cornu
-from cornu import engines, layers, ops, optimizers
+from cornu import engines, layers, ops, optimization, optimizers
 from cornu.core import tree
 from cornu.engines.indexing import indexed
 from cornu.engines.onnx import OnnxTrainingEngine
@@ -175,6 +175,26 @@ def test_parts_are_put_where_they_were() -> None:
     session = open_session(_training.serialized(traced, 8))
     (found,) = session.run(None, {f"part_{i}": part for i, part in enumerate(parts)})
     np.testing.assert_array_equal(found, numpy.put(parts, KEYS, x.shape))
+
+
+@pytest.mark.parametrize("how", ["lora", "quantize", "prune", "freeze"])
+def test_weights_that_are_read_through_transforms(how: str, tmp_path: Path) -> None:
+    """Products of low rank, ranges of rounded weights, masks: what trains, trains there too."""
+    model, x, y = classes()
+    if how == "lora":
+        model.layers[0].enable_lora(2)
+    elif how == "freeze":
+        model.layers[0].trainable = False
+    elif how == "quantize":
+        model = optimization.quantize_model(cornu.Sequential([cornu.Input((6,)), layers.Dense(4)]))
+    else:
+        model = optimization.prune_low_magnitude(model)
+    with engines.use("numpy"):
+        model.compile(
+            "adam", loss="mse" if how == "quantize" else "sparse_categorical_crossentropy"
+        )
+        y = x[:, :4] if how == "quantize" else y
+        assert_trains_alike(model, exported(model, tmp_path, examples=(x, y)), x, y)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

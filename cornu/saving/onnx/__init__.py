@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from . import _layers, _loops, _math, _shapes  # which say how nodes are read
 from ._file import read_file
-from ._layers import HANDLERS
 from ._reader import Reader
 
 
@@ -31,4 +31,4 @@ def load_onnx(path: str) -> Any:
         ModuleNotFoundError: If the package `onnx` is not installed.
     """
     name = os.path.splitext(os.path.basename(path))[0].replace("/", "_")
-    return Reader(read_file(path), path, os.path.getsize(path), HANDLERS).model(name)
+    return Reader(read_file(path), path, os.path.getsize(path)).model(name)

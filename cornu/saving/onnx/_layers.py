@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ... import layers, ops
 from ._file import Node, Weight
-from ._nodes import HANDLERS as HANDLERS
-from ._nodes import _is_integer, _number, reads
-from ._reader import Array, Filled, Reader, Unreadable
+from ._reader import Array, Filled, Reader, Unreadable, dtype_of, reads
 
 _FIRST = "channels_first"
 
@@ -83,24 +82,15 @@ def gemm(
         bias = None if bias is None else bias.reshape(-1) * bias.dtype.type(beta)
         return _dense(at, x, [y, z], kernel, bias)
     first, second = at.tensor(x), at.tensor(y)
-    first = ops.transpose(first) if transA else first
-    made = ops.matmul(first, ops.transpose(second) if transB else second)
-    if alpha != 1:
-        made = ops.multiply(made, _number(alpha, made))
-    if z is None:
-        return made
-    offset = at.tensor(z)
-    return ops.add(made, offset if beta == 1 else ops.multiply(offset, _number(beta, made)))
+    first, second = (
+        ops.transpose(first) if transA else first,
+        ops.transpose(second) if transB else second,
+    )
+    made = ops.matmul(first, second) if alpha == 1 else ops.matmul(first, second) * alpha
+    return made if z is None else made + (at.tensor(z) if beta == 1 else at.tensor(z) * beta)
 
 
-@reads("Einsum")
-def einsum(at: Reader, *operands: Any, equation: str) -> Any:
-    return ops.einsum(equation.replace(" ", ""), *operands)
-
-
-@reads(
-    "Gather", tensors=0, on_sizes=lambda x, indices, axis=0: np.asarray(np.take(x, indices, axis))
-)
+@reads("Gather", tensors=0, on_sizes=lambda x, indices, axis=0: np.take(x, indices, axis))
 def gather(at: Reader, x: Any, indices: Any, axis: int = 0) -> Any:
     """An embedding, where rows of a matrix are taken."""
     known = isinstance(indices, (np.ndarray, Weight, Filled))
@@ -184,13 +174,11 @@ def _groups(at: Reader, x: Any, scale: Any, bias: Any, groups: int, epsilon: flo
 def local_response(
     at: Reader, x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0
 ) -> Any:
-    rank = len(x.shape)
-    widths = [((size - 1) // 2, size // 2) if axis == 1 else (0, 0) for axis in range(rank)]
-    squares = ops.moveaxis(ops.pad(ops.square(x), widths), 1, -1)
-    pooled = ops.average_pool(ops.reshape(squares, (-1, squares.shape[-1], 1)), size, 1)
-    shape = [-1, *squares.shape[1:-1], x.shape[1]]
-    total = ops.moveaxis(ops.reshape(pooled, shape), -1, 1)
-    return ops.divide(x, ops.power(ops.add(ops.multiply(total, alpha), bias), beta))
+    """Each number over a power of the mean square of the channels beside it (Krizhevsky et al., 2012)."""
+    around = [((size - 1) // 2, size // 2) if axis == 1 else (0, 0) for axis in range(len(x.shape))]
+    squares, channels = ops.pad(ops.square(x), around), x.shape[1]
+    total = functools.reduce(ops.add, (squares[:, k : k + channels] for k in range(size)))
+    return x / ops.power(total * (alpha / size) + bias, beta)
 
 
 @reads("Dropout", tensors=1)
@@ -202,66 +190,80 @@ def dropout(
     return layers.Dropout(rate)(x) if rate else x
 
 
-# ------------------------------------------------------------------ convolutions
+# ---------------------------------------------------------------- windows on images
+
+
+class _Windows(NamedTuple):
+    """How windows go over an image: its steps and rates, what is padded before, and the word for the rest."""
+
+    kernel: list[int]
+    strides: list[int]
+    rates: list[int]
+    around: list[tuple[int, int]]
+    padding: str
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of convolutions."""
+        names = ("strides", "padding", "dilation_rate", "data_format")
+        return dict(zip(names, (self.strides, self.padding, self.rates, _FIRST), strict=True))
+
+    def padded(self, x: Any, value: float = 0.0) -> Any:
+        """An image with what is padded before."""
+        if not any(map(any, self.around)):
+            return x
+        return ops.pad(x, [(0, 0), (0, 0), *self.around], constant_values=value)
 
 
 def _windows(
-    at: Reader, x: Any, kernel: Sequence[int], strides: Any, dilations: Any, pads: Any, auto_pad: str,
-) -> tuple[list[int], list[int], list[tuple[int, int]], str]:  # fmt: skip
-    """Steps, rates, what is padded before, and the word for the padding of what follows."""
-    rank = len(kernel)
+    x: Any, kernel_shape: Sequence[int], strides: Any = None, dilations: Any = None, pads: Any = None,
+    auto_pad: str = "NOTSET", ceil_mode: int = 0,
+) -> _Windows:  # fmt: skip
+    """The windows that attributes say, padded by the word `same` where that is the same."""
+    rank, kernel = len(kernel_shape), list(kernel_shape)
     steps, rates = list(strides or [1] * rank), list(dilations or [1] * rank)
-    none = [(0, 0)] * rank
-    if auto_pad == "SAME_UPPER":
-        return steps, rates, none, "same"
-    if auto_pad == "SAME_LOWER":
-        same = [_same(x.shape[2 + k], kernel[k], steps[k], rates[k]) for k in range(rank)]
-        if None in same:
-            raise Unreadable("it with auto_pad=SAME_LOWER at open sizes")
-        return steps, rates, [pad[::-1] for pad in same if pad], "valid"
-    given = list(pads or [0] * (2 * rank)) if auto_pad != "VALID" else [0] * (2 * rank)
-    around = [(given[k], given[k + rank]) for k in range(rank)]
-    if around != none and all(
-        _same(x.shape[2 + k], kernel[k], steps[k], rates[k]) == around[k] for k in range(rank)
+    reach = [(n - 1) * rate + 1 for n, rate in zip(kernel, rates, strict=True)]
+    sizes = x.shape[2:]
+    same = [_same(*axis) for axis in zip(sizes, reach, steps, strict=True)]
+    given = list(zip(pads[:rank], pads[rank:], strict=True)) if pads else [(0, 0)] * rank
+    if auto_pad == "SAME_UPPER" or (
+        auto_pad == "NOTSET" and given == same and any(map(any, given))
     ):
-        return steps, rates, none, "same"
-    return steps, rates, around, "valid"
+        return _Windows(kernel, steps, rates, [(0, 0)] * rank, "same")
+    if auto_pad == "SAME_LOWER":
+        given = [pad[::-1] for pad in same if pad]
+    if (auto_pad == "SAME_LOWER" and None in same) or (ceil_mode and None in sizes):
+        raise Unreadable("it with a padding that depends on open sizes")
+    if ceil_mode:  # a window that would begin after the end is left out
+        for k, (low, high) in enumerate(given):
+            rest = -(sizes[k] + low + high - reach[k]) % steps[k]
+            is_in = sizes[k] + low + high + rest - reach[k] < sizes[k] + low
+            given[k] = (low, high + rest * is_in)
+    return _Windows(kernel, steps, rates, given, "valid")
 
 
-def _same(size: int | None, kernel: int, step: int, rate: int) -> tuple[int, int] | None:
+def _same(size: int | None, reach: int, step: int) -> tuple[int, int] | None:
     """What the padding `same` adds before and after; None where that depends on an open size."""
-    reach = (kernel - 1) * rate + 1
-    if size is None and step > 1:
-        return None
-    total = max(
-        0, reach - 1 if size is None else (math.ceil(size / step) - 1) * step + reach - size
-    )
+    if size is None:
+        return ((reach - 1) // 2, reach // 2) if step == 1 else None
+    total = max(0, (math.ceil(size / step) - 1) * step + reach - size)
     return total // 2, total - total // 2
 
 
-def _padded(x: Any, around: list[tuple[int, int]], value: float = 0.0) -> Any:
-    if not any(map(any, around)):
-        return x
-    return ops.pad(x, [(0, 0), (0, 0), *around], constant_values=value)
+def _biased(made: Any, bias: Any) -> Any:
+    if bias is None:
+        return made
+    return made + ops.reshape(bias, (1, -1, *[1] * (len(made.shape) - 2)))
 
 
-@reads("Conv", tensors=1)
-def conv(
-    at: Reader, x: Any, w: Any, b: Any = None, auto_pad: str = "NOTSET", dilations: Any = None,
-    group: int = 1, kernel_shape: Any = None, pads: Any = None, strides: Any = None,
-) -> Any:  # fmt: skip
-    filters, inputs, *kernel = at.dims(w)
-    rank = len(kernel)
-    steps, rates, around, padding = _windows(at, x, kernel, strides, dilations, pads, auto_pad)
-    x = _padded(x, around)
-    options: dict[str, Any] = {
-        "strides": steps, "padding": padding, "dilation_rate": rates, "data_format": _FIRST
-    }  # fmt: skip
-    order = (*range(2, rank + 2), 1, 0)
+@reads("Conv", tensors=1, also=_windows)
+def conv(at: Reader, x: Any, w: Any, b: Any = None, group: int = 1, **windows: Any) -> Any:
+    filters, _, *kernel = at.dims(w)
+    rank, over = len(kernel), _windows(x, **{**windows, "kernel_shape": kernel})
+    options, order = over.options(), (*range(2, rank + 2), 1, 0)
+    x = over.padded(x)
     if not at.owns(w, b) or x.shape[1] is None or rank > 3:
         made = ops.conv(x, ops.transpose(at.tensor(w), order), **options)
-        bias = None if b is None else ops.reshape(at.tensor(b), (1, filters, *[1] * rank))
-        return made if bias is None else ops.add(made, bias)
+        return _biased(made, None if b is None else at.tensor(b))
     array = _array(w).transpose(order)
     if 1 < group == x.shape[1] and rank < 3:
         kind = getattr(layers, f"DepthwiseConv{rank}D")
@@ -270,105 +272,77 @@ def conv(
     else:
         kind = getattr(layers, f"Conv{rank}D")
         options |= {"filters": filters, "groups": group}
-    arrays = [array] if b is None else [array, _array(b)]
     options |= {"kernel_size": kernel, "use_bias": b is not None}
-    return at.layer(kind, x, [w, b], arrays, **options)
+    return at.layer(kind, x, [w, b], [array] if b is None else [array, _array(b)], **options)
 
 
-@reads("ConvTranspose", tensors=1)
+@reads("ConvTranspose", tensors=1, also=_windows)
 def conv_transpose(
-    at: Reader, x: Any, w: Any, b: Any = None, auto_pad: str = "NOTSET", dilations: Any = None,
-    group: int = 1, kernel_shape: Any = None, output_padding: Any = None, output_shape: Any = None,
-    pads: Any = None, strides: Any = None,
-) -> Any:  # fmt: skip
+    at: Reader,
+    x: Any,
+    w: Any,
+    b: Any = None,
+    group: int = 1,
+    output_padding: Any = None,
+    **windows: Any,
+) -> Any:
     """All that the windows reach, of which the edges are cut off."""
+    if group > 1 or windows.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise Unreadable("it in groups, or with a padding that is not in numbers")
     _, filters, *kernel = at.dims(w)
     rank = len(kernel)
-    steps, rates = list(strides or [1] * rank), list(dilations or [1] * rank)
-    if group > 1 or output_shape is not None or auto_pad not in ("NOTSET", "VALID"):
-        raise Unreadable("it in groups, or with a padding that is not in numbers")
-    pads, more = list(pads or [0] * (2 * rank)), list(output_padding or [0] * rank)
-    order = (*range(2, rank + 2), 1, 0)
-    options: dict[str, Any] = {
-        "strides": steps, "padding": "valid", "dilation_rate": rates, "data_format": _FIRST
-    }  # fmt: skip
-    if at.owns(w, b) and x.shape[1] is not None:
-        kind = getattr(layers, f"Conv{rank}DTranspose")
+    over = _windows(x, **{**windows, "kernel_shape": kernel, "pads": None})
+    options, order = over.options(), (*range(2, rank + 2), 1, 0)
+    if at.owns(w) and x.shape[1] is not None:
         options |= {"filters": filters, "kernel_size": kernel, "use_bias": False}
+        kind = getattr(layers, f"Conv{rank}DTranspose")
         made = at.layer(kind, x, [w], [_array(w).transpose(order)], **options)
     else:
         made = ops.conv_transpose(x, ops.transpose(at.tensor(w), order), **options)
-    key, widths = [slice(None), slice(None)], [(0, 0), (0, 0)]
-    for k in range(rank):
-        reach = (kernel[k] - 1) * rates[k] + 1
-        # What is there beyond the last window, and what is wanted beyond it.
-        end = max(steps[k] - reach, 0) + pads[k + rank] - more[k]
-        key.append(slice(pads[k] or None, -end if end > 0 else None))
-        widths.append((0, max(0, -end)))
-    made = made[tuple(key)] if any(part != slice(None) for part in key) else made
-    made = ops.pad(made, widths) if any(map(any, widths)) else made
-    return (
-        made if b is None else ops.add(made, ops.reshape(at.tensor(b), (1, filters, *[1] * rank)))
-    )
+    pads, more = windows.get("pads") or [0] * (2 * rank), output_padding or [0] * rank
+    # What is there beyond the last window, and what is wanted beyond it.
+    reach = [(n - 1) * rate + 1 for n, rate in zip(kernel, over.rates, strict=True)]
+    ends = [max(over.strides[k] - reach[k], 0) + pads[k + rank] - more[k] for k in range(rank)]
+    key = [slice(pads[k] or None, -ends[k] if ends[k] > 0 else None) for k in range(rank)]
+    if any(part != slice(None) for part in key):
+        made = made[(slice(None), slice(None), *key)]
+    if min(ends) < 0:
+        made = ops.pad(made, [(0, 0), (0, 0), *((0, max(0, -end)) for end in ends)])
+    return _biased(made, None if b is None else at.tensor(b))
 
 
-# ----------------------------------------------------------------------- pools
+def _pool(at: Reader, x: Any, windows: dict[str, Any]) -> _Windows:
+    over = _windows(x, **windows)
+    if max(over.rates) > 1 or any(at.node.outputs[1:]):
+        raise Unreadable("it with dilations, or the places of the largest numbers")
+    return over
 
 
-def _pool_windows(
-    at: Reader, x: Any, kernel: Sequence[int], ceil: int, strides: Any, dilations: Any, pads: Any,
-    auto_pad: str,
-) -> Any:  # fmt: skip
-    if any(rate != 1 for rate in dilations or ()):
-        raise Unreadable("it with dilations")
-    steps, rates, around, padding = _windows(at, x, kernel, strides, None, pads, auto_pad)
-    if ceil and padding == "valid":
-        for k, (low, high) in enumerate(around):
-            size = x.shape[2 + k]
-            if size is None:
-                raise Unreadable("it with ceil_mode at open sizes")
-            rest = -(size + low + high - kernel[k]) % steps[k]
-            # A window that begins in the padding after the end is left out.
-            starts = (size + low + high + rest - kernel[k]) < size + low
-            around[k] = (low, high + rest if starts else high)
-    return steps, around, padding
+@reads("MaxPool", tensors=1, also=_windows)
+def max_pool(at: Reader, x: Any, storage_order: int = 0, **windows: Any) -> Any:
+    over = _pool(at, x, windows)
+    lowest = np.iinfo(x.dtype).min if "int" in dtype_of(x) else -math.inf
+    return ops.max_pool(over.padded(x, lowest), over.kernel, over.strides, over.padding, _FIRST)
 
 
-@reads("MaxPool", tensors=1)
-def max_pool(
-    at: Reader, x: Any, kernel_shape: Any, auto_pad: str = "NOTSET", ceil_mode: int = 0,
-    dilations: Any = None, pads: Any = None, storage_order: int = 0, strides: Any = None,
-) -> Any:  # fmt: skip
-    if len(at.node.outputs) > 1 and at.node.outputs[1]:
-        raise Unreadable("the places of the largest numbers")
-    steps, around, padding = _pool_windows(
-        at, x, kernel_shape, ceil_mode, strides, dilations, pads, auto_pad
-    )
-    lowest = np.iinfo(x.dtype).min if _is_integer(x) else -math.inf
-    return ops.max_pool(_padded(x, around, lowest), kernel_shape, steps, padding, _FIRST)
+@reads("AveragePool", tensors=1, also=_windows)
+def average_pool(at: Reader, x: Any, count_include_pad: int = 0, **windows: Any) -> Any:
+    over = _pool(at, x, windows)
+    if count_include_pad and (
+        windows.get("ceil_mode") or windows.get("auto_pad", "NOTSET") != "NOTSET"
+    ):
+        raise Unreadable("it with count_include_pad and what is not padded by numbers")
+    if count_include_pad and over.padding == "same":
+        pads, rank = windows["pads"], len(over.kernel)
+        around = list(zip(pads[:rank], pads[rank:], strict=True))
+        over = over._replace(around=around, padding="valid")
 
+    def average(y: Any) -> Any:
+        return ops.average_pool(over.padded(y), over.kernel, over.strides, over.padding, _FIRST)
 
-@reads("AveragePool", tensors=1)
-def average_pool(
-    at: Reader, x: Any, kernel_shape: Any, auto_pad: str = "NOTSET", ceil_mode: int = 0,
-    count_include_pad: int = 0, dilations: Any = None, pads: Any = None, strides: Any = None,
-) -> Any:  # fmt: skip
-    steps, around, padding = _pool_windows(
-        at, x, kernel_shape, ceil_mode, strides, dilations, pads, auto_pad
-    )
-    if count_include_pad and padding == "same":
-        padding, around = "valid", [(pads[k], pads[k + len(steps)]) for k in range(len(steps))]
-    made = ops.average_pool(_padded(x, around), kernel_shape, steps, padding, _FIRST)
-    if not any(map(any, around)):
-        return made
-    if count_include_pad and not ceil_mode:
-        return made
-    if count_include_pad:
-        raise Unreadable("it with count_include_pad and ceil_mode")
-    share = ops.average_pool(
-        _padded(ops.ones_like(x[:1, :1]), around), kernel_shape, steps, padding, _FIRST
-    )
-    return ops.divide(made, share)
+    if count_include_pad or not any(map(any, over.around)):
+        return average(x)
+    return average(x) / average(ops.ones_like(x[:1, :1]))
 
 
 @reads("GlobalAveragePool", "GlobalMaxPool")
@@ -385,164 +359,28 @@ def resize(
     antialias: int = 0, keep_aspect_ratio_policy: str = "stretch",
 ) -> Any:  # fmt: skip
     """Nearest by whole factors, or by half pixels; linear by half pixels."""
-    last = operands[-1] if operands else scales
-    by_size = len(operands) == 3
-    along = range(len(x.shape)) if axes is None else [k % len(x.shape) for k in axes]
-    given = dict(zip(along, at.array(last, "sizes").reshape(-1).tolist(), strict=True))
-    factors = {k: n / x.shape[k] if by_size and x.shape[k] else n for k, n in given.items()}
-    if by_size and any(x.shape[k] is None and n != x.shape[k] for k, n in given.items() if k > 1):
-        raise Unreadable("a size that it computes when it runs")
-    changed = {k: n for k, n in factors.items() if n != 1 and k > 1}
+    rank, by_size = len(x.shape), len(operands) == 3
+    along = range(rank) if axes is None else [k % rank for k in axes]
+    numbers = at.array(operands[-1] if operands else scales, "sizes").reshape(-1).tolist()
+    sizes = list(x.shape)
+    for axis, n in zip(along, numbers, strict=True):
+        if n != (sizes[axis] if by_size else 1):
+            if sizes[axis] is None:
+                raise Unreadable("another size in place of an open one")
+            sizes[axis] = int(n) if by_size else math.floor(sizes[axis] * n + 1e-6)
+    changed = {k: sizes[k] for k in range(rank) if sizes[k] != x.shape[k]}
     old = at.opset < 11 or at.node.kind == "Upsample"
     where = "asymmetric" if old else coordinate_transformation_mode
-    whole = all(float(n).is_integer() for n in changed.values())
-    if mode == "nearest" and whole and (where == "asymmetric" or where.endswith("half_pixel")):
-        for k, n in changed.items():
-            x = ops.repeat(x, int(n), k)
-        return x
-    size = [x.shape[k] for k in range(2, len(x.shape))]
-    half = where.endswith("half_pixel") and mode in ("nearest", "linear") and not exclude_outside
+    whole = all(size % x.shape[k] == 0 for k, size in changed.items())
+    if mode == "nearest" and whole and where in ("asymmetric", "half_pixel", "pytorch_half_pixel"):
+        return functools.reduce(lambda y, k: ops.repeat(y, sizes[k] // x.shape[k], k), changed, x)
+    word = {"nearest": "nearest", "linear": "bilinear"}.get(mode, "")
+    fits = word and where.endswith("half_pixel") and not exclude_outside and rank == 4
     if (
-        len(size) != 2
-        or None in size
-        or not half
+        not fits
+        or min(changed) < 2
+        or None in sizes[2:]
         or (mode == "nearest" and nearest_mode != "floor")
     ):
-        raise Unreadable(f"it with mode={mode}, {where}, at {size}")
-    wanted = [int(math.floor(size[k] * factors.get(k + 2, 1) + 1e-6)) for k in range(2)]
-    words = {"nearest": "nearest", "linear": "bilinear"}
-    return ops.image.resize(x, wanted, words[mode], bool(antialias), data_format=_FIRST)
-
-
-# ------------------------------------------------------------------- recurrences
-
-#: The layer's activations by ONNX's names.
-_ACTIVATIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu", "softsign": "softsign",
-    "softplus": "softplus", "elu": "elu", "hardsigmoid": "hard_sigmoid", "affine": "linear"}  # fmt: skip
-
-
-@reads("LSTM", tensors=1)
-def lstm(
-    at: Reader, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h: Any = None,
-    c: Any = None, p: Any = None, activations: Any = ("Sigmoid", "Tanh", "Tanh"),
-    activation_alpha: Any = None, activation_beta: Any = None, clip: float | None = None,
-    direction: str = "forward", hidden_size: int = 0, input_forget: int = 0, layout: int = 0,
-) -> Any:  # fmt: skip
-    if p is not None or input_forget or clip:
-        raise Unreadable("it with peepholes, clipping or coupled gates")
-    return _recurrence(at, x, (w, r, b), lengths, (h, c), activations, 3, direction, layout)
-
-
-@reads("GRU", tensors=1)
-def gru(
-    at: Reader, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h: Any = None,
-    activations: Any = ("Sigmoid", "Tanh"), activation_alpha: Any = None, activation_beta: Any = None,
-    clip: float | None = None, direction: str = "forward", hidden_size: int = 0,
-    linear_before_reset: int = 0, layout: int = 0,
-) -> Any:  # fmt: skip
-    if clip:
-        raise Unreadable("it with clipping")
-    options = {"reset_after": bool(linear_before_reset)}
-    return _recurrence(
-        at, x, (w, r, b), lengths, (h,), activations, 2, direction, layout, **options
-    )
-
-
-@reads("RNN", tensors=1)
-def rnn(
-    at: Reader, x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h: Any = None,
-    activations: Any = ("Tanh",), activation_alpha: Any = None, activation_beta: Any = None,
-    clip: float | None = None, direction: str = "forward", hidden_size: int = 0, layout: int = 0,
-) -> Any:  # fmt: skip
-    if clip:
-        raise Unreadable("it with clipping")
-    return _recurrence(at, x, (w, r, b), lengths, (h,), activations, 1, direction, layout)
-
-
-#: The gates of each kind in the layer's order, by their places in ONNX's.
-_GATES = {"LSTM": (0, 2, 3, 1), "GRU": (0, 1, 2), "RNN": (0,)}
-_KINDS = {"LSTM": layers.LSTM, "GRU": layers.GRU, "RNN": layers.SimpleRNN}
-
-
-def _recurrence(
-    at: Reader, x: Any, weights: tuple[Any, ...], lengths: Any, states: tuple[Any, ...],
-    activations: Sequence[str], each: int, direction: str, layout: int, **options: Any,
-) -> Any:  # fmt: skip
-    """One layer for each direction, from and to ONNX's order: (time, directions, batch, units)."""
-    if layout:
-        raise Unreadable("it with layout=1")
-    x = ops.transpose(x, (1, 0, 2))
-    mask = _mask(at, x, lengths)
-    backwards = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[direction]
-    found = []
-    for k, back in enumerate(backwards):
-        names = [
-            name.lower() for name in activations[k * each : (k + 1) * each] or activations[:each]
-        ]
-        if not set(names) <= _ACTIVATIONS.keys() or len(set(names[1:])) > 1:
-            raise Unreadable(f"it with the activations {names}")
-        gates = {"recurrent_activation": _ACTIVATIONS[names[0]]} if each > 1 else {}
-        more = {"activation": _ACTIVATIONS[names[-1]], **gates, **options}
-        initial = [_state(at, state, k) for state in states]
-        found.append(_direction(at, x, weights, k, back, initial, mask, more))
-    sequences, *last = ([part[n] for part in found] for n in range(1 + len(states)))
-    time_first = [ops.transpose(y, (1, 0, 2)) for y in sequences]
-    return [ops.stack(time_first, 1), *(ops.stack(parts, 0) for parts in last)]
-
-
-def _direction(
-    at: Reader, x: Any, weights: tuple[Any, ...], k: int, back: bool, initial: list[Any], mask: Any,
-    options: dict[str, Any],
-) -> list[Any]:  # fmt: skip
-    kernel, recurrent, bias = (
-        None if weight is None else at.array(weight, "weights")[k] for weight in weights
-    )
-    if kernel is None or recurrent is None:
-        raise Unreadable("it without weights")
-    units, kind = recurrent.shape[-1], at.node.kind
-    gates = list(_GATES[kind])
-
-    def turned(rows: Array) -> Array:
-        parts = rows.reshape(len(gates), units, -1)[gates].reshape(len(gates) * units, -1)
-        return np.ascontiguousarray(parts.T)
-
-    arrays = [turned(kernel), turned(recurrent)]
-    if bias is not None:
-        both = turned(bias[: len(bias) // 2]), turned(bias[len(bias) // 2 :])
-        apart = options.get("reset_after", False)
-        arrays.append(np.concatenate(both) if apart else (both[0] + both[1]).reshape(-1))
-    options |= {"units": units, "use_bias": bias is not None, "go_backwards": back}
-    options |= {"return_sequences": True, "return_state": True}
-    given = [state for state in initial if state is not None]
-    if given and len(given) < len(initial):
-        given = [ops.zeros_like(given[0]) if state is None else state for state in initial]
-    if mask is not None:
-        options["zero_output_for_mask"] = True
-    inputs = [x, given or None, mask] if given or mask is not None else x
-    outputs, *last = at.layer(_KINDS[kind], inputs, [*weights, k], arrays, **options)
-    return [ops.flip(outputs, 1) if back else outputs, *last]
-
-
-def _state(at: Reader, state: Any, k: int) -> Any:
-    """The state that a direction begins with; None where that is zeros."""
-    value = state.value if isinstance(state, Filled) else _array(state)
-    if value is None or (isinstance(value, np.ndarray) and not np.any(value)):
-        return None
-    return at.tensor(state)[k]
-
-
-def _mask(at: Reader, x: Any, lengths: Any) -> Any:
-    """Which steps count (batch, time); None where all do."""
-    steps = at.dims(x)[1]
-    known = lengths.value if isinstance(lengths, Filled) else lengths
-    sizes = (
-        None
-        if known is None
-        else np.unique(np.asarray(known, object))
-        if isinstance(known, np.ndarray)
-        else [None]
-    )
-    if sizes is None or (len(sizes) == 1 and sizes[0] == steps):
-        return None
-    places = ops.cumsum(ops.ones_like(x[:, :, 0]), 1)
-    return ops.less_equal(places, ops.expand_dims(ops.cast(at.tensor(lengths), "float32"), 1))
+        raise Unreadable(f"it with mode={mode}, {where}, to {sizes}")
+    return ops.image.resize(x, sizes[2:], word, bool(antialias), data_format=_FIRST)

@@ -35,6 +35,10 @@ class Unreadable(Exception):
     """Why a node can't be read, as the end of the sentence "no way to read ..."."""
 
 
+class Strings:
+    """What is made of strings, which no tensor holds: an output of it is left out."""
+
+
 class Filled(NamedTuple):
     """A tensor of one number, of a shape with open sizes."""
 
@@ -52,6 +56,7 @@ class Handler:
         tensors: How many operands it takes as tensors; the others, and all where it is 0, as they are.
         on_sizes: What it gives for arrays of open sizes, where it can.
         moves: Whether the numbers stay the same, so that a weight stays one.
+        also: A function that takes some of the attributes for it.
     """
 
     function: Callable[..., Any]
@@ -59,10 +64,27 @@ class Handler:
     on_sizes: Callable[..., Any] | None = None
     moves: bool = False
 
+    also: Callable[..., Any] | None = None
+
     @cached_property
     def parameters(self) -> frozenset[str]:
         """What may be given by name."""
-        return frozenset(inspect.signature(self.function).parameters)
+        functions = [self.function] if self.also is None else [self.function, self.also]
+        return frozenset(name for one in functions for name in inspect.signature(one).parameters)
+
+
+#: How each kind of nodes is read; the modules that read them put it in.
+HANDLERS: dict[str, Handler] = {}
+
+
+def reads(*kinds: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a function read kinds of nodes; `how` as of `Handler`."""
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        HANDLERS.update(dict.fromkeys(kinds, Handler(function, **how)))
+        return function
+
+    return mark
 
 
 class Reader:
@@ -72,16 +94,14 @@ class Reader:
         file: The file's model.
         called: What errors call it.
         size: Its bytes.
-        handlers: How each kind of nodes is read.
     """
 
     node: Node
     graph: Graph
 
-    def __init__(self, file: File, called: str, size: int, handlers: dict[str, Handler]) -> None:
+    def __init__(self, file: File, called: str, size: int) -> None:
         self.file, self.opset, self.called = file, file.opset, called
         self.limit = max(HARMLESS_BYTES, LARGEST_EXPANSION * size)
-        self.handlers = handlers
         self.values: dict[str, Any] = {}
         self._symbols: dict[str, Dimension] = {}
         self._places: dict[Dimension, tuple[KerasTensor, int]] = {}
@@ -99,8 +119,17 @@ class Reader:
                 f"A model must take something. Received: {self.called!r} without inputs."
             )
         self._anchor = next(iter(inputs.values()))
-        results = [self._output(x) for x in self.run(graph, inputs)]
-        outputs = dict(zip(graph.outputs, results, strict=True))
+        results = zip(graph.outputs, self.run(graph, inputs), strict=True)
+        outputs = {
+            name: self._output(x) for name, x in results if not isinstance(self._plain(x), Strings)
+        }
+        if left_out := sorted(set(graph.outputs) - outputs.keys()):
+            self.note("the outputs %s are left out: no tensor holds strings", left_out)
+        if not outputs:
+            raise NotImplementedError(
+                "A model must give tensors of numbers. Received: strings alone, in "
+                f"{self.called!r}. Export it with the probabilities as an output."
+            )
         return Model(_alone(inputs), _alone(outputs), name=name)
 
     def _input(self, given: Input) -> KerasTensor:
@@ -120,6 +149,9 @@ class Reader:
         # Sizes of one name are equal.
         x.dims = tuple(dims)
         return self._noted(x)
+
+    def _plain(self, x: Any) -> Any:
+        return Strings() if isinstance(x, np.ndarray) and x.dtype.kind in "US" else x
 
     def _output(self, x: Any) -> KerasTensor:
         tensor = self.tensor(x)
@@ -151,7 +183,7 @@ class Reader:
     def _results(self, node: Node) -> Sequence[Any]:
         self.node = node
         try:
-            handler = self.handlers.get(node.kind)
+            handler = HANDLERS.get(node.kind)
             if handler is None:
                 raise Unreadable("this operation")
             for name in node.attributes.keys() - handler.parameters:
@@ -177,6 +209,8 @@ class Reader:
 
     def _made(self, handler: Handler, operands: list[Any]) -> Any:
         attributes = self.node.attributes
+        if any(isinstance(self._plain(x), Strings) for x in operands):
+            return [Strings() for _ in self.node.outputs]
         given = [x for x in operands if x is not None]
         if handler.on_sizes is not None and self._are_sizes(handler, operands):
             return _closed(handler.on_sizes(*operands, **attributes))
@@ -260,6 +294,17 @@ class Reader:
         """Integers that must be known."""
         return [int(n) for n in self.array(x, what).reshape(-1)]
 
+    def sizes(self, x: Any) -> list[Any]:
+        """A shape that a node takes, in which sizes may be open."""
+        if isinstance(x, np.ndarray) and x.dtype == object:
+            return [n if isinstance(n, Dimension) else int(n) for n in x.reshape(-1)]
+        return self.integers(x, "shapes")
+
+    def are_all(self, x: Any, size: Any) -> bool:
+        """Whether numbers are known to be one size, which may be open."""
+        value = x.value if isinstance(x, Filled) else x
+        return isinstance(value, np.ndarray) and all(n == size for n in value.reshape(-1))
+
     def dims(self, x: Any) -> tuple[Any, ...]:
         """A shape, with a `Dimension` where a size is open."""
         if isinstance(x, (KerasTensor, Filled)):
@@ -274,8 +319,6 @@ class Reader:
             return self.filled(x.value, x.dims)
         if not isinstance(x, np.ndarray):
             return x
-        if x.dtype.kind in "US":
-            raise Unreadable("strings that it gives")
         if _is_open(x):
             sizes = [self._size(size) for size in x.reshape(-1)]
             return ops.reshape(ops.stack(sizes), x.shape)
@@ -386,7 +429,7 @@ def _is_open(x: Any) -> bool:
 
 
 def _is_value(x: Any) -> bool:
-    return isinstance(x, (Weight, Filled, KerasTensor, np.ndarray))
+    return isinstance(x, (Weight, Filled, KerasTensor, np.ndarray, Strings))
 
 
 def _closed(x: Any) -> Any:
@@ -395,6 +438,19 @@ def _closed(x: Any) -> Any:
     if _is_open(x) and not any(isinstance(size, Dimension) for size in x.reshape(-1)):
         return x.astype("bool" if x.size and isinstance(x.reshape(-1)[0], bool) else "int64")
     return x
+
+
+def dtype_of(x: Any) -> str:
+    """The name of the dtype of a tensor or an array."""
+    return str(getattr(x.dtype, "name", x.dtype))
+
+
+def known_op(function: Any, x: Any, *more: Any) -> Any:
+    """An op, by NumPy where its operand is known."""
+    if not isinstance(x, np.ndarray):
+        return function(x, *more)
+    with use("numpy"):
+        return np.asarray(function(x, *more))
 
 
 def _alone(values: dict[str, Any]) -> Any:

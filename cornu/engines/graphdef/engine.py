@@ -13,18 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import optree
 
 from ..contract import Axes, Pads, Tensor
-from ..graphs.composing import Composing
+from ..graphs.contracting import Contracting
 from ..graphs.graph import Value, pairs
-from ..graphs.writing import KNOWN, NUMPY, tabled, widened
+from ..graphs.writing import tabled
 from ..spec import Dimension, Spec
 from .graph import TensorFlowGraph
 from .operations import LACKS, Dtype, operand_dtype, result_dtype
 
-#: Letters for the axes that `...` stands for in an equation, the last one for the last axis.
-_AXES = "PQRSTUVW"
 _DRAWS = (
     "random_beta random_binomial random_categorical random_dropout random_gamma random_normal "
     "random_randint random_shuffle random_truncated_normal random_uniform"
@@ -85,15 +82,15 @@ def _reduction(kind: str) -> Callable[..., Tensor]:
     return method
 
 
-class TensorFlowEngine(Composing):
+class TensorFlowEngine(Contracting):
     """What TensorFlow's graphs and those of TensorFlow.js share: an engine for each file."""
 
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(_DRAWS.split(), "the numbers of a graph would be the same at each run"),
         **dict.fromkeys("value_and_grad vjp jvp".split(), "a graph computes no gradients"),
     }
-    #: Up to how many turns of a loop are written out, one after the other.
-    unrolled: ClassVar[int] = 0
+    branches = ("StatelessIf", "then_branch", "else_branch")
+    loop = "StatelessWhile"
 
     vars().update(
         **{name: _unary(kind) for name, kind in (_UNARY | _ACTIVATIONS).items()},
@@ -185,92 +182,16 @@ class TensorFlowEngine(Composing):
     def _block(self, x: Value, begins: Value, shape: Sequence[Any], spec: Spec) -> Value:
         return self._node("Slice", [x, begins, self._vector(shape)], spec)
 
-    # ------------------------------------------------------------ transforms
+    # ---------------------------------------------------------------- loops
 
-    def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-        if pred.array is not None:
-            return self._tensors(true_fn() if pred.array else false_fn())
-        bodies, results = {}, []
-        for name, function in (("then_branch", true_fn), ("else_branch", false_fn)):
-            with self._body(branch=True) as bodies[name]:
-                results.append(self._tensors(function()))
-                bodies[name].finish(optree.tree_leaves(results[-1]))
-        merged = self.spec.cond(None, *[lambda tree=tree: tree for tree in results])
-        leaves, structure = optree.tree_flatten(merged)
-        made = self._nodes("StatelessIf", [self.reshape(pred, ())], leaves, bodies=bodies)
-        return optree.tree_unflatten(structure, made)
+    def _row(self, x: Value, index: Any) -> Value:
+        if isinstance(index, int):
+            return self.get_item(x, (index,))
+        spec = Spec(x.dims[1:], x.dtype)
+        return self._node("GatherV2", [x, index, self._constant(0)], spec, batch_dims=0)
 
-    def while_loop(
-        self, cond: Callable[..., Tensor], body: Callable[..., Any], state: tuple[Any, ...]
-    ) -> Any:
-        leaves, structure = optree.tree_flatten(self._tensors(tuple(state)))
-        specs: list[Spec] = [Spec(x.dims, x.dtype) for x in leaves]
-        while True:
-            with self._body() as turn:
-                given = [turn.input(x.dims, x.dtype, "state") for x in specs]
-                result = body(*optree.tree_unflatten(structure, given))
-                result = tuple(result) if isinstance(result, (list, tuple)) else (result,)
-                new = optree.tree_leaves(self._tensors(result))
-                turn.finish(new)
-            wider = widened(specs, new)
-            if all(a.dims == b.dims for a, b in zip(wider, specs, strict=True)):
-                break
-            specs = wider
-        with self._body() as test:
-            given = [test.input(x.dims, x.dtype, "state") for x in specs]
-            again = self.convert_to_tensor(cond(*optree.tree_unflatten(structure, given)))
-            test.finish([self.reshape(again, ())])
-        made = self._nodes("StatelessWhile", leaves, specs, bodies={"cond": test, "body": turn})
-        return optree.tree_unflatten(structure, made)
-
-    def scan(
-        self,
-        f: Callable[[Any, Any], tuple[Any, Any]],
-        init: Any,
-        xs: Any,
-        length: int | None,
-        reverse: bool,
-    ) -> tuple[Any, Any]:
-        init, xs = self._tensors(init), self._tensors(xs)
-        steps = self.spec._steps("scan", xs, length)
-
-        def turn(carry: Any, at: Any) -> tuple[Any, Any]:
-            row = optree.tree_map(
-                lambda x: self.get_item(x, (at,)) if isinstance(at, int) else self.take(x, at, 0),
-                xs,
-            )
-            new, y = f(carry, row)
-            new = optree.tree_map(
-                lambda x, old: self.cast(self.convert_to_tensor(x), old.dtype), new, carry
-            )
-            return new, self._tensors(y)
-
-        if isinstance(steps, int) and 0 < steps <= self.unrolled:
-            ys, carry = [], init
-            for at in range(steps)[:: -1 if reverse else 1]:
-                carry, y = turn(carry, at)
-                ys.append(optree.tree_map(self._expanded, y))
-            joined = optree.tree_map(
-                lambda *parts: self.concatenate(parts, 0), *ys[:: -1 if reverse else 1]
-            )
-            return carry, joined
-        with self._body():  # to see what a turn gives
-            _, like = turn(init, self._constant(0))
-        made = optree.tree_map(lambda y: self.full((steps, *y.dims), 0, y.dtype), like)
-        last = self.subtract(self.reshape(self._size(steps), ()), self._constant(1))
-
-        def step(at: Value, carry: Any, ys: Any) -> Any:
-            place = self.subtract(last, at) if reverse else at
-            new, y = turn(carry, place)
-            where = self.reshape(place, (1, 1))
-            put = optree.tree_map(
-                lambda all_, one: self._put(all_, where, self._expanded(one)), ys, y
-            )
-            return self.add(at, self._constant(1)), new, put
-
-        state = (self._constant(0), init, made)
-        _, carry, ys = self.while_loop(lambda at, *_: self.less_equal(at, last), step, state)
-        return carry, ys
+    def _with_row(self, x: Value, index: Value, row: Value) -> Value:
+        return self._put(x, self.reshape(index, (1, 1)), self._expanded(row))
 
     # ------------------------------------------------------------------- fft
 
@@ -297,19 +218,6 @@ class TensorFlowEngine(Composing):
 
     def irfft(self, x: Tensor, length: int) -> Tensor:
         return self._transformed("IRFFT", x, self.spec.irfft(x, length), self._size(length))
-
-    # ---------------------------------------------------------------- create
-
-    def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
-        spec = self.spec.arange(start, stop, step, dtype)
-        bounds = (start, stop, step)
-        numbers = all(isinstance(bound, (int, float, np.number)) for bound in bounds)
-        if numbers and spec.dims[0] <= KNOWN:
-            return self.graph.constant(NUMPY.arange(start, stop, step, dtype))
-        whole = all(not isinstance(bound, float) for bound in bounds)
-        kind = "int32" if whole and "int" in dtype else "float32"
-        ends = [self.reshape(self.convert_to_tensor(bound, kind), ()) for bound in bounds]
-        return self.cast(self._node("Range", ends, Spec(spec.dims, kind)), dtype)
 
     # ------------------------------------------------------ element by element
 
@@ -473,54 +381,6 @@ class TensorFlowEngine(Composing):
         else:
             made = self._node("BatchMatMulV2", [rows, columns], self.spec.matmul(rows, columns))
         return self.reshape(made, spec.dims)
-
-    def einsum(self, subscripts: str, operands: Sequence[Tensor]) -> Tensor:
-        spec = self.spec.einsum(subscripts, operands)
-        terms, result = subscripts.replace(" ", "").split("->")
-        left = terms.split(",")
-        shared = [k for k in left[-1] if len(left) == 2 and k in left[0]]
-        if (
-            shared
-            and "." not in terms
-            and left[0].endswith(left[1][: len(shared)])
-            and result == left[0][: -len(shared)] + left[1][len(shared) :]
-        ):
-            return self._product(operands, len(shared), spec)
-        size = len(spec.dims) - len(result.replace("...", ""))
-        result = result.replace("...", _AXES[len(_AXES) - size :])
-        named = [self._named(term, x) for term, x in zip(left, operands, strict=True)]
-        if len(named) == 1 and len(set(named[0][0])) == len(named[0][0]):
-            return self._summed(*named[0], result)
-        while len(named) > 2:  # two at a time
-            (one, x), (two, y), *rest = named
-            kept = "".join(
-                k for k in dict.fromkeys(one + two) if k in result or any(k in t for t, _ in rest)
-            )
-            named = [(kept, self.einsum(f"{one},{two}->{kept}", [x, y])), *rest]
-        equation = ",".join(term for term, _ in named) + "->" + result
-        return self._node("Einsum", [x for _, x in named], spec, equation=equation)
-
-    def _summed(self, term: str, x: Value, result: str) -> Value:
-        """x without the axes that the result doesn't name, in the result's order."""
-        x = self.sum(x, tuple(k for k, letter in enumerate(term) if letter not in result), False)
-        kept = [letter for letter in term if letter in result]
-        return self.transpose(x, tuple(kept.index(letter) for letter in result))
-
-    def _named(self, term: str, x: Value) -> tuple[str, Value]:
-        """A term with letters for the axes of `...`, and its operand without those that broadcast."""
-        if "..." not in term:
-            return term, x
-        head, _, tail = term.partition("...")
-        count = len(x.dims) - len(head) - len(tail)
-        kept = [k for k in range(count) if x.dims[len(head) + k] != 1]
-        letters = _AXES[len(_AXES) - count :]
-        places = [
-            *range(len(head)),
-            *(len(head) + k for k in kept),
-            *range(len(head) + count, len(x.dims)),
-        ]
-        named = head + "".join(letters[k] for k in kept) + tail
-        return named, self.reshape(x, tuple(x.dims[k] for k in places))
 
     def _flat(self, x: Value, spec: Spec, call: Callable[..., Value]) -> Value:
         """What a window of two axes makes of images of one."""

@@ -42,7 +42,6 @@ index: T=0: Where
 output: T=1 index_type=0: Fill
 output: Tidx=0: Range
 product: T=0: MatMul
-output: N=# T=0: Einsum
 output: Tcomplex=0: FFT IFFT
 output: Treal=0 Tcomplex=out: RFFT
 output: Tcomplex=0 Treal=out: IRFFT
@@ -70,7 +69,7 @@ bool: Square AddV2 Sub Mul FloorDiv FloorMod Maximum Minimum Less LessEqual Grea
 uint32 uint64 bool: MaxPool
 uint8 uint16 uint32 uint64 bool: Abs Sign Neg Pow
 int8 uint8 uint16 uint32 uint64 bool: BatchMatMulV2
-int8 int16 uint8 uint16 uint32 uint64 bool: Round MatMul Einsum
+int8 int16 uint8 uint16 uint32 uint64 bool: Round MatMul
 int8 int16 int64 uint8 uint16 uint32 uint64 bool: Conv2D Conv2DBackpropInput
 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool: Conv3D AvgPool DepthwiseConv2dNative RealDiv
 float16 bfloat16 int8 int16 uint8 uint16 uint32 uint64 bool: TruncateMod

@@ -23,7 +23,7 @@ _LACKS = """
 bool int8 int16 uint8 uint16: AddV2 Sub Mul FloorDiv FloorMod Maximum Minimum Sum Prod Max Min Cumsum Cumprod Abs Sign
     Neg Pow TopKV2 Less LessEqual Greater GreaterEqual ScatterNd Relu Relu6
 bool int8 int16 uint8 uint16 int32 int64: MatMul BatchMatMulV2 Conv2D Conv2DBackpropInput Conv3D AvgPool MaxPool
-    DepthwiseConv2dNative Einsum
+    DepthwiseConv2dNative
 """
 
 
@@ -125,14 +125,3 @@ class TensorFlowJsEngine(TensorFlowEngine):
         if set(strides) != {1} and set(dilation) != {1}:
             return Engine.conv(self, x, kernel, strides, pads, dilation, groups)
         return super().conv(x, kernel, strides, pads, dilation, groups)
-
-    def _named(self, term: str, x: Value) -> tuple[str, Value]:
-        term, x = super()._named(term, x)
-        for letter in [k for k in dict.fromkeys(term) if term.count(k) > 1]:  # a diagonal
-            one, two = term.index(letter), term.rindex(letter)
-            mask = np.eye(x.dims[one], dtype=x.dtype).reshape(
-                [x.dims[k] if k in (one, two) else 1 for k in range(len(term))]
-            )
-            x = self.sum(self.multiply(x, self._constant(mask, x.dtype)), (two,), False)
-            term = term[:two] + term[two + 1 :]
-        return term, x

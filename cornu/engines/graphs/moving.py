@@ -34,6 +34,17 @@ class Moving(Writing):
             value = self.graph.constant(np.asarray(NUMPY.full((), value, dtype)))
         return self.broadcast_to(value, shape)
 
+    def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
+        spec = self.spec.arange(start, stop, step, dtype)
+        bounds = (start, stop, step)
+        numbers = all(isinstance(bound, (int, float, np.number)) for bound in bounds)
+        if numbers and spec.dims[0] <= KNOWN:
+            return self.graph.constant(NUMPY.arange(start, stop, step, dtype))
+        whole = all(not isinstance(bound, float) for bound in bounds)
+        kind = self.sizes if whole and "int" in dtype else "float32"
+        ends = [self.reshape(self.convert_to_tensor(bound, kind), ()) for bound in bounds]
+        return self.cast(self._node(self.counting, ends, Spec(spec.dims, kind)), dtype)
+
     def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
         spec = self.spec.reshape(x, shape)
         if spec.dims == x.dims:

@@ -66,6 +66,10 @@ class Writing(Engine):
     native = frozenset({Value, Dimension, type(None), bool, int, float, np.ndarray})
     #: The dtype of sizes and indices.
     sizes: ClassVar[str] = "int64"
+    #: What the format calls a choice between two bodies, and these.
+    branches: ClassVar[tuple[str, str, str]]
+    #: What it calls numbers at equal distances.
+    counting: ClassVar[str] = "Range"
     #: Whether what follows from weights alone stands in the file, rather than being computed by it.
     folds_weights: ClassVar[bool] = False
 
@@ -268,6 +272,20 @@ class Writing(Engine):
 
     def _tensors(self, tree: Any) -> Any:
         return optree.tree_map(self.convert_to_tensor, tree)
+
+    def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+        if pred.array is not None:
+            return self._tensors(true_fn() if pred.array else false_fn())
+        kind, *keys = self.branches
+        bodies, results = {}, []
+        for name, function in zip(keys, (true_fn, false_fn), strict=True):
+            with self._body(branch=True) as bodies[name]:
+                results.append(self._tensors(function()))
+                bodies[name].finish(optree.tree_leaves(results[-1]))
+        merged = self.spec.cond(None, *[lambda tree=tree: tree for tree in results])
+        leaves, structure = optree.tree_flatten(merged)
+        made = self._nodes(kind, [self.reshape(pred, ())], leaves, bodies=bodies)
+        return optree.tree_unflatten(structure, made)
 
     def vectorized_map(self, f: Callable[[Any], Any], elements: Any) -> Any:
         return self.scan(lambda carry, x: (carry, f(x)), (), elements, None, False)[1]

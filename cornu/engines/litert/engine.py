@@ -12,11 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import optree
 
 from ..contract import Axes, Tensor
 from ..graphs.graph import Value
-from ..graphs.writing import KNOWN, NUMPY, widened
 from ..spec import Dimension, Spec
 from .graph import TYPES
 from .math import Mathematics
@@ -27,10 +25,6 @@ _SEGMENTS = {"add": "SUM", "max": "MAX", "min": "MIN", "mul": "PROD"}
 _JOINS = {"add": "add", "max": "maximum", "min": "minimum", "mul": "multiply"}
 #: What the kernels give for a segment that nothing is in.
 _EMPTY = {"max": np.finfo(np.float32).min, "min": np.finfo(np.float32).max}
-#: Of up to how many turns a loop is written out.
-_WRITTEN_OUT = 32
-#: Letters for the axes that `...` stands for in an equation, the last one for the last axis.
-_AXES = "PQRSTUVW"
 _DECOMPOSITIONS = (
     "cholesky solve solve_triangular qr svd eigh eig lu_factor cholesky_inverse inv lstsq pinv "
     "matrix_rank det slogdet logdet"
@@ -52,6 +46,8 @@ class LiteRTEngine(Mathematics, Windows):
     """The primitives as operations of one graph: an engine for each file."""
 
     name = "litert"
+    branches = ("IF", "then", "else")
+    loop, counting, unrolled = "WHILE", "RANGE", 32
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(_DECOMPOSITIONS.split(), "LiteRT has no decompositions of matrices"),
         **dict.fromkeys(_DRAWS.split(), "the numbers of a graph would be the same at each run"),
@@ -70,80 +66,7 @@ class LiteRTEngine(Mathematics, Windows):
             "before that."
         )
 
-    # ------------------------------------------------------------ transforms
-
-    def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-        if pred.array is not None:
-            return self._tensors(true_fn() if pred.array else false_fn())
-        bodies, results = {}, []
-        for name, function in (("then", true_fn), ("else", false_fn)):
-            with self._body(branch=True) as bodies[name]:
-                results.append(self._tensors(function()))
-                bodies[name].finish(optree.tree_leaves(results[-1]))
-        merged = self.spec.cond(None, *[lambda tree=tree: tree for tree in results])
-        leaves, structure = optree.tree_flatten(merged)
-        made = self._nodes("IF", [self.reshape(pred, ())], leaves, bodies=bodies)
-        return optree.tree_unflatten(structure, made)
-
-    def while_loop(
-        self, cond: Callable[..., Tensor], body: Callable[..., Any], state: tuple[Any, ...]
-    ) -> Any:
-        leaves, structure = optree.tree_flatten(self._tensors(tuple(state)))
-        specs: list[Spec] = [Spec(x.dims, x.dtype) for x in leaves]
-        while True:
-            with self._body() as turn:
-                given = [turn.input(x.dims, x.dtype, "state") for x in specs]
-                result = body(*optree.tree_unflatten(structure, given))
-                result = tuple(result) if isinstance(result, (list, tuple)) else (result,)
-                new = optree.tree_leaves(self._tensors(result))
-                turn.finish(new)
-            wider = widened(specs, new)
-            if all(a.dims == b.dims for a, b in zip(wider, specs, strict=True)):
-                break
-            specs = wider
-        with self._body() as test:
-            given = [test.input(x.dims, x.dtype, "state") for x in specs]
-            again = self.convert_to_tensor(cond(*optree.tree_unflatten(structure, given)))
-            test.finish([self.reshape(again, ())])
-        made = self._nodes("WHILE", leaves, specs, bodies={"cond": test, "body": turn})
-        return optree.tree_unflatten(structure, made)
-
-    def scan(
-        self,
-        f: Callable[[Any, Any], tuple[Any, Any]],
-        init: Any,
-        xs: Any,
-        length: int | None,
-        reverse: bool,
-    ) -> tuple[Any, Any]:
-        init, xs = self._tensors(init), self._tensors(xs)
-        steps = self.spec._steps("scan", xs, length)
-
-        def at(index: Any) -> Any:
-            return optree.tree_map(lambda x: self._row(x, index), xs)
-
-        def turn(carry: Any, x: Any) -> tuple[Any, Any]:
-            new, ys = f(carry, x)
-            same = optree.tree_map(
-                lambda old, one: self.cast(one, old.dtype), carry, self._like_tree(carry, new)
-            )
-            return same, self._tensors(ys)
-
-        if isinstance(steps, int) and 0 < steps <= _WRITTEN_OUT:
-            rows: list[Any] = []
-            for index in reversed(range(steps)) if reverse else range(steps):
-                init, ys = turn(init, at(index))
-                rows.append(ys)
-            rows = rows[::-1] if reverse else rows
-            stacked = optree.tree_map(
-                lambda *parts: self.concatenate(list(map(self._expanded, parts)), 0), *rows
-            )
-            return init, stacked
-        return self._looped(turn, init, at, steps, reverse)
-
-    def _like_tree(self, carry: Any, new: Any) -> Any:
-        leaves = optree.tree_leaves(self._tensors(new))
-        return optree.tree_unflatten(optree.tree_structure(carry), leaves)
+    # ---------------------------------------------------------------- loops
 
     def _row(self, x: Value, index: Any) -> Value:
         """A slice of the leading axis, at a known place or one that is computed."""
@@ -151,52 +74,9 @@ class LiteRTEngine(Mathematics, Windows):
             return self.get_item(x, (index,))
         return self._node("GATHER", [x, index], Spec(x.dims[1:], x.dtype), axis=0)
 
-    def _looped(
-        self, turn: Callable[..., Any], init: Any, at: Callable[..., Any], steps: Any, reverse: bool
-    ) -> tuple[Any, Any]:
-        """A scan as a WHILE over the number of turns, the carry, and what was found so far."""
-        carried, structure = optree.tree_flatten(init)
-        count = self.reshape(self._size(steps), ())
-        one = self._constant(1)
-        with self._body() as body:
-            number = body.input((), "int32", "turn")
-            states = [body.input(x.dims, x.dtype, "carry") for x in carried]
-            place = self.subtract(self.subtract(count, one), number) if reverse else number
-            carry, ys = turn(optree.tree_unflatten(structure, states), at(place))
-            found, outer = optree.tree_flatten(ys)
-            dims = [(steps, *y.dims) for y in found]
-            stacks = [body.input(d, y.dtype, "stack") for d, y in zip(dims, found, strict=True)]
-            filled = [
-                self._node(
-                    "DYNAMIC_UPDATE_SLICE",
-                    [stack, self._expanded(y), self._vector([place, *[0] * len(y.dims)])],
-                    Spec(stack.dims, stack.dtype),
-                )
-                for stack, y in zip(stacks, found, strict=True)
-            ]
-            body.finish([self.add(number, one), *optree.tree_leaves(carry), *filled])
-        with self._body() as test:
-            given = [test.input(x.dims, x.dtype, "state") for x in body.inputs]
-            test.finish([self.less(given[0], count)])
-        empty = [self.full(d, 0, y.dtype) for d, y in zip(dims, found, strict=True)]
-        first = [self._constant(0), *carried, *empty]
-        specs = [Spec(x.dims, x.dtype) for x in body.inputs]
-        _, *made = self._nodes("WHILE", first, specs, bodies={"cond": test, "body": body})
-        carry = optree.tree_unflatten(structure, made[: len(carried)])
-        return carry, optree.tree_unflatten(outer, made[len(carried) :])
-
-    # ---------------------------------------------------------------- create
-
-    def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
-        spec = self.spec.arange(start, stop, step, dtype)
-        bounds = (start, stop, step)
-        numbers = all(isinstance(bound, (int, float, np.number)) for bound in bounds)
-        if numbers and spec.dims[0] <= KNOWN:
-            return self.graph.constant(NUMPY.arange(start, stop, step, dtype))
-        whole = all(not isinstance(bound, float) for bound in bounds)
-        kind = "int32" if whole and "int" in dtype else "float32"
-        ends = [self.reshape(self.convert_to_tensor(bound, kind), ()) for bound in bounds]
-        return self.cast(self._node("RANGE", ends, Spec(spec.dims, kind)), dtype)
+    def _with_row(self, x: Value, index: Value, row: Value) -> Value:
+        place = self._vector([index, *[0] * len(row.dims)])
+        return self._node("DYNAMIC_UPDATE_SLICE", [x, self._expanded(row), place], x)
 
     # ------------------------------------------------- select, reduce, scan
 
@@ -380,73 +260,3 @@ class LiteRTEngine(Mathematics, Windows):
         total = self.multiply(left, right)
         summed = self.sum(total, (len(total.dims) - 2,), False)
         return self.reshape(self.cast(summed, spec.dtype), spec.dims)
-
-    def einsum(self, subscripts: str, operands: Sequence[Tensor]) -> Tensor:
-        """Operand by operand, each step a product of matrices."""
-        spec = self.spec.einsum(subscripts, operands)
-        terms, _, result = subscripts.replace(" ", "").partition("->")
-        named = []
-        for term, x in zip(terms.split(","), operands, strict=True):
-            count = len(x.dims) - len(term.replace("...", ""))
-            named.append((term.replace("...", _AXES[len(_AXES) - count :]), x))
-        size = len(spec.dims) - len(result.replace("...", ""))
-        result = result.replace("...", _AXES[len(_AXES) - size :])
-        letters, x = named[0]
-        for i, (term, y) in enumerate(named[1:], start=1):
-            kept = set(result).union(*(later for later, _ in named[i + 1 :]))
-            letters, x = self._contracted(
-                *self._alone(letters, x, kept | set(term)),
-                *self._alone(term, y, kept | set(letters)),
-                kept,
-            )
-        letters, x = self._alone(letters, x, set(result))
-        return self.reshape(self.transpose(x, tuple(map(letters.index, result))), spec.dims)
-
-    def _alone(self, letters: str, x: Value, kept: set[str]) -> tuple[str, Value]:
-        """An operand without the axes that nothing else has: diagonals taken, the rest summed."""
-        for letter in dict.fromkeys(letters):
-            while letters.count(letter) > 1:
-                first = letters.index(letter)
-                second = letters.index(letter, first + 1)
-                x = self._diagonal(x, first, second)
-                letters = letters[:second] + letters[second + 1 :]
-        axes = tuple(i for i, letter in enumerate(letters) if letter not in kept)
-        x = self.sum(x, axes, False) if axes else x
-        return "".join(letter for letter in letters if letter in kept), x
-
-    def _diagonal(self, x: Value, first: int, second: int) -> Value:
-        """The elements with the same index on two axes, along the first of them."""
-        size = x.dims[first]
-        line = self.reshape(self.arange(0, size, 1, "int32"), (size, *(1,) * (len(x.dims) - 1)))
-        taken = self.take_along_axis(self._shifted(x, first, 1, 0), line, second)
-        dims = (*taken.dims[:second], *taken.dims[second + 1 :])
-        return self._shifted(self.reshape(taken, dims), 0, 1, first)
-
-    def _contracted(
-        self, left: str, x: Value, right: str, y: Value, kept: set[str]
-    ) -> tuple[str, Value]:
-        """The product of two operands, summed over the axes that they share and that aren't kept."""
-        shared = [letter for letter in left if letter in right]
-        batch = [letter for letter in shared if letter in kept]
-        inner = [letter for letter in shared if letter not in kept]
-        rows = [letter for letter in left if letter not in right]
-        columns = [letter for letter in right if letter not in left]
-        sizes = dict(zip(left, x.dims, strict=True))
-        for letter, size in zip(right, y.dims, strict=True):  # an axis of size 1 broadcasts
-            sizes[letter] = size if sizes.get(letter, 1) == 1 else sizes[letter]
-
-        def matrix(letters: str, z: Value, *groups: list[str]) -> Value:
-            moved = self.transpose(z, tuple(letters.index(k) for group in groups for k in group))
-            lead = moved.dims[: len(batch)]
-            full = [sizes[k] for group in groups[1:] for k in group]
-            if moved.dims[len(batch) :] != tuple(full):
-                moved = self.broadcast_to(moved, (*lead, *full))
-            return self.reshape(
-                moved, (*lead, *(math.prod([sizes[k] for k in group]) for group in groups[1:]))
-            )
-
-        product = self.matmul(
-            matrix(left, x, batch, rows, inner), matrix(right, y, batch, inner, columns)
-        )
-        found = [*batch, *rows, *columns]
-        return "".join(found), self.reshape(product, tuple(sizes[letter] for letter in found))

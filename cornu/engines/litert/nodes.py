@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from ..contract import Axes, Pads, Tensor
-from ..graphs.composing import Composing
+from ..graphs.contracting import Contracting
 from ..graphs.graph import Value, pairs
 from ..graphs.writing import NUMPY
 from ..spec import Spec
@@ -39,7 +39,7 @@ _SINGLE = frozenset(
 )
 
 
-class LiteRTNodes(Composing):
+class LiteRTNodes(Contracting):
     """What LiteRT calls the nodes that all primitives need.
 
     Args:

@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import optree
 
 from ..contract import Axes, Pads, Tensor
 from ..graphs.graph import Value
-from ..graphs.writing import KNOWN, NUMPY, tabled, widened
+from ..graphs.writing import tabled, widened
 from ..spec import Dimension, Spec
 from .graph import ML
 from .math import Mathematics
@@ -42,6 +41,7 @@ class OnnxEngine(Mathematics, WholeOps):
     """The primitives as nodes of one graph: an engine for each file."""
 
     name = "onnx"
+    branches = ("If", "then_branch", "else_branch")
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(_DECOMPOSITIONS.split(), "ONNX has no decompositions of matrices"),
         **dict.fromkeys(_DRAWS.split(), "the numbers of a graph would be the same at each run"),
@@ -63,19 +63,6 @@ class OnnxEngine(Mathematics, WholeOps):
         return self.graph.add("LabelEncoder", [x], [Spec(x.dims, "int64")], {"domain": ML, **table})
 
     # ------------------------------------------------------------ transforms
-
-    def cond(self, pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-        if pred.array is not None:
-            return self._tensors(true_fn() if pred.array else false_fn())
-        bodies, results = {}, []
-        for name, function in (("then_branch", true_fn), ("else_branch", false_fn)):
-            with self._body(branch=True) as bodies[name]:
-                results.append(self._tensors(function()))
-                bodies[name].finish(optree.tree_leaves(results[-1]))
-        merged = self.spec.cond(None, *[lambda tree=tree: tree for tree in results])
-        leaves, structure = optree.tree_flatten(merged)
-        made = self._nodes("If", [self.reshape(pred, ())], leaves, bodies=bodies)
-        return optree.tree_unflatten(structure, made)
 
     def while_loop(
         self, cond: Callable[..., Tensor], body: Callable[..., Any], state: tuple[Any, ...]
@@ -137,20 +124,6 @@ class OnnxEngine(Mathematics, WholeOps):
         )
         carry = optree.tree_unflatten(structure, made[: len(carried)])
         return carry, optree.tree_unflatten(outer, made[len(carried) :])
-
-    # ---------------------------------------------------------------- create
-
-    def arange(self, start: Any, stop: Any, step: Any, dtype: str) -> Tensor:
-        spec = self.spec.arange(start, stop, step, dtype)
-        bounds = (start, stop, step)
-        numbers = all(isinstance(bound, (int, float, np.number)) for bound in bounds)
-        if numbers and spec.dims[0] <= KNOWN:
-            return self.graph.constant(NUMPY.arange(start, stop, step, dtype))
-        whole = all(not isinstance(bound, float) for bound in bounds)
-        kind = "int64" if whole and "int" in dtype else "float32"
-        ends = [self.reshape(self.convert_to_tensor(bound, kind), ()) for bound in bounds]
-        made = self._node("Range", ends, Spec(spec.dims, kind))
-        return self.cast(made, dtype)
 
     # ------------------------------------------------- select, reduce, scan
 

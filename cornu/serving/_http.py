@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -111,7 +112,7 @@ class _Http:
             inputs = _given(model, body)
         else:
             inputs = inputs_of(model, body.get("examples"), body.get("context"))
-        outputs = await self.calls.run(served, inputs, _seconds(request))
+        outputs = await self._run(request, served, inputs, _seconds(request))
         answer = _predicted(body, outputs) if method == "predict" else read[method](model, outputs)
         key = "results" if method in read else "outputs" if "inputs" in body else "predictions"
         return _json({key: answer}, arrays=outputs)
@@ -160,12 +161,27 @@ class _Http:
             item["name"]: _parameters(item).get("binary_data", binary)
             for item in _items(said, "outputs")
         }
-        outputs = await self.calls.run(served, inputs, _seconds(request, asked), list(wanted))
+        outputs = await self._run(request, served, inputs, _seconds(request, asked), list(wanted))
         model, version = request.path_params["model"], str(served.model.version)
         answer = {"model_name": model, "model_version": version}
         if "id" in said:
             answer["id"] = said["id"]
         return _answer(answer, outputs, {name for name in outputs if wanted.get(name, binary)})
+
+    async def _run(self, request: Request, served: Served, *asked: Any) -> dict[str, Array]:
+        """The outputs for a request; where it has to wait, it is dropped once its client leaves."""
+        work = self.calls.run(served, *asked)
+        if not served.batcher.waiting:  # watching the client costs more than most runs
+            return await work
+        answered, left = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+        try:
+            await asyncio.wait((answered, left), return_when=asyncio.FIRST_COMPLETED)
+            if not answered.done():
+                raise Failure("CANCELLED", "The client has left.")
+            return answered.result()
+        finally:
+            answered.cancel()
+            left.cancel()
 
     def _inputs(self, items: list[Any], data: memoryview) -> dict[str, Array]:
         """The arrays of a request: of JSON, or of the bytes behind it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import io
@@ -331,18 +332,32 @@ def test_text_takes_no_more_memory_than_it_has() -> None:
     assert (x.shape, most < 2**20) == ((10_001, 1), True)
 
 
-def test_a_client_that_leaves_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
-    sent: list[dict[str, Any]] = []
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_client_that_leaves(
+    waits: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no fault of the server, whether it leaves before all is sent or while it waits for others."""
+    found: list[Any] = []
+    body = {"type": "http.request", "body": b'{"inputs": [[1, 2]]}', "more_body": False}
+    messages = iter([*([body] if waits else []), {"type": "http.disconnect"}])
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.disconnect"}
+    async def receive() -> Any:
+        return next(messages)
 
-    async def answer(message: Any) -> None:
-        sent.append(message)
+    async def send(message: Any) -> None:
+        found.append(message.get("status"))
 
+    async def endless(*_: Any) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            found.append("dropped")
+
+    monkeypatch.setattr(repository().find("double").batcher, "waiting", 1)
+    monkeypatch.setattr("cornu.serving._repository.Served.run", endless)
     scope = {"type": "http", "method": "POST", "path": ONE, "headers": [], "query_string": b""}
-    run(application()(scope, receive, answer))
-    assert [message.get("status") for message in sent] == [499, None]
+    run(application()(scope, receive, send))
+    assert set(found) == {*(["dropped"] if waits else []), 499, None}
     assert not caplog.text
 
 

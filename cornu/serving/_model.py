@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,9 @@ class Model:
         self._source, self._engine, self._threads = path or source, engine, threads
         self.name = str(name or (path.stem if path else getattr(source, "name", "model")))
         self.version = version
-        self.classes = list(classes) if classes is not None else _lines(path, "labels.txt")
-        self._examples = _arrays(path, "examples.npz")
+        lines = _beside(path, "labels.txt", lambda file: file.read_text("utf-8").splitlines())
+        self.classes: list[str] | None = lines if classes is None else list(classes)
+        self._examples = _beside(path, "examples.npz", _arrays) or {}
         self._lock = threading.Lock()
         self._runner: Runner | None = None
         self.seconds: dict[int, float] = {}
@@ -203,7 +204,7 @@ class Model:
         generator = np.random.default_rng(0)
         found = {}
         for spec in specs:
-            if (given := (self._examples or {}).get(spec.name)) is not None:
+            if (given := self._examples.get(spec.name)) is not None:
                 found[spec.name] = _fitted(spec, np.resize(given, (rows, *given.shape[1:])))
                 continue
             sizes = [rows, *([_LENGTH] * len(spec.shape))]
@@ -269,20 +270,12 @@ def _near(x: Array, y: Array) -> bool:
     return bool(np.allclose(x, y, rtol=0, atol=_APART * scale, equal_nan=True))
 
 
-def _beside(path: Path | None, name: str) -> Path | None:
-    """A file of this name in the folder of a model's file."""
+def _beside(path: Path | None, name: str, read: Callable[[Path], Any]) -> Any:
+    """What is read of a file of this name in the folder of a model's file; None where there is none."""
     file = None if path is None else path.parent / name
-    return file if file is not None and file.is_file() else None
+    return read(file) if file is not None and file.is_file() else None
 
 
-def _lines(path: Path | None, name: str) -> list[str] | None:
-    file = _beside(path, name)
-    return None if file is None else file.read_text("utf-8").splitlines()
-
-
-def _arrays(path: Path | None, name: str) -> dict[str, Array] | None:
-    file = _beside(path, name)
-    if file is None:
-        return None
+def _arrays(file: Path) -> dict[str, Array]:
     with np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)

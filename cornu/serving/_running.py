@@ -79,7 +79,6 @@ class SessionRunner:
         from ..engines.onnxruntime import open_session
 
         self._session = open_session(str(path), threads, spins=False)
-        self._read = {x.name for x in self._session.get_inputs()}
         self.inputs = tuple(map(_spec, self._session.get_inputs()))
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
         beside = path.parent.glob(f"{glob.escape(path.stem)}*")

@@ -134,28 +134,24 @@ class Line:
         Raises:
             Failure: If there is none, or it is not served.
         """
-        if label is not None:
-            number = self.labels.get(label)
-            if number is None:
-                raise Failure(
-                    "NOT_FOUND",
-                    f"Servable not found for request: Label({self.name}, {label}). Its labels are "
-                    f"{sorted(self.labels)}.",
-                )
+        if label is not None and (number := self.labels.get(label)) is None:
+            raise self._missing(f"Label({self.name}, {label})", "labels", sorted(self.labels))
         served = self.served()
         if found := [x for x in served if number in (None, x.model.version)]:
             return found[-1]
         if number is not None and number not in self._versions:
-            raise Failure(
-                "NOT_FOUND",
-                f"Servable not found for request: Specific({self.name}, {number}). Its versions are "
-                f"{[x.model.version for x in served]}.",
-            )
+            numbers = [x.model.version for x in served]
+            raise self._missing(f"Specific({self.name}, {number})", "versions", numbers)
         states = [f"version {x.version} is {x.state} {x.reason}".strip() for x in self.statuses()]
         raise Failure(
             "UNAVAILABLE",
             f"{self.name!r} has no such version that is AVAILABLE: {'; '.join(states) or 'none at all'}.",
         )
+
+    @staticmethod
+    def _missing(what: str, kind: str, known: list[Any]) -> Failure:
+        message = f"Servable not found for request: {what}. Its {kind} are {known}."
+        return Failure("NOT_FOUND", message)
 
     async def update(self, files: Mapping[int, Any], policy: Policy) -> None:
         """Serve those versions that are wanted, and then no others. If none can be, those that serve go on."""

@@ -75,7 +75,7 @@ def export_file(options: argparse.Namespace) -> int:
         more = {name: getattr(options, name) for name in _options()}
         more = {name: value for name, value in more.items() if value is not None}
         with use("numpy"):  # which compiles nothing: a file needs no other engine
-            compiled = format == "onnx_training" or "validation" in more
+            compiled = format == "onnx_training" or bool({"validation", "learn"} & more.keys())
             model = load_model(options.model, compile=compiled)
             for name in more.keys() & DATA.keys():
                 reads = read_pair if (format, name) in PAIRS else DATA[name][0]

@@ -95,7 +95,7 @@ def traced_learner(
     Raises:
         ValueError: If the model isn't compiled, or it is unknown what its targets look like.
     """
-    model._require_compiled("export(format='onnx_training')")
+    model._require_compiled("train_step")
     opset = opset or OPSET
     specs = signature(model, input_signature)
     if examples is not None:

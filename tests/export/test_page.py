@@ -12,7 +12,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import cornu
-from cornu import layers
+from cornu import cli, layers
 from tests import browsing
 from tests.browsing import MARKS, serving
 
@@ -198,3 +198,11 @@ def test_what_no_page_learns(model: Any, options: Any, message: str, tmp_path: P
     with pytest.raises(ValueError, match=message):
         model.export(tmp_path / "page.html", learn=True, verbose=False, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_writes_pages_that_learn(tmp_path: Path) -> None:
+    model = cornu.Sequential([cornu.Input((3,)), layers.Dense(4, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy")
+    model.save(tmp_path / "m.keras")
+    assert cli.main(["export", str(tmp_path / "m.keras"), str(tmp_path / "m.html"), "--learn"]) == 0
+    assert "Download the weights" in (tmp_path / "m.html").read_text()

@@ -260,7 +260,7 @@ def compiled(*more: Any, shape: Any = (4,), loss: Any = "mse") -> Any:
 
 
 REFUSED = {
-    "never compiled": (lambda: perceptron(), ValueError, "must be compiled before `export"),
+    "never compiled": (lambda: perceptron(), ValueError, "must be compiled before `train_step\\(\\)`"),
     "two outputs": (lambda: _two(), ValueError, "Give `examples=\\(x, y\\)`"),
     "an open length": (
         lambda: compiled(shape=(None, 4)), ValueError, "sizes are known, but for the batch",

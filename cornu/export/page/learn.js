@@ -115,7 +115,8 @@ async function learner(ort, model) {
 /** What asks for the right answer. `inTurn` runs one thing after the other, `given` is what the answer was for. */
 function teaching(learns, { inTurn, given, run }) {
   const spec = page.outputs[0];
-  const status = make("p", { className: "hint", textContent: "The page learns it on this device; half of what it practises are the examples." });
+  const practised = page.learn.examples.length ? "; half of what it practises are the examples" : "";
+  const status = make("p", { className: "hint", textContent: `The page learns it on this device${practised}.` });
   const save = make("button", { type: "button", textContent: "Download the weights" });
   const forget = make("button", { type: "button", textContent: "Forget" });
   const row = make("div", { className: "row", hidden: true }, save, forget);

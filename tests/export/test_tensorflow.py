@@ -149,6 +149,16 @@ def test_a_loop_a_branch_and_a_mask(format: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
+def test_images_of_any_size(format: str, tmp_path: Path) -> None:
+    x = cornu.Input((None, None, 3))
+    y = layers.Conv2D(4, 3, strides=2, padding="same")(x)
+    y = layers.MaxPooling2D(3, 2, padding="same")(y)
+    y = layers.AveragePooling2D(2, 1, padding="same")(layers.DepthwiseConv2D(3)(y))
+    y = layers.Conv2DTranspose(3, 3, strides=2, padding="same")(y)
+    checked(cornu.Model(x, layers.GlobalAveragePooling2D()(y)), tmp_path, format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_look_ups_of_strings_and_numbers(format: str, tmp_path: Path) -> None:
     words, numbers = cornu.Input((3,), dtype="string"), cornu.Input((2,), dtype="int32")
     found = [
@@ -197,6 +207,11 @@ def inverted() -> Any:
     return cornu.Model(x, ops.linalg.inv(x))
 
 
+def sized() -> Any:
+    x = cornu.Input((None, 4))
+    return cornu.Model(x, ops.reshape(x, (ops.shape(x)[0], ops.shape(x)[1], 2, 2)))
+
+
 def large() -> Any:
     x = cornu.Input((3,), dtype="int64")
     return cornu.Model(x, layers.IntegerLookup(vocabulary=[5, 1 << 40])(x))
@@ -206,6 +221,7 @@ def large() -> Any:
     ("make", "format", "options", "kind", "words"),
     [
         (noise, "tf_saved_model", {}, NotImplementedError, "`random_normal`"),
+        (sized, "tf_saved_model", {}, NotImplementedError, "that no input of the graph tells"),
         (stateful, "tfjs", {}, NotImplementedError, "must not change its variables"),
         (inverted, "tfjs", {}, NotImplementedError, "`inv`: TensorFlow.js has no decompositions"),
         (

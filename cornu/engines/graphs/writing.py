@@ -187,6 +187,12 @@ class Writing(Engine):
         place = self.graph.place_of(symbol)
         if place is not None:
             return self._length(*place)
+        if symbol.origin is None:
+            raise NotImplementedError(
+                f"The {self.name} engine can't do with a size that no input of the graph tells. Received: a size "
+                "that shows as None, of a symbolic tensor that was asked for it while the model was made. Use -1 "
+                "in `ops.reshape`, or ask for the size in a layer's `call`."
+            )
         operation, left, right = symbol.origin
         primitive = getattr(self, _OF_SIZES[operation.__name__])
         return primitive(self._size(left), self._size(right))

@@ -7,15 +7,18 @@ import { ARRAYS, Tensor } from "./tensors.js";
 /** @import { Opened } from "./index.js" */
 
 /**
- * The module that is installed. In Node.js never both: the later one would run on the other's backend. Bundlers for
- * browsers leave Node.js's imports alone.
+ * A module of Node.js, which bundlers for browsers leave alone.
+ * @param {string} name
  */
+const ofNode = (name) => import(/* webpackIgnore: true */ /* @vite-ignore */ name);
+
+/** The module that is installed; in Node.js never both, as the later one would run on the other's backend. */
 async function installed() {
   try {
     if (!readsPaths) return await import("onnxruntime-web/wasm"); // for CPUs: 14 MB, half of what it has for all
-    return await import(/* webpackIgnore: true */ /* @vite-ignore */ "onnxruntime-node").catch((error) => {
+    return await ofNode("onnxruntime-node").catch((error) => {
       if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
-      return import(/* webpackIgnore: true */ /* @vite-ignore */ "onnxruntime-web");
+      return ofNode("onnxruntime-web");
     });
   } catch (cause) {
     throw new Error(

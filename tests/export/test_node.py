@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import os
 import re
+import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +21,6 @@ import pytest
 import cornu
 from cornu import layers
 from cornu.core import tree
-from cornu.export import FORMATS
 from tests.browsing import CHROMIUM, DRIVERS, serving
 from tests.export import models
 
@@ -30,6 +32,9 @@ pytestmark = [
         not (NODE / "node_modules").is_dir(), reason="`scripts/browser` installs what this needs"
     ),
 ]
+NEEDS_CHROMIUM = pytest.mark.skipif(
+    not CHROMIUM, reason="`scripts/browser` installs what this needs"
+)
 #: The Node.js of this machine, and the newest one of npm.
 NODES = {"here": "node", "newest": str(NODE / "node_modules/node/bin/node")}
 
@@ -193,7 +198,7 @@ def exported(name: str, folder: Path) -> Iterator[dict[str, Any]]:
     row = ROWS[name]
     model = row.make()
     beside = f"{name}.json" if row.preprocessing else None
-    files = {format: f"{name}{FILES[format]}" for format in row.formats if format in FORMATS}
+    files = {format: f"{name}{FILES[format]}" for format in row.formats}
     how = {"verbose": False, "preprocessing": beside and folder / beside}
     for format, file in files.items():
         model.export(folder / file.removesuffix("/model.json"), format=format, **how)
@@ -241,9 +246,10 @@ def run(node: str, file: str, at_least: int, **variables: str) -> None:
 
 def count(formats: str) -> int:
     """How many models there are of formats."""
-    return sum(len({*row.formats} & {*formats.split()} & {*FORMATS}) for row in ROWS.values())
+    return sum(len({*row.formats} & {*formats.split()}) for row in ROWS.values())
 
 
+#: What runs which formats.
 RUNTIMES = {
     "onnxruntime-node": "onnx",
     "onnxruntime-web": "onnx",
@@ -251,8 +257,14 @@ RUNTIMES = {
 }
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize(
+    ("node", "runtime"),
+    [
+        *(("here", runtime) for runtime in RUNTIMES),
+        ("newest", "onnxruntime-node"),
+        ("newest", "@tensorflow/tfjs"),
+    ],
+)
 def test_exported_models(exports: Path, node: str, runtime: str) -> None:
     formats = RUNTIMES[runtime]
     variables = {"EXPORTS": str(exports), "RUNTIME": runtime, "FORMATS": formats}
@@ -270,27 +282,103 @@ def site(exports: Path, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="`scripts/browser` installs what this needs")
+@NEEDS_CHROMIUM
 def test_in_a_browser(site: str) -> None:
     """Each format on each backend: plain http, no headers of its own."""
     asked = [{"formats": "onnx"}]
     backends = ("cpu", "wasm", "webgl")
     asked += [{"formats": "tfjs tfjs_layers", "backend": backend} for backend in backends]
-    addresses = [f"{site}/package.html?{urlencode(query)}" for query in asked]
-    arguments = ["node", "package.mjs", CHROMIUM, *addresses]
-    done = subprocess.run(arguments, cwd=DRIVERS, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    for query, seen in zip(asked, json.loads(done.stdout), strict=True):
-        assert seen["errors"] == [], query
-        assert len(seen["results"]) == count(query["formats"])
+    queries = [urlencode(query) for query in asked]
+    for query, seen in zip(
+        asked, opened(*[f"{site}/package.html?{x}" for x in queries]), strict=True
+    ):
         assert {name: error for name, error in seen["results"].items() if error} == {}, query
+        assert len(seen["results"]) == count(query["formats"])
         assert query.get("backend") == seen.get("backend")
 
 
-@pytest.mark.parametrize(("file", "count"), [("tensors.test.mjs", 36), ("loading.test.mjs", 14)])
-@pytest.mark.parametrize("node", NODES)
-def test_what_the_package_does_alone(node: str, file: str, count: int) -> None:
-    run(node, file, count)
+def opened(*addresses: str) -> list[dict[str, Any]]:
+    """What pages say in a browser."""
+    done = subprocess.run(
+        ["node", "package.mjs", CHROMIUM, *addresses],
+        cwd=DRIVERS,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [seen["errors"] for seen in found] == [[]] * len(addresses)
+    return found
+
+
+@NEEDS_CHROMIUM
+def test_from_disk(exports: Path, tmp_path: Path) -> None:
+    """One script that a bundler made, the models in another: modules and files can't be fetched there."""
+    bundle = "--bundle --format=iife --preserve-symlinks --log-level=error".split()
+    apart = [f"--external:{name}" for name in ("@tensorflow/tfjs", "onnxruntime-web")]
+    command = ["node_modules/.bin/esbuild", "disk.mjs", *bundle, *apart]
+    subprocess.run([*command, f"--outfile={tmp_path / 'app.js'}"], cwd=NODE, check=True)
+    rows = json.loads((exports / "rows.json").read_text())
+    rows = [row for row in rows if row["format"] != "onnx"]
+    files = {
+        str(path.relative_to(exports)): base64.b64encode(path.read_bytes()).decode()
+        for path in exports.rglob("*")
+        if path.suffix in (".json", ".bin")
+    }
+    content = json.dumps({"rows": json.dumps(rows), "files": files})
+    (tmp_path / "models.js").write_text(f"window.exported = {content};")
+    (tmp_path / "tf.js").symlink_to(NODE / "node_modules/@tensorflow/tfjs/dist/tf.min.js")
+    scripts = "".join(f'<script src="{name}.js"></script>' for name in ("tf", "models", "app"))
+    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{scripts}")
+    (seen,) = opened((tmp_path / "page.html").as_uri())
+    assert {name: error for name, error in seen["results"].items() if error} == {}
+    assert len(seen["results"]) == count("tfjs tfjs_layers")
+
+
+INSTALLED = [
+    ("onnxruntime-node", "words.onnx", "[[1,0],[3,1]]"),
+    ("onnxruntime-web", "words.onnx", "[[1,0],[3,1]]"),
+    ("@tensorflow/tfjs", "cnn.layers/model.json", "[[0.396629"),
+    (
+        "",
+        "words.onnx",
+        "An ONNX file needs ONNX Runtime. Received: no module that can be imported.",
+    ),
+    ("", "cnn.layers/model.json", "A model.json needs TensorFlow.js. Received: no module that can"),
+]
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as npm unpacks it."""
+    folder = tmp_path_factory.mktemp("packed")
+    pack = ["npm", "pack", "--silent", "--pack-destination", str(folder)]
+    subprocess.run(pack, cwd=PACKAGE, check=True, capture_output=True)
+    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "package"
+
+
+@pytest.mark.parametrize(("installed", "file", "said"), INSTALLED)
+def test_the_runtime_that_is_installed_is_found(
+    installed: str, file: str, said: str, exports: Path, packed: Path, tmp_path: Path
+) -> None:
+    modules = tmp_path / "node_modules"
+    shutil.copytree(packed, modules / "cornu-runtime")
+    if installed:
+        (modules / installed).parent.mkdir(exist_ok=True)
+        (modules / installed).symlink_to(NODE / "node_modules" / installed)
+    inputs = json.dumps(WORDS.tolist() if file.startswith("words") else [0] * 144)
+    code = f"""
+        import {{ load }} from "cornu-runtime";
+        const model = await load({str(exports / file)!r});
+        const found = await model.predict({inputs});
+        console.log(JSON.stringify(Object.values(found)[0].nested()));
+    """
+    (tmp_path / "run.mjs").write_text(code)
+    done = subprocess.run(["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True)
+    assert said in done.stdout + done.stderr
 
 
 def test_types() -> None:

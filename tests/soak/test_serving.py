@@ -136,3 +136,17 @@ def test_versions_that_come_and_go_under_load(tmp_path: Path) -> None:
     assert {status for _, _, status, _ in answers} == {200}
     values = [value for _, _, _, value in answers]
     assert sorted(values) == values and set(values) == {1, 2}
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    """Also where it is killed, and can't tell them."""
+    exported(1, tmp_path / "m/1/model.onnx")
+    with serving(tmp_path / "m", "--workers", "2", "--drain-delay", "0.1") as server:
+        while server.listening() < 2:
+            time.sleep(0.02)
+        workers = [Path(f"/proc/{number}") for number in server.workers()]
+        server.process.kill()
+        until = time.monotonic() + 20
+        while any(worker.exists() for worker in workers):
+            assert time.monotonic() < until, workers
+            time.sleep(0.05)

@@ -69,7 +69,7 @@ def load(path: str) -> str:
     from cornu.saving._checkpoints import last_checkpoint
 
     try:
-        if path.endswith((".keras", "whole.h5")):
+        if path.endswith((".keras", ".onnx", "whole.h5")):
             saving.load_model(path)
         elif os.path.isdir(path):
             last = last_checkpoint(path)
@@ -77,7 +77,7 @@ def load(path: str) -> str:
             last.restore(compiled())
         else:
             model().load_weights(path)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, NotImplementedError) as error:
         return (
             "refused"
             if "Received" in str(error)

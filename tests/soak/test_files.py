@@ -159,6 +159,7 @@ KINDS: dict[str, Any] = {
     "weights": lambda folder: model().save_weights(folder / "a.weights.h5"),
     "whole": whole_h5,
     "safetensors": lambda folder: model().save_weights(folder / "a.safetensors"),
+    "onnx": lambda folder: model().export(folder / "a.onnx", verbose=False),
     "list": lambda folder: model().save_weights(folder / "a.weights.json", max_shard_size=2e-7),
     "checkpoints": write_checkpoint,
     "safetensors' list": lambda folder: model().save_weights(

@@ -142,15 +142,18 @@ class _Reading:
                 f"{self.path!r} of version {opset}. Convert it by "
                 "`onnx.version_converter.convert_version(model, 17)`, or export it so."
             )
-        return File(self.graph(message.graph), opset)
+        try:
+            return File(self.graph(message.graph), opset)
+        except (TypeError, AttributeError, RecursionError) as error:  # bytes that are no text
+            raise self.broken(f"a part is of another kind: {error}") from error
 
     def graph(self, message: Any) -> Graph:
         """A graph, those within its nodes included."""
-        arrays = {tensor.name: self.array(tensor) for tensor in message.initializer}
+        arrays = {_text(tensor.name): self.array(tensor) for tensor in message.initializer}
         known = {name: _weight(name, x) for name, x in arrays.items()}
         inputs = [self.input(value) for value in message.input if value.name not in known]
         nodes = [self.node(node) for node in message.node]
-        return Graph(inputs, [value.name for value in message.output], nodes, known)
+        return Graph(inputs, [_text(value.name) for value in message.output], nodes, known)
 
     def input(self, value: Any) -> Input:
         kind = value.type.tensor_type
@@ -164,13 +167,13 @@ class _Reading:
             raise self.broken(f"{value.name!r} has the dtype {kind.elem_type}")
         known = kind.HasField("shape")
         shape = tuple(map(_dimension, kind.shape.dim)) if known else None
-        return Input(value.name, self.dtypes[kind.elem_type], shape)
+        return Input(_text(value.name), self.dtypes[kind.elem_type], shape)
 
     def node(self, node: Any) -> Node:
         domain = _DOMAINS.get(node.domain, f"{node.domain} ")
         attributes = {item.name: self.attribute(item) for item in node.attribute}
-        inputs, outputs = tuple(node.input), tuple(node.output)
-        return Node(domain + node.op_type, node.name, inputs, outputs, attributes)
+        inputs, outputs = tuple(map(_text, node.input)), tuple(map(_text, node.output))
+        return Node(domain + _text(node.op_type), _text(node.name), inputs, outputs, attributes)
 
     def attribute(self, item: Any) -> Any:
         value = self.onnx.helper.get_attribute_value(item)
@@ -235,7 +238,14 @@ def _weight(name: str, array: np.ndarray[Any, Any]) -> Weight | np.ndarray[Any, 
 def _dimension(dim: Any) -> int | str | None:
     if dim.HasField("dim_value") and dim.dim_value > 0:
         return int(dim.dim_value)
-    return dim.dim_param or None
+    return _text(dim.dim_param) or None
+
+
+def _text(name: str | bytes) -> str:
+    """A name, which the library gives as bytes where it is no text."""
+    if isinstance(name, bytes):
+        raise TypeError(f"{name!r:.50} is no text")
+    return name
 
 
 def _read_by(node: Node) -> Iterator[str]:

@@ -15,17 +15,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ..contract import Axes, Pads, Tensor
-from ..graphs.contracting import Contracting
+from ..graphs.channels_last import ChannelsLast, is_same
 from ..graphs.graph import Value, pairs
 from ..graphs.writing import tabled
 from ..spec import Dimension, Spec
 from .graph import TensorFlowGraph
 from .operations import LACKS, Dtype, operand_dtype, result_dtype
 
-_DRAWS = (
-    "random_beta random_binomial random_categorical random_dropout random_gamma random_normal "
-    "random_randint random_shuffle random_truncated_normal random_uniform"
-)
 _UNARY = pairs(
     "negative:Neg abs:Abs sign:Sign sqrt:Sqrt rsqrt:Rsqrt exp:Exp expm1:Expm1 log:Log log1p:Log1p sin:Sin cos:Cos "
     "tan:Tan arcsin:Asin arccos:Acos arctan:Atan sinh:Sinh cosh:Cosh tanh:Tanh arcsinh:Asinh arccosh:Acosh "
@@ -82,15 +78,15 @@ def _reduction(kind: str) -> Callable[..., Tensor]:
     return method
 
 
-class TensorFlowEngine(Contracting):
+class TensorFlowEngine(ChannelsLast):
     """What TensorFlow's graphs and those of TensorFlow.js share: an engine for each file."""
 
-    refused: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(_DRAWS.split(), "the numbers of a graph would be the same at each run"),
-        **dict.fromkeys("value_and_grad vjp jvp".split(), "a graph computes no gradients"),
-    }
     branches = ("StatelessIf", "then_branch", "else_branch")
     loop = "StatelessWhile"
+    called = pairs(
+        "argmax:ArgMax argmin:ArgMin cumsum:Cumsum divide:RealDiv floor_divide:FloorDiv gather:GatherNd mod:FloorMod "
+        "nonzero:Where where:SelectV2"
+    )
 
     vars().update(
         **{name: _unary(kind) for name, kind in (_UNARY | _ACTIVATIONS).items()},
@@ -100,7 +96,6 @@ class TensorFlowEngine(Contracting):
         **{name: _reduction(kind) for name, kind in _REDUCTIONS.items()},
     )
 
-    sizes = "int32"
     #: The dtypes that operations have no kernels for.
     lacks: ClassVar[Mapping[str, frozenset[str]]] = LACKS
 
@@ -184,12 +179,6 @@ class TensorFlowEngine(Contracting):
 
     # ---------------------------------------------------------------- loops
 
-    def _row(self, x: Value, index: Any) -> Value:
-        if isinstance(index, int):
-            return self.get_item(x, (index,))
-        spec = Spec(x.dims[1:], x.dtype)
-        return self._node("GatherV2", [x, index, self._constant(0)], spec, batch_dims=0)
-
     def _with_row(self, x: Value, index: Value, row: Value) -> Value:
         return self._put(x, self.reshape(index, (1, 1)), self._expanded(row))
 
@@ -219,77 +208,13 @@ class TensorFlowEngine(Contracting):
     def irfft(self, x: Tensor, length: int) -> Tensor:
         return self._transformed("IRFFT", x, self.spec.irfft(x, length), self._size(length))
 
-    # ------------------------------------------------------ element by element
-
-    def divide(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return self._elementwise("RealDiv", [x1, x2], self.spec.divide(x1, x2))
-
-    def floor_divide(self, x1: Tensor, x2: Tensor) -> Tensor:
-        if "int" not in x1.dtype:
-            return self.floor(self.divide(x1, x2))
-        return self._elementwise("FloorDiv", [x1, self._nonzero(x2)], self.spec.mod(x1, x2))
-
-    def mod(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return self._elementwise("FloorMod", [x1, self._nonzero(x2)], self.spec.mod(x1, x2))
-
-    def fmod(self, x1: Tensor, x2: Tensor) -> Tensor:
-        rest = self.mod(self.abs(x1), self.abs(x2))
-        return self.multiply(rest, self.sign(x1))
-
-    def where(self, condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
-        spec = self.spec.where(condition, x1, x2)
-        return self._elementwise("SelectV2", [condition, x1, x2], spec)
-
-    # ------------------------------------------------------------------ reduce
-
-    def argmax(self, x: Tensor, axis: int) -> Tensor:
-        keys = self._keys(x, math.inf)
-        return self._node("ArgMax", [keys, self._constant(axis)], self.spec.argmax(x, axis))
-
-    def argmin(self, x: Tensor, axis: int) -> Tensor:
-        keys = self._keys(x, -math.inf)
-        return self._node("ArgMin", [keys, self._constant(axis)], self.spec.argmin(x, axis))
-
-    def _keys(self, x: Value, most: float) -> Value:
-        """x with the most extreme number in place of NaN, which the operations on order know nothing of."""
-        return self.where(self.isnan(x), self._like(most, x), x) if "float" in x.dtype else x
-
-    def cumsum(self, x: Tensor, axis: int) -> Tensor:
-        return self._node("Cumsum", [x, self._constant(axis)], x)
-
     def cumprod(self, x: Tensor, axis: int) -> Tensor:
         return self._node("Cumprod", [x, self._constant(axis)], x)
 
     # ---------------------------------------------------------- move, index
 
-    def _index(self, indices: Value, size: Any) -> Value:
-        """Indices that count from the front, as kernels want them; `size` along their last axis, or of all."""
-        if indices.array is not None and (indices.array >= 0).all():
-            return self.cast(indices, "int32")
-        return self.mod(self.cast(indices, "int32"), size)
-
-    def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
-        spec = self.spec.take(x, indices, axis)
-        places = self._index(indices, self.reshape(self._size(x.dims[axis]), ()))
-        return self._node("GatherV2", [x, places, self._constant(axis)], spec, batch_dims=0)
-
-    def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
-        spec = self.spec.take_along_axis(x, indices, axis)
-        rank, last = len(spec.dims), len(spec.dims) - 1
-        x = self.broadcast_to(x, (*spec.dims[:axis], x.dims[axis], *spec.dims[axis + 1 :]))
-        indices = self.broadcast_to(indices, spec.dims)
-        order = (*(k for k in range(rank) if k != axis), axis)
-        rows, places = (self.transpose(part, order) for part in (x, indices))
-        places = self._index(places, self.reshape(self._size(x.dims[axis]), ()))
-        found = Spec(places.dims, x.dtype)
-        made = self._node("GatherV2", [rows, places, self._constant(last)], found, batch_dims=last)
-        return self.transpose(made, tuple(int(k) for k in np.argsort(order)))
-
-    def _places(self, x: Value, indices: Value) -> Value:
-        return self._index(indices, self._vector(x.dims[: indices.dims[-1]]))
-
-    def gather(self, x: Tensor, indices: Tensor) -> Tensor:
-        return self._node("GatherNd", [x, self._places(x, indices)], self.spec.gather(x, indices))
+    def _gathered(self, x: Value, places: Value, axis: int, batch: int, spec: Spec) -> Value:
+        return self._node("GatherV2", [x, places, self._constant(axis)], spec, batch_dims=batch)
 
     def _put(self, x: Value, places: Value, updates: Value) -> Value:
         return self._node("TensorScatterUpdate", [x, places, updates], x)
@@ -361,13 +286,6 @@ class TensorFlowEngine(Contracting):
             counts = self._resized(counts, size, 0)
         return values, index, inverse, counts
 
-    def nonzero(self, x: Tensor, size: int | None, fill: int) -> tuple[Tensor, ...]:
-        spec = Spec((Dimension(), len(x.dims)), "int64")
-        truth = x if x.dtype == "bool" else self.not_equal(x, self._like(0, x))
-        found = self.cast(self._node("Where", [truth], spec), "int32")
-        rows = [self.get_item(found, (slice(None), axis)) for axis in range(len(x.dims))]
-        return tuple(rows if size is None else [self._resized(row, size, fill) for row in rows])
-
     # ----------------------------------------------------- contract, window
 
     def matmul(self, x1: Tensor, x2: Tensor) -> Tensor:
@@ -435,23 +353,7 @@ class TensorFlowEngine(Contracting):
         fill: float,
     ) -> tuple[Value, str]:
         """Images padded by what their operation can't, and how it pads itself."""
-        same = True
-        for size, extent, stride, rate, pair in zip(
-            x.dims[1:-1], window, strides, dilation, pads, strict=True
-        ):
-            if not isinstance(size, int):
-                same = (
-                    same
-                    and stride == 1
-                    and pair
-                    == (
-                        ((extent - 1) * rate) // 2,
-                        extent * rate - rate - ((extent - 1) * rate) // 2,
-                    )
-                )
-                continue
-            total = max((-(-size // stride) - 1) * stride + (extent - 1) * rate + 1 - size, 0)
-            same = same and pair == (total // 2, total - total // 2)
+        same = is_same(x.dims[1:-1], tuple(window), strides, pads, dilation)
         if same and any(p != 0 for pair in pads for p in pair):
             return x, "SAME"
         return self.pad(x, ((0, 0), *pads, (0, 0)), fill), "VALID"

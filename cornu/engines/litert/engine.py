@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..contract import Axes, Tensor
-from ..graphs.graph import Value
-from ..spec import Dimension, Spec
+from ..graphs.channels_last import ChannelsLast
+from ..graphs.graph import Value, pairs
+from ..spec import Spec
 from .graph import TYPES
 from .math import Mathematics
 from .windows import Windows
@@ -28,10 +29,6 @@ _EMPTY = {"max": np.finfo(np.float32).min, "min": np.finfo(np.float32).max}
 _DECOMPOSITIONS = (
     "cholesky solve solve_triangular qr svd eigh eig lu_factor cholesky_inverse inv lstsq pinv "
     "matrix_rank det slogdet logdet"
-)
-_DRAWS = (
-    "random_beta random_binomial random_categorical random_dropout random_gamma random_normal "
-    "random_randint random_shuffle random_truncated_normal random_uniform"
 )
 
 
@@ -48,10 +45,13 @@ class LiteRTEngine(Mathematics, Windows):
     name = "litert"
     branches = ("IF", "then", "else")
     loop, counting, unrolled = "WHILE", "RANGE", 32
+    called = pairs(
+        "argmax:ARG_MAX argmin:ARG_MIN cumsum:CUMSUM divide:DIV floor_divide:FLOOR_DIV gather:GATHER_ND "
+        "mod:FLOOR_MOD nonzero:WHERE where:SELECT_V2"
+    )
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(_DECOMPOSITIONS.split(), "LiteRT has no decompositions of matrices"),
-        **dict.fromkeys(_DRAWS.split(), "the numbers of a graph would be the same at each run"),
-        **dict.fromkeys("value_and_grad vjp jvp".split(), "a graph computes no gradients"),
+        **ChannelsLast.refused,
         "nextafter": "LiteRT has no operation on a float's neighbours",
     }
 
@@ -68,22 +68,11 @@ class LiteRTEngine(Mathematics, Windows):
 
     # ---------------------------------------------------------------- loops
 
-    def _row(self, x: Value, index: Any) -> Value:
-        """A slice of the leading axis, at a known place or one that is computed."""
-        if isinstance(index, int):
-            return self.get_item(x, (index,))
-        return self._node("GATHER", [x, index], Spec(x.dims[1:], x.dtype), axis=0)
-
     def _with_row(self, x: Value, index: Value, row: Value) -> Value:
         place = self._vector([index, *[0] * len(row.dims)])
         return self._node("DYNAMIC_UPDATE_SLICE", [x, self._expanded(row), place], x)
 
     # ------------------------------------------------- select, reduce, scan
-
-    def where(self, condition: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
-        return self._elementwise(
-            "SELECT_V2", [condition, x1, x2], self.spec.where(condition, x1, x2)
-        )
 
     def mean(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
         return self._reduce("MEAN", x, axes, keepdims)
@@ -94,51 +83,15 @@ class LiteRTEngine(Mathematics, Windows):
     def any(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
         return self._reduce("REDUCE_ANY", x, axes, keepdims)
 
-    def argmax(self, x: Tensor, axis: int) -> Tensor:
-        return self._first_of("ARG_MAX", x, axis)
-
-    def argmin(self, x: Tensor, axis: int) -> Tensor:
-        return self._first_of("ARG_MIN", x, axis)
-
-    def _first_of(self, kind: str, x: Value, axis: int) -> Value:
-        spec = self.spec.argmax(x, axis)
+    def _first_of(self, name: str, x: Value, axis: int) -> Value:
+        operands, spec = [x, self._constant(axis)], self.spec.argmax(x, axis)
         number = {"outputType": TYPES["int32"]}
-        if "float" in x.dtype:  # NaN is an end here, and nothing to the kernel
-            end = self._like(math.inf if kind == "ARG_MAX" else -math.inf, x)
-            x = self.where(self.isnan(x), end, x)
-        return self._node(kind, [x, self._constant(axis)], spec, gives="int32", **number)
-
-    def cumsum(self, x: Tensor, axis: int) -> Tensor:
-        return self._node("CUMSUM", [x, self._constant(axis)], x)
+        return self._node(self.called[name], operands, spec, gives="int32", **number)
 
     # ---------------------------------------------------------------- index
 
-    def _index(self, x: Value, size: Any) -> Value:
-        """Indices that count from the front: kernels know no others."""
-        x = self.cast(x, "int32")
-        if x.array is not None and (x.array >= 0).all():
-            return x
-        return self.mod(x, size if isinstance(size, Value) else self.reshape(self._size(size), ()))
-
-    def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
-        spec = self.spec.take(x, indices, axis)
-        return self._node("GATHER", [x, self._index(indices, x.dims[axis])], spec, axis=axis)
-
-    def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
-        spec = self.spec.take_along_axis(x, indices, axis)
-        last = len(x.dims) - 1
-        sizes = (*spec.dims[:axis], x.dims[axis], *spec.dims[axis + 1 :])
-        x, indices = self.broadcast_to(x, sizes), self.broadcast_to(indices, spec.dims)
-        rows, places = (self._shifted(value, axis, 1, last) for value in (x, indices))
-        taken = Spec(places.dims, x.dtype)
-        places = self._index(places, x.dims[axis])
-        made = self._node("GATHER", [rows, places], taken, axis=last, batchDims=last)
-        return self._shifted(made, last, 1, axis)
-
-    def gather(self, x: Tensor, indices: Tensor) -> Tensor:
-        spec = self.spec.gather(x, indices)
-        sizes = self._vector(x.dims[: indices.dims[-1]])
-        return self._node("GATHER_ND", [x, self._index(indices, sizes)], spec)
+    def _gathered(self, x: Value, places: Value, axis: int, batch: int, spec: Spec) -> Value:
+        return self._node("GATHER", [x, places], spec, axis=axis, batchDims=batch)
 
     def scatter(self, x: Tensor, indices: Tensor, updates: Tensor, reduction: str) -> Tensor:
         """By sums and the like over segments: each place of the first axes is one."""
@@ -146,7 +99,7 @@ class LiteRTEngine(Mathematics, Windows):
         depth = indices.dims[-1]
         sizes, rest = x.dims[:depth], x.dims[depth:]
         updates = self.broadcast_to(updates, (*indices.dims[:-1], *rest))
-        places = self._index(indices, self._vector(sizes))
+        places = self._places(x, indices)
         strides = [math.prod(sizes[k + 1 :]) for k in range(depth)]
         place = self.sum(
             self.multiply(places, self._vector(strides)), (len(places.dims) - 1,), False
@@ -221,12 +174,6 @@ class LiteRTEngine(Mathematics, Windows):
             index = self._resized(index, size, self.get_item(index, (0,)))
             counts = self._resized(counts, size, 0)
         return values, index, inverse, counts
-
-    def nonzero(self, x: Tensor, size: int | None, fill: int) -> tuple[Tensor, ...]:
-        spec = Spec((Dimension(), len(x.dims)), "int64")
-        found = self.cast(self._node("WHERE", [self.cast(x, "bool")], spec), "int32")
-        rows = [self.get_item(found, (slice(None), axis)) for axis in range(len(x.dims))]
-        return tuple(rows if size is None else [self._resized(row, size, fill) for row in rows])
 
     # ------------------------------------------------------------- contract
 

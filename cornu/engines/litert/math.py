@@ -147,21 +147,6 @@ class Mathematics(LiteRTNodes):
 
     # --------------------------------------------------------------- binary
 
-    def divide(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return self._elementwise("DIV", [x1, x2], self.spec.divide(x1, x2))
-
-    def floor_divide(self, x1: Tensor, x2: Tensor) -> Tensor:
-        spec = self.spec.floor_divide(x1, x2)
-        if "float" in x1.dtype:
-            return self.floor(self.divide(x1, x2))
-        return self._elementwise("FLOOR_DIV", [x1, self._nonzero(x2)], spec)
-
-    def mod(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return self._elementwise("FLOOR_MOD", [x1, self._nonzero(x2)], self.spec.mod(x1, x2))
-
-    def fmod(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return self.multiply(self.sign(x1), self.mod(self.abs(x1), self.abs(x2)))
-
     def power(self, x1: Tensor, x2: Tensor) -> Tensor:
         return self._elementwise("POW", [x1, x2], self.spec.power(x1, x2))
 

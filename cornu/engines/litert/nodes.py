@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from ..contract import Axes, Pads, Tensor
-from ..graphs.contracting import Contracting
+from ..graphs.channels_last import ChannelsLast
 from ..graphs.graph import Value, pairs
 from ..graphs.writing import NUMPY
 from ..spec import Spec
@@ -39,14 +39,13 @@ _SINGLE = frozenset(
 )
 
 
-class LiteRTNodes(Contracting):
+class LiteRTNodes(ChannelsLast):
     """What LiteRT calls the nodes that all primitives need.
 
     Args:
         half: Whether float32 weights are stored in 16 bits, where they fit.
     """
 
-    sizes: ClassVar[str] = "int32"
     folds_weights: ClassVar[bool] = True
     graph: LiteRTGraph
 

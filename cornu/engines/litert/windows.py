@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..contract import Axes, Pads, Tensor
+from ..graphs.channels_last import is_same
 from ..graphs.graph import Value
 from ..graphs.steps import Steps
 from ..spec import Spec
@@ -17,19 +18,6 @@ from .nodes import LiteRTNodes
 _SAME, _VALID = 0, 1
 
 
-def _is_same(sizes: Axes, window: Axes, strides: Axes, pads: Pads, dilation: Axes) -> bool:
-    """Whether pads are those that kernels know: half before, half and the odd one behind."""
-    for size, extent, stride, pad, rate in zip(sizes, window, strides, pads, dilation, strict=True):
-        reach = (extent - 1) * rate
-        if isinstance(size, int):
-            reach = max((math.ceil(size / stride) - 1) * stride + reach + 1 - size, 0)
-        elif stride > 1:
-            return False
-        if pad != (reach // 2, reach - reach // 2):
-            return False
-    return True
-
-
 class Windows(LiteRTNodes):
     """Convolutions and pools; overrides of ops, which say `NotImplemented` to what LiteRT's can't do."""
 
@@ -37,7 +25,7 @@ class Windows(LiteRTNodes):
         self, x: Value, window: Axes, strides: Axes, pads: Pads, dilation: Axes, fill: float
     ) -> tuple[Value, dict[str, Any]]:
         """Images or volumes, padded by what kernels can't, and how windows move, as options."""
-        same = _is_same(x.dims[1:-1], window, strides, pads, dilation)
+        same = is_same(x.dims[1:-1], window, strides, pads, dilation)
         options = {"padding": _SAME if same else _VALID}
         for axis, stride, rate in zip("DHW"[-len(window) :], strides, dilation, strict=True):
             options |= {f"stride{axis}": stride}
@@ -140,7 +128,7 @@ class Windows(LiteRTNodes):
     def average_pool(self, x: Tensor, window: Axes, strides: Axes, pads: Pads) -> Tensor:
         mean = self._pooled("AVERAGE_POOL_2D", x, window, strides, pads, 0)
         none = all(pad == (0, 0) for pad in pads)
-        if none or _is_same(x.dims[1:-1], window, strides, pads, (1,) * len(window)):
+        if none or is_same(x.dims[1:-1], window, strides, pads, (1,) * len(window)):
             return mean
         ones = self.full((1, *x.dims[1:-1], 1), 1, x.dtype)
         return self.divide(mean, self._pooled("AVERAGE_POOL_2D", ones, window, strides, pads, 0))

@@ -267,6 +267,15 @@ class GrpcCalls:
             await asyncio.sleep(_WATCH)
 
 
+def refusal(failure: Failure) -> Any:
+    """A handler of gRPC that answers with a failure."""
+
+    async def refuse(request: bytes, context: Any) -> None:
+        await _abort(context, failure)
+
+    return grpc.unary_unary_rpc_method_handler(refuse)
+
+
 async def _abort(context: Any, failure: Failure) -> None:
     await context.abort(grpc.StatusCode[failure.code], failure.message[:_MESSAGE])
 

@@ -75,6 +75,12 @@ class Options(Limits):
         port: The port of HTTP; 0 for any that is free.
         grpc_port: The port of gRPC; 0 for any that is free, None for no gRPC.
         workers: How many processes serve, each with models of its own.
+        token_file: A file of tokens, one a line: who shows none of them (`Authorization: Bearer TOKEN`) is told no more
+            than health. None to let everybody in.
+        certificate: A file of PEM with the certificate of the server, and those that vouch for it: HTTP and gRPC go
+            by TLS then.
+        key: A file of PEM with its key.
+        cors: Origins whose pages may ask, such as `https://example.com`, or `*` for all.
         drain_delay: How many seconds a process that was asked to end goes on as before, but for not being
             ready, so that whoever spreads requests takes notice.
         grace: How many seconds requests under way have after that.
@@ -92,6 +98,10 @@ class Options(Limits):
     port: int = 8501
     grpc_port: int | None = 8500
     workers: int = 1
+    token_file: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    cors: tuple[str, ...] = ()
     drain_delay: float = 2.0
     grace: float = 30.0
 
@@ -99,3 +109,8 @@ class Options(Limits):
         super().__post_init__()
         one_of(("before", "after"), swap=self.swap)
         positive_integer(workers=self.workers)
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError(
+                "TLS takes `certificate` and `key`. Received: "
+                f"certificate={self.certificate!r}, key={self.key!r}."
+            )

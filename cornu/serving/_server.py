@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import tuning
 from ._announcing import announce
+from ._failures import Failure
 from ._options import Options
 from ._repository import Repository
 
@@ -75,10 +76,12 @@ class Application:
     def __init__(self, repository: Repository, options: Options) -> None:
         from starlette.applications import Starlette
 
+        from ._access import guarded
         from ._http import routes
 
         self.repository = repository
-        self._inner = Starlette(routes=routes(repository, options), lifespan=self._life)
+        inner = Starlette(routes=routes(repository, options), lifespan=self._life)
+        self._inner = guarded(inner, options)
 
     @asynccontextmanager
     async def _life(self, inner: Any) -> AsyncIterator[None]:
@@ -109,12 +112,17 @@ def _process(source: Any, options: Options, reuse: bool = False, says: bool = Tr
     """Serve in this process; with `reuse` others may have the same ports."""
     import uvicorn
 
+    from ._access import pair
+
     repository = Repository(source, options)
+    certificate, key = pair(options) or (None, None)
     config = uvicorn.Config(
         Application(repository, options),
         log_config=None,
         access_log=False,
         lifespan="off",
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
         timeout_graceful_shutdown=max(1, round(options.grace)),
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -125,6 +133,8 @@ async def _serve(
     repository: Repository, config: Any, options: Options, reuse: bool, says: bool
 ) -> int:
     import uvicorn
+
+    from ._access import is_open_to_all
 
     asked, hurried = _signals()
     await repository.start()
@@ -139,8 +149,14 @@ async def _serve(
         await rpc.start()
     http = asyncio.get_running_loop().create_task(server.serve([listening]))
     if says:
-        grpc_port = None if rpc is None else rpc.port
-        announce(repository, options.host, listening.getsockname()[1], grpc_port)
+        address, port = listening.getsockname()[:2]
+        announce(repository, port, None if rpc is None else rpc.port)
+        if is_open_to_all(address, options):
+            tuning.say(
+                "Whoever gets to %s may ask, load and unload models: give a `token_file`, or leave `host` out.",
+                address,
+                level="warning",
+            )
     await asyncio.wait([http, asked], return_when=asyncio.FIRST_COMPLETED)
     repository.leaving = True
     # Whoever spreads requests looks at readiness, and needs time for it.
@@ -206,11 +222,10 @@ class _Rpc:
     def __init__(self, repository: Repository, options: Options, reuse: bool) -> None:
         import grpc
 
-        from ._grpc import handlers
+        from ._access import Tokens, pair
+        from ._grpc import handlers, refusal
 
-        self.refuses = False
-        self._unavailable = grpc.StatusCode.UNAVAILABLE
-        self._refusal = grpc.unary_unary_rpc_method_handler(self._refuse)
+        self.refuses, self._tokens, self._refusal = False, Tokens(options.token_file), refusal
         settings = [
             ("grpc.so_reuseport", int(reuse)),
             ("grpc.max_receive_message_length", options.max_body),
@@ -221,15 +236,23 @@ class _Rpc:
         )
         listener(options.host, options.grpc_port or 0, reuse).close()  # its error says more
         host = f"[{options.host}]" if ":" in options.host else options.host
-        self.port = self._server.add_insecure_port(f"{host}:{options.grpc_port}")
+        if files := pair(options):
+            certificate, key = (Path(file).read_bytes() for file in files)
+            credentials = grpc.ssl_server_credentials([(key, certificate)])
+            self.port = self._server.add_secure_port(f"{host}:{options.grpc_port}", credentials)
+        else:
+            self.port = self._server.add_insecure_port(f"{host}:{options.grpc_port}")
         self.start, self.stop = self._server.start, self._server.stop
 
     def service(self, details: Any) -> Any:
         """What answers a call: None leaves it to the handlers after this one."""
-        return self._refusal if self.refuses else None
-
-    async def _refuse(self, request: Any, context: Any) -> None:
-        await context.abort(self._unavailable, "The server is about to end. Ask another one.")
+        try:
+            if self.refuses:
+                raise Failure("UNAVAILABLE", "The server is about to end. Ask another one.")
+            self._tokens.check_call(details.method, dict(details.invocation_metadata or ()))
+        except Failure as failure:
+            return self._refusal(failure)
+        return None
 
 
 def listener(host: str, port: int, reuse: bool = False) -> socket.socket:
@@ -267,6 +290,9 @@ class _Supervisor:
                 "Several processes each load their models. Received: "
                 f"workers={options.workers}, source={source!r}. Give a path."
             )
+        from ._access import Tokens, pair
+
+        pair(options), Tokens(options.token_file)  # errors of theirs are not of every worker
         threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
         # They are bound here as long as anybody serves: so a port that was free stays ours.
         self._ports = [listener(options.host, options.port, reuse=True)]

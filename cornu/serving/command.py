@@ -49,6 +49,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "Mapping[str, int]": _labels,
     "str": str,
     "tuple[int, ...]": _integers,
+    "tuple[str, ...]": lambda text: tuple(part for part in text.split(",") if part),
 }
 
 

@@ -20,10 +20,15 @@ import numpy as np
 
 
 class Server:
-    """A server in a process of its own, which has printed where it is."""
+    """A server in a process of its own, which has printed where it is.
+
+    Attributes:
+        said: What it has printed, all once it has ended.
+    """
 
     def __init__(self, process: subprocess.Popen[str], port: int, grpc_port: int | None) -> None:
         self.process, self.port, self.grpc_port = process, port, grpc_port
+        self.said: list[str] = []
 
     def workers(self) -> list[int]:
         """The processes that serve, by their numbers."""
@@ -64,10 +69,14 @@ def serving(path: Path, *options: str) -> Iterator[Server]:
     try:
         for line in process.stdout:
             said += line
-            if found := re.search(r"Serving at http://[^ ]*:(\d+)(?:, gRPC at port (\d+))?", line):
-                reading.append(threading.Thread(target=process.stdout.read))
+            if found := re.search(
+                r"Serving at https?://[^ ]*:(\d+)(?:, gRPC at port (\d+))?", line
+            ):
+                server = Server(process, int(found[1]), int(found[2]) if found[2] else None)
+                server.said.append(said)
+                reading.append(threading.Thread(target=server.said.extend, args=[process.stdout]))
                 reading[0].start()
-                yield Server(process, int(found[1]), int(found[2]) if found[2] else None)
+                yield server
                 return
         raise AssertionError(said)
     finally:

@@ -7,10 +7,10 @@ import { Tensor } from "./tensors.js";
 /** @import { Opened } from "./index.js" */
 
 /**
- * The bytes of a number in a shard; strings have lengths of their own.
+ * The bytes of a value in a shard, and of a string the least: its length.
  * @type {Record<string, number>}
  */
-const SIZES = { float32: 4, int32: 4, complex64: 8, bool: 1, uint8: 1, uint16: 2, float16: 2 };
+const SIZES = { string: 4, float32: 4, int32: 4, complex64: 8, bool: 1, uint8: 1, uint16: 2, float16: 2 };
 
 async function installed() {
   const loaded = /** @type {any} */ (globalThis).tf; // of a page's script

@@ -59,7 +59,7 @@ def prepared() -> Any:
 
 def words() -> Any:
     """A look-up of strings in the graph."""
-    x = cornu.Input((None,), dtype="string", name="words")
+    x = cornu.Input((2,), dtype="string", name="words")
     indices = layers.StringLookup(vocabulary=["red", "green", "blue"])(x)
     return cornu.Model(x, {"index": indices, "known": indices > 0})
 
@@ -117,7 +117,7 @@ ROWS = {
 for name in ("bidirectional_gru", "transformer"):  # layers-models have no such layers
     ROWS[name] = ROWS[name]._replace(formats=("onnx", "tfjs"))
 ROWS["prepared"] = Row(prepared, IMAGE[None].astype("float32"), pixels(IMAGE))
-ROWS["words"] = Row(words, WORDS, formats=("onnx",))
+ROWS["words"] = Row(words, WORDS)
 #: Those with layers that no file holds.
 ROWS.update(
     {

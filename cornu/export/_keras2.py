@@ -27,71 +27,58 @@ _ACTIVE = (
 _CONV = f"kernel_size strides padding data_format dilation_rate {_ACTIVE}"
 _CELL = f"units recurrent_regularizer recurrent_constraint dropout recurrent_dropout {_ACTIVE}"
 _RNN = "return_sequences return_state go_backwards"
+_DEPTH = "depth_multiplier depthwise_regularizer depthwise_constraint"
+_NORM = "epsilon center scale beta_regularizer gamma_regularizer"
 _POOL = "pool_size strides padding"
 #: The layers that TensorFlow.js has, and what it reads of each, its name and dtype aside.
 KNOWN = {
-    "Activation": "activation",
-    "Add": "",
-    "AlphaDropout": "rate",
-    "Average": "",
-    "AveragePooling1D": _POOL,
-    "AveragePooling2D": f"{_POOL} data_format",
-    "AveragePooling3D": f"{_POOL} data_format",
-    "BatchNormalization": "axis momentum epsilon center scale beta_regularizer gamma_regularizer "
-    "beta_constraint gamma_constraint",
-    "Bidirectional": "layer merge_mode",
-    "Concatenate": "axis",
-    "Conv1D": f"filters {_CONV}",
-    "Conv2D": f"filters {_CONV}",
-    "Conv2DTranspose": f"filters {_CONV}",
-    "Conv3D": f"filters {_CONV}",
-    "Conv3DTranspose": f"filters {_CONV}",
-    "Cropping2D": "cropping data_format",
-    "Dense": f"units {_ACTIVE}",
-    "DepthwiseConv2D": f"depth_multiplier depthwise_regularizer depthwise_constraint {_CONV}",
-    "Dot": "axes normalize",
-    "Dropout": "rate",
-    "ConvLSTM2D": f"filters recurrent_activation {_CELL} {_RNN} {_CONV}",
-    "ELU": "",
-    "Embedding": "input_dim output_dim mask_zero embeddings_regularizer embeddings_constraint",
-    "Flatten": "data_format",
-    "GRU": f"recurrent_activation {_CELL} {_RNN}",
-    "GRUCell": f"recurrent_activation {_CELL}",
-    "GaussianDropout": "rate",
-    "GaussianNoise": "stddev",
-    "GlobalAveragePooling1D": "",
-    "GlobalAveragePooling2D": "data_format",
-    "GlobalMaxPooling1D": "",
-    "GlobalMaxPooling2D": "data_format",
-    "InputLayer": "batch_shape",
-    "LSTM": f"recurrent_activation {_CELL} {_RNN}",
-    "LSTMCell": f"recurrent_activation {_CELL}",
-    "LayerNormalization": "axis epsilon center scale beta_regularizer gamma_regularizer",
-    "LeakyReLU": "negative_slope",
-    "Masking": "mask_value",
-    "MaxPooling1D": _POOL,
-    "MaxPooling2D": f"{_POOL} data_format",
-    "MaxPooling3D": f"{_POOL} data_format",
-    "Maximum": "",
-    "Minimum": "",
-    "Multiply": "",
-    "PReLU": "shared_axes alpha_regularizer alpha_constraint",
-    "Permute": "dims",
-    "RNN": f"cell {_RNN}",
-    "ReLU": "max_value",
-    "RepeatVector": "n",
-    "Rescaling": "scale offset",
-    "Reshape": "target_shape",
-    "SeparableConv2D": "filters depth_multiplier depthwise_regularizer depthwise_constraint "
-    f"pointwise_regularizer pointwise_constraint {_CONV}",
-    "SimpleRNN": f"{_CELL} {_RNN}",
-    "SimpleRNNCell": _CELL,
-    "Softmax": "axis",
-    "SpatialDropout1D": "rate",
-    "StackedRNNCells": "cells",
-    "TimeDistributed": "layer",
-    "UpSampling2D": "size data_format",
-    "ZeroPadding2D": "padding data_format",
+    name: arguments.split()
+    for names, arguments in (
+        ("Add Average ELU GlobalAveragePooling1D GlobalMaxPooling1D Maximum Minimum Multiply", ""),
+        ("Activation", "activation"),
+        ("AlphaDropout Dropout GaussianDropout SpatialDropout1D", "rate"),
+        ("AveragePooling1D MaxPooling1D", _POOL),
+        ("AveragePooling2D AveragePooling3D MaxPooling2D MaxPooling3D", f"{_POOL} data_format"),
+        ("BatchNormalization", f"axis momentum {_NORM} beta_constraint gamma_constraint"),
+        ("Bidirectional", "layer merge_mode"),
+        ("Concatenate Softmax", "axis"),
+        ("Conv1D Conv2D Conv2DTranspose Conv3D Conv3DTranspose", f"filters {_CONV}"),
+        ("ConvLSTM2D", f"filters recurrent_activation {_CELL} {_RNN} {_CONV}"),
+        ("Cropping2D", "cropping data_format"),
+        ("Dense", f"units {_ACTIVE}"),
+        ("DepthwiseConv2D", f"{_DEPTH} {_CONV}"),
+        ("Dot", "axes normalize"),
+        (
+            "Embedding",
+            "input_dim output_dim mask_zero embeddings_regularizer embeddings_constraint",
+        ),
+        ("Flatten GlobalAveragePooling2D GlobalMaxPooling2D", "data_format"),
+        ("GRU LSTM", f"recurrent_activation {_CELL} {_RNN}"),
+        ("GRUCell LSTMCell", f"recurrent_activation {_CELL}"),
+        ("GaussianNoise", "stddev"),
+        ("InputLayer", "batch_shape"),
+        ("LayerNormalization", f"axis {_NORM}"),
+        ("LeakyReLU", "negative_slope"),
+        ("Masking", "mask_value"),
+        ("PReLU", "shared_axes alpha_regularizer alpha_constraint"),
+        ("Permute", "dims"),
+        ("RNN", f"cell {_RNN}"),
+        ("ReLU", "max_value"),
+        ("RepeatVector", "n"),
+        ("Rescaling", "scale offset"),
+        ("Reshape", "target_shape"),
+        (
+            "SeparableConv2D",
+            f"filters pointwise_regularizer pointwise_constraint {_DEPTH} {_CONV}",
+        ),
+        ("SimpleRNN", f"{_CELL} {_RNN}"),
+        ("SimpleRNNCell", _CELL),
+        ("StackedRNNCells", "cells"),
+        ("TimeDistributed", "layer"),
+        ("UpSampling2D", "size data_format"),
+        ("ZeroPadding2D", "padding data_format"),
+    )
+    for name in names.split()
 }
 #: Arguments and weights that have other names there.
 RENAMED = {
@@ -310,7 +297,7 @@ def _entry(entry: Config) -> Config:
 
 def _arguments(kind: str, config: Config, rank: int) -> Config:
     """The arguments of a layer's constructor, in the terms of Keras 2."""
-    known = KNOWN[kind].split()
+    known = KNOWN[kind]
     found: Config = {}
     for argument, value in config.items():
         if (

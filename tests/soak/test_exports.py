@@ -15,6 +15,7 @@ from cornu.applications._network import NETWORKS
 from cornu.export import FORMATS
 from tests.applications.networks import fill, images, small
 from tests.export import models
+from tests.export.test_tfjs_layers import NODE
 
 #: Formats that hold what another one does.
 SAME = {"web", "triton", "onnx_training"}
@@ -42,8 +43,13 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
 @pytest.mark.parametrize("format", sorted(FORMATS.keys() - SAME))
 @pytest.mark.parametrize("name", CASES)
 def test_an_export(
-    name: str, format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    format: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(NODE)  # where TensorFlow.js is
     make, of = CASES[name]
     with engines.use("numpy"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of overflows in sigmoids

@@ -10,6 +10,7 @@ import onnx
 import pytest
 import torch
 from onnx import helper, numpy_helper
+from torch import nn
 
 import cornu
 from cornu import engines, layers
@@ -18,7 +19,7 @@ from cornu.engines.onnxruntime import open_session
 from cornu.export._onnx import onnx_bytes
 from cornu.saving import load_model
 from tests.export.tables import LAYER_ROWS, layer_model
-from tests.saving.torch_networks import NETWORKS, exported
+from tests.saving.torch_networks import NETWORKS, SERIES, exported
 
 
 def ran(path: str, inputs: dict[str, Any]) -> list[np.ndarray]:
@@ -93,6 +94,29 @@ def test_batch_normalization_that_was_preserved_trains(tmp_path: Path) -> None:
         model.compile("sgd", "mse")
         model.fit(inputs["image"], np.zeros((4, 5), "float32"), verbose=0)
         assert not np.array_equal(norm.moving_mean.numpy(), before)
+
+
+class Twins(nn.Module):
+    """Two inputs through the same layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.conv = nn.Linear(6, 4, bias=False), nn.Conv1d(6, 6, 3, padding=1)
+
+    def forward(self, a: Any, b: Any) -> Any:
+        a, b = (self.fc(self.conv(x.transpose(1, 2)).transpose(1, 2)) for x in (a, b))
+        return (a * b).sum(-1)
+
+
+def test_layers_that_are_shared_stay_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = {"a": SERIES, "b": SERIES[::-1].copy()}
+    monkeypatch.setitem(NETWORKS, "twins", (Twins, inputs, {0: "batch", 1: "time"}))
+    path = exported("twins", tmp_path)
+    with engines.use("numpy"):
+        model = load_model(path)
+        assert_same(given(model, inputs), ran(path, inputs))
+        names = sorted(weight.path for weight in model.trainable_weights)
+    assert names == ["conv/bias", "conv/kernel", "fc/kernel"]
 
 
 def network_of_tensorflow(path: str) -> dict[str, Any]:

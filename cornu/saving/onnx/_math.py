@@ -92,8 +92,10 @@ for _kind, _name in (_ELEMENTWISE | _VARIADIC).items():
 
 @reads("Identity", tensors=0)
 def identity(at: Reader, x: Any) -> Any:
-    """The operand; a weight that is the same as another one is one of its own."""
-    return Weight(at.node.outputs[0], x.array) if isinstance(x, Weight) else x
+    """The operand. Exporters put it between equal weights, too: those that are all ones or zeros are no less
+    weights of their own."""
+    is_initial = isinstance(x, Weight) and np.all(x.array == x.array.flat[0])
+    return Weight(at.node.outputs[0], x.array) if is_initial else x
 
 
 @reads("Div", on_sizes=_quotients)

@@ -15,10 +15,13 @@ from ._calls import CALLS
 from ._failures import Failure
 from ._options import Options
 from ._tensors import LENGTH, TIMEOUT
+from ._watching import ID
 
 #: What answers without a token: health, which those ask who start processes and spread requests.
 _OPEN = ("ServerLive", "ServerReady")
 _OPEN_PATHS = {path for name in _OPEN for path in CALLS[name][1:]}
+#: Pages, which hold no data: they ask for it with the token that somebody types there.
+_OPEN_PATHS |= {"/", "/docs"}
 _OPEN_CALLS = {f"/inference.GRPCInferenceService/{name}" for name in _OPEN}
 _OPEN_SERVICE = "/grpc.health.v1.Health/"
 
@@ -87,8 +90,8 @@ def guarded(inner: Any, options: Options) -> Any:
             inner,
             allow_origins=options.cors,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", LENGTH, TIMEOUT],
-            expose_headers=[LENGTH],
+            allow_headers=["Authorization", "Content-Type", LENGTH, TIMEOUT, ID],
+            expose_headers=[LENGTH, ID],
         )
     return inner
 

@@ -67,7 +67,8 @@ class Counters:
     last: float = 0.0
 
 
-Watch = Callable[[Model, Sequence[Execution], Sequence[float]], None]
+#: Told of each batch: its runs, and the seconds that each of its requests has waited.
+Watch = Callable[[Sequence[Execution], Sequence[float]], None]
 
 
 class _Request:
@@ -90,8 +91,7 @@ class Batcher:
     Args:
         model: The model.
         limits: How many rows a run has, and how many wait.
-        watch: Told of each batch: `watch(model, executions, waited)`, with its runs and the seconds that
-            each of its requests has waited.
+        watch: Told of each batch.
 
     Attributes:
         waiting: The rows that wait now.
@@ -313,7 +313,7 @@ class Batcher:
             counters.sizes[execution.size] += 1
             counters.run_seconds += execution.seconds
         if self._watch is not None:
-            self._watch(self.model, executions, waited)
+            self._watch(executions, waited)
 
 
 def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:

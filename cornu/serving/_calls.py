@@ -14,6 +14,7 @@ from ._options import Limits
 from ._repository import Repository, Served
 from ._running import Array, TensorSpec
 from ._tensors import DATATYPES, pictured
+from ._watching import current
 
 _EXTENSIONS = ["binary_tensor_data", "model_repository", "statistics", "model_configuration"]
 _ONE, _VERSION = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
@@ -63,7 +64,10 @@ class Calls:
         Raises:
             Failure: If there is none.
         """
-        return self.repository.find(name, version_number(version), label or None)
+        served = self.repository.find(name, version_number(version), label or None)
+        if (call := current()) is not None:
+            call.model = (name, str(served.model.version))
+        return served
 
     async def run(
         self,
@@ -228,10 +232,17 @@ def version_number(version: str | int | None) -> int | None:
 
 def as_failure(error: Exception, where: str) -> Failure:
     """What a client is told of an error: a fault of the server is told in its log."""
+    call = current()
     if isinstance(error, Failure):
-        return error
-    tuning.say("%s failed. %s: %s", where, type(error).__name__, error, level="error")
-    return Failure("INTERNAL", f"{where} failed in the server; its log says more.")
+        failure = error
+    else:
+        named = "" if call is None else f" (id {call.id})"
+        told = (where, named, type(error).__name__, error)
+        tuning.say("%s%s failed. %s: %s", *told, level="error")
+        failure = Failure("INTERNAL", f"{where} failed in the server; its log says more.")
+    if call is not None:
+        call.failed(failure)
+    return failure
 
 
 def _statistics(name: str, served: Served) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from ._messages import (
 from ._options import Limits
 from ._repository import ModelConfig, Repository, Served
 from ._tensors import bytes_of, refused
+from ._watching import ID, Call
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
 #: The services and their calls.
@@ -89,13 +90,21 @@ class GrpcCalls:
         handler: Handler = getattr(self, name, None) or self.asked(name)
 
         async def answer(data: bytes, context: Any) -> Any:
-            try:
-                request = parsed(REQUESTS.get(name, f"{name}Request"), data)
-                return (await handler(request, context)).SerializeToString()
-            except Exception as error:
-                await _abort(context, as_failure(error, name))
+            with self.call(name, context) as call:
+                try:
+                    request = parsed(REQUESTS.get(name, f"{name}Request"), data)
+                    return (await handler(request, context)).SerializeToString()
+                except Exception as error:
+                    failure = as_failure(error, name)
+            await _abort(context, failure, (ID, call.id))
 
         return answer
+
+    def call(self, name: str, context: Any) -> Call:
+        """A call that is watched."""
+        return Call(
+            self.calls.repository.watching, "grpc", name, dict(context.invocation_metadata())
+        )
 
     # ------------------------------------------------------ TensorFlow Serving
 
@@ -227,12 +236,13 @@ class GrpcCalls:
     async def ModelStreamInfer(self, requests: AsyncIterator[bytes], context: Any) -> Any:
         """`ModelInfer` for each request of a stream; one that fails does not end it."""
         async for data in requests:
-            try:
-                answer = await self.ModelInfer(parsed("ModelInferRequest", data), context)
-                said = types().ModelStreamInferResponse(infer_response=answer)
-            except Exception as error:
-                message = as_failure(error, "ModelStreamInfer").message
-                said = types().ModelStreamInferResponse(error_message=message)
+            with self.call("ModelStreamInfer", context):
+                try:
+                    answer = await self.ModelInfer(parsed("ModelInferRequest", data), context)
+                    said = types().ModelStreamInferResponse(infer_response=answer)
+                except Exception as error:
+                    message = as_failure(error, "ModelStreamInfer").message
+                    said = types().ModelStreamInferResponse(error_message=message)
             yield said.SerializeToString()
 
     # ------------------------------------------------------------------ health
@@ -276,8 +286,8 @@ def refusal(failure: Failure) -> Any:
     return grpc.unary_unary_rpc_method_handler(refuse)
 
 
-async def _abort(context: Any, failure: Failure) -> None:
-    await context.abort(grpc.StatusCode[failure.code], failure.message[:_MESSAGE])
+async def _abort(context: Any, failure: Failure, *metadata: tuple[str, str]) -> None:
+    await context.abort(grpc.StatusCode[failure.code], failure.message[:_MESSAGE], metadata)
 
 
 def _version(spec: Any) -> int | None:

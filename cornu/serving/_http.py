@@ -34,6 +34,7 @@ from ._tensors import (
     sized,
     to_json,
 )
+from ._watching import ID, Call, Watching
 
 Handler = Callable[[Request], Awaitable[Response]]
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -70,8 +71,9 @@ def routes(repository: Repository, limits: Limits) -> list[Route]:
         ("", "/v1/{rest:path}", http.unknown),
         ("", "/v2/{rest:path}", http.unknown),
     ]
+    watching = repository.watching
     return [
-        Route(path, _answered(handler), methods=[method] if method else _METHODS)
+        Route(path, _answered(path, handler, watching), methods=[method] if method else _METHODS)
         for method, path, handler in table
     ]
 
@@ -202,15 +204,19 @@ class _Http:
         return found
 
 
-def _answered(handler: Handler) -> Handler:
-    """A handler whose failures are answers."""
+def _answered(path: str, handler: Handler, watching: Watching) -> Handler:
+    """A handler whose failures are answers, which is watched."""
 
     async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except Exception as error:
-            failure = as_failure(error, f"{request.method} {request.url.path}")
-            return _json({"error": failure.message}, failure.http)
+        with Call(watching, "http", path, request.headers) as call:
+            try:
+                response = await handler(request)
+            except Exception as error:
+                failure = as_failure(error, f"{request.method} {request.url.path}")
+                response = _json({"error": failure.message}, failure.http)
+            if watching.access_log or call.code != "OK":
+                response.headers[ID] = call.id
+            return response
 
     return answer
 

@@ -40,6 +40,7 @@ class Model:
         nbytes: The size of its weights.
         batched: Whether requests may share a run: all have a batch axis, and no row's outputs depend
             on other rows.
+        examples: Typical inputs by their names, of `examples.npz` beside the file; empty where it is not there.
         seconds: How long a run took, by its rows, as last measured.
 
     Raises:
@@ -68,7 +69,7 @@ class Model:
         self.version = version
         lines = _beside(path, "labels.txt", lambda file: file.read_text("utf-8").splitlines())
         self.classes: list[str] | None = lines if classes is None else list(classes)
-        self._examples = _beside(path, "examples.npz", _arrays) or {}
+        self.examples = _beside(path, "examples.npz", _arrays) or {}
         self._lock = threading.Lock()
         self._runner: Runner | None = None
         self.seconds: dict[int, float] = {}
@@ -204,7 +205,7 @@ class Model:
         generator = np.random.default_rng(0)
         found = {}
         for spec in specs:
-            if (given := self._examples.get(spec.name)) is not None:
+            if (given := self.examples.get(spec.name)) is not None:
                 found[spec.name] = _fitted(spec, np.resize(given, (rows, *given.shape[1:])))
                 continue
             sizes = [rows, *([_LENGTH] * len(spec.shape))]

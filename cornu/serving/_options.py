@@ -81,6 +81,7 @@ class Options(Limits):
             by TLS then.
         key: A file of PEM with its key.
         cors: Origins whose pages may ask, such as `https://example.com`, or `*` for all.
+        access_log: Whether each call has a line in the log, of JSON with its id.
         drain_delay: How many seconds a process that was asked to end goes on as before, but for not being
             ready, so that whoever spreads requests takes notice.
         grace: How many seconds requests under way have after that.
@@ -102,6 +103,7 @@ class Options(Limits):
     certificate: str | None = None
     key: str | None = None
     cors: tuple[str, ...] = ()
+    access_log: bool = False
     drain_delay: float = 2.0
     grace: float = 30.0
 

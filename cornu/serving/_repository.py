@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import tuning
-from ._batching import Batcher, Watch
+from ._batching import Batcher
 from ._failures import Failure
 from ._layout import models_in
+from ._metrics import Metrics
 from ._model import Model
 from ._options import Options
 from ._versions import Line, Policy
 from ._versions import Served as Served
 from ._versions import Status as Status
+from ._watching import Watching
 
 
 class ModelConfig(NamedTuple):
@@ -41,16 +43,15 @@ class Repository:
     Args:
         source: A path (`models_in`), a model of Cornu, a `Model`, a `Runner`, or such models by name.
         options: What the server was told.
-        watch: Told of each batch (`Batcher`).
 
     Attributes:
+        watching: Who looks at calls and runs.
         leaving: Whether the process is about to end: it is not ready then, and goes on answering.
     """
 
-    def __init__(
-        self, source: Any, options: Options | None = None, watch: Watch | None = None
-    ) -> None:
-        self.options, self.leaving, self._watch = options or Options(), False, watch
+    def __init__(self, source: Any, options: Options | None = None) -> None:
+        self.options, self.leaving = options or Options(), False
+        self.watching = Watching(Metrics(self), self.options.access_log)
         self._path = Path(source) if isinstance(source, (str, Path)) else None
         self._given: Mapping[str, Any] = {} if self._path else self._by_name(source)
         self._configs: dict[str, ModelConfig] | None = None
@@ -91,7 +92,7 @@ class Repository:
         """Look for nothing more, and wait for the requests under way."""
         if self._polling is not None:
             self._polling.cancel()
-        await asyncio.gather(*(served.drained() for served in self._served()))
+        await asyncio.gather(*(served.drained() for _, served in self.served()))
 
     async def poll(self) -> None:
         """Read the folders once; load and unload what has changed. What can't be loaded says so in its status.
@@ -141,7 +142,8 @@ class Repository:
             await self._make_room(model.nbytes)
         seconds = time.monotonic() - start
         tuning.say("%r, version %s, is AVAILABLE after %.1f s.", name, number, seconds)
-        return Served(model, Batcher(model, self.options, self._watch), self._bring_back)
+        watch = self.watching.metrics.runs(name, number)
+        return Served(model, Batcher(model, self.options, watch), self._bring_back)
 
     def _warm(self, name: str, number: int, source: Any) -> Model:
         model = source
@@ -151,9 +153,6 @@ class Repository:
         return model
 
     # ------------------------------------------------------------------ memory
-
-    def _served(self) -> list[Served]:
-        return [served for line in self._lines.values() for served in line.served()]
 
     async def _bring_back(self, served: Served) -> None:
         """Load again what left memory for others."""
@@ -176,7 +175,7 @@ class Repository:
                 "RESOURCE_EXHAUSTED",
                 f"A model must fit into `memory`. Received: {nbytes:,} bytes, memory={limit:,}.",
             )
-        inside = [served for served in self._served() if served.model.in_memory]
+        inside = [served for _, served in self.served() if served.model.in_memory]
         taken = sum(served.model.nbytes for served in inside)
         for served in sorted(inside, key=lambda served: (not served.is_idle, served.used)):
             if taken + nbytes <= limit:
@@ -206,6 +205,14 @@ class Repository:
     def index(self) -> list[tuple[str, Status]]:
         """All models and versions."""
         return [(name, status) for name in sorted(self._lines) for status in self.statuses(name)]
+
+    def served(self) -> list[tuple[str, Served]]:
+        """All versions that are served, with the names of their models."""
+        return [(name, x) for name, line in sorted(self._lines.items()) for x in line.served()]
+
+    def loads(self) -> dict[str, Mapping[str, int]]:
+        """How often versions of each model were loaded (`"loaded"`), or could not be (`"failed"`)."""
+        return {name: line.loads for name, line in sorted(self._lines.items())}
 
     def _line(self, name: str) -> Line:
         if name not in self._lines:

@@ -78,10 +78,11 @@ class Application:
 
         from ._access import guarded
         from ._http import routes
+        from ._looking import looking
 
         self.repository = repository
-        inner = Starlette(routes=routes(repository, options), lifespan=self._life)
-        self._inner = guarded(inner, options)
+        all_routes = [*routes(repository, options), *looking(repository)]
+        self._inner = guarded(Starlette(routes=all_routes, lifespan=self._life), options)
 
     @asynccontextmanager
     async def _life(self, inner: Any) -> AsyncIterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,6 +107,9 @@ class Line:
         name: Its name.
         load: Gives a version that is warm: `await load(name, number, file)`.
         swap: As in `Options`.
+
+    Attributes:
+        loads: How often versions were loaded, and could not be: `"loaded"`, `"failed"`.
     """
 
     def __init__(
@@ -113,6 +117,7 @@ class Line:
     ) -> None:
         self.name, self._load, self._swap = name, load, swap
         self.labels: Mapping[str, int] = {}
+        self.loads: Counter[str] = Counter()
         self.is_unloaded = False  # somebody asked for that
         self._versions: dict[int, _Version] = {}
         self._lock = asyncio.Lock()
@@ -192,7 +197,9 @@ class Line:
         try:
             version.served = await self._load(self.name, version.number, file)
             version.state, version.reason = "AVAILABLE", ""
+            self.loads["loaded"] += 1
         except Exception as error:
+            self.loads["failed"] += 1
             version.state = "AVAILABLE" if before == "AVAILABLE" else "END"
             version.reason = f"{type(error).__name__}: {error}"
             told = (self.name, version.number, version.reason)

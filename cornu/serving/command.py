@@ -42,7 +42,6 @@ def _labels(text: str) -> dict[str, int]:
 
 #: How the command line writes what a field holds, by its annotation. That of a field that may be None may be `none`.
 _READERS: dict[str, Callable[[str], Any]] = {
-    "bool": lambda text: {"yes": True, "no": False}[text],
     "float": float,
     "int": _integer,
     "int | str | tuple[int, ...]": _versions,
@@ -74,10 +73,13 @@ def add_command(commands: Any) -> None:
         default = (
             "" if field.default in (None, dataclasses.MISSING) else f" (default: {field.default})"
         )
+        how: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+        if field.type != "bool":
+            metavar = field.name.rpartition("_")[2].upper()
+            how = {"type": _reader(str(field.type)), "metavar": metavar}
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=_reader(str(field.type)),
-            metavar=field.name.rpartition("_")[2].upper(),
+            **how,
             default=argparse.SUPPRESS,
             help=texts[field.name].replace("%", "%%") + default,
         )

@@ -403,4 +403,5 @@ def test_a_fault_of_the_server_is_told_in_the_log(
         500,
         "GET /v2 failed in the server; its log says more.",
     )
-    assert "GET /v2 failed. RuntimeError: the secret" in caplog.text
+    named = f"(id {found.headers['x-request-id']})"
+    assert f"GET /v2 {named} failed. RuntimeError: the secret" in caplog.text

@@ -1,0 +1,131 @@
+"""What is told of each call: its line in the log, its metrics, and its span where OpenTelemetry is installed."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from importlib.util import find_spec
+from typing import Any
+
+from .. import tuning
+from ._failures import Failure
+from ._metrics import Metrics
+
+#: The header that holds the id of a request: that of its sender, or one that is given to it.
+ID = "x-request-id"
+#: The most characters of an id.
+_LONGEST = 128
+_call: ContextVar[Call | None] = ContextVar("cornu-call", default=None)
+
+
+class Watching:
+    """Whoever looks at calls.
+
+    Args:
+        metrics: What counts them.
+        access_log: Whether each has a line in the log.
+    """
+
+    def __init__(self, metrics: Metrics, access_log: bool = False) -> None:
+        self.metrics, self.access_log = metrics, access_log
+        self.tracer: Any = None
+        if find_spec("opentelemetry") is not None:
+            from opentelemetry import trace
+
+            self.tracer = trace.get_tracer("cornu")
+            tuning.say("Calls are traced by OpenTelemetry.")
+        else:
+            tuning.say("Calls are not traced: `opentelemetry-api` is not installed.")
+
+
+class Call:
+    """A call while it is answered, as a `with` block. What fails in it fails outside as well.
+
+    Args:
+        watching: Who looks at it.
+        protocol: `"http"` or `"grpc"`.
+        name: The path with its parameters' names, or the name of gRPC.
+        headers: What was sent with it.
+
+    Attributes:
+        model: The model that answers, and its version; empty where none is found.
+        code: How it ended: `"OK"`, or a code of `CODES`.
+    """
+
+    __slots__ = (
+        "_before",
+        "_id",
+        "_span",
+        "_started",
+        "code",
+        "headers",
+        "model",
+        "name",
+        "protocol",
+        "watching",
+    )
+
+    def __init__(
+        self, watching: Watching, protocol: str, name: str, headers: Mapping[str, str]
+    ) -> None:
+        self.watching, self.protocol, self.name, self.headers = watching, protocol, name, headers
+        self.model, self.code = ("", ""), "OK"
+        self._id = headers.get(ID, "")[:_LONGEST]
+        self._span: Any = None
+
+    @property
+    def id(self) -> str:
+        """Its id, which is made only for those who read it."""
+        self._id = self._id or uuid.uuid4().hex
+        return self._id
+
+    def __enter__(self) -> Call:
+        self._before: Token[Call | None] = _call.set(self)
+        self._started = time.perf_counter()
+        if (tracer := self.watching.tracer) is not None:
+            from opentelemetry import propagate, trace
+
+            above = propagate.extract(dict(self.headers))
+            self._span = tracer.start_span(self.name, above, kind=trace.SpanKind.SERVER)
+        return self
+
+    def failed(self, failure: Failure) -> None:
+        """Note how it ended."""
+        self.code = failure.code
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        seconds = time.perf_counter() - self._started
+        _call.reset(self._before)
+        if error is not None:  # whoever asked has left
+            self.code = "CANCELLED"
+        said = (*self.model, self.protocol, self.name, self.code)
+        self.watching.metrics.answered(said, seconds)
+        if self._span is not None:
+            self._traced(said)
+        if self.watching.access_log:
+            names = ("model", "version", "protocol", "call", "code")
+            line = {**dict(zip(names, said, strict=True)), "ms": round(seconds * 1e3, 3)}
+            tuning.say("%s", json.dumps({**line, "id": self.id}))
+
+    def _traced(self, said: tuple[str, ...]) -> None:
+        from opentelemetry import trace
+
+        names = (
+            "cornu.model",
+            "cornu.version",
+            "network.protocol.name",
+            "cornu.call",
+            "cornu.code",
+        )
+        self._span.set_attributes({**dict(zip(names, said, strict=True)), "cornu.id": self.id})
+        if self.code != "OK":
+            self._span.set_status(trace.StatusCode.ERROR, self.code)
+        self._span.end()
+
+
+def current() -> Call | None:
+    """The call that is answered."""
+    return _call.get()

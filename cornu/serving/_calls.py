@@ -237,8 +237,7 @@ def as_failure(error: Exception, where: str) -> Failure:
         failure = error
     else:
         named = "" if call is None else f" (id {call.id})"
-        told = (where, named, type(error).__name__, error)
-        tuning.say("%s%s failed. %s: %s", *told, level="error")
+        tuning.say("%s failed. %s: %s%s", where, type(error).__name__, error, named, level="error")
         failure = Failure("INTERNAL", f"{where} failed in the server; its log says more.")
     if call is not None:
         call.failed(failure)

@@ -54,7 +54,7 @@ def looking(repository: Repository) -> list[Route]:
     async def model(request: Request) -> Response:
         try:
             name = request.path_params["model"]
-            url = str(request.base_url).rstrip("/")
+            url = str(request.url.replace(path=request.scope.get("root_path", ""), query=""))
             return _json(await described(name, repository.find(name), url))
         except Exception as error:
             failure = as_failure(error, request.url.path)

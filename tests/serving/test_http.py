@@ -404,4 +404,4 @@ def test_a_fault_of_the_server_is_told_in_the_log(
         "GET /v2 failed in the server; its log says more.",
     )
     named = f"(id {found.headers['x-request-id']})"
-    assert f"GET /v2 {named} failed. RuntimeError: the secret" in caplog.text
+    assert f"GET /v2 failed. RuntimeError: the secret {named}" in caplog.text

@@ -58,24 +58,26 @@ def replacing_together(path: str | os.PathLike[str]) -> Iterator[str]:
             _put(os.path.join(draft, name), os.path.join(folder, name))
 
 
-def check_replaceable(path: str | os.PathLike[str], names: str) -> None:
+def check_replaceable(path: str | os.PathLike[str], names: str, main: str | None = None) -> None:
     r"""See that a path is free, or a folder with nothing in it but what may be replaced.
 
     Args:
         path: The path.
         names: A pattern of the names that the folder may hold.
+        main: The name that it has among them where it isn't empty: others alone, such as `assets`, are somebody's.
 
     Raises:
         FileExistsError: If something else is there.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     check_replaceable(folder, r"model\.json|.*\.bin")
+    ...     check_replaceable(folder, r"model\.json|.*\.bin", "model.json")
     """
     if not os.path.lexists(path):
         return
     found = sorted(os.listdir(path)) if os.path.isdir(path) else None
-    other = next((name for name in found or () if not re.fullmatch(names, name)), None)
+    lacks = main is not None and main not in (found or ())
+    other = next((name for name in found or () if lacks or not re.fullmatch(names, name)), None)
     if found is None or other is not None:
         what = "a file" if found is None else f"a folder with {other!r}"
         raise FileExistsError(

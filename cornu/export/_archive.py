@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core.checks import one_of
-from ..core.files import replacing
+from ..core.files import check_replaceable, replacing
 from ..core.keras_tensor import KerasTensor
 from ..core.variable import Variable
 from ..engines import get, use
 from ..layers import Layer
 from ._onnx import write_onnx
 from ._report import report
+from ._saved_model import CONTENT
 from ._signature import signature
 
 
@@ -168,6 +169,7 @@ class ExportArchive:
 
         Raises:
             ValueError: If there are no endpoints.
+            FileExistsError: If a SavedModel would take the place of anything else.
             ModuleNotFoundError: If the format's library is not installed.
         """
         if not self._endpoints:
@@ -181,6 +183,7 @@ class ExportArchive:
                 specs = endpoint.specs if len(endpoint.specs) > 1 else endpoint.specs[0]
                 write_onnx(layer, folder / f"{name}.onnx", verbose, specs)
             return
+        check_replaceable(folder, *CONTENT)
         collections = {
             name: getattr(self, name)
             for name in ("variables", "trainable_variables", "non_trainable_variables")

@@ -14,8 +14,8 @@ from ._checking import check
 from ._report import report
 from ._tracing import Traced, told, trace
 
-#: A pattern of what is in such a folder.
-_NAMES = r"saved_model\.pb|fingerprint\.pb|variables|assets"
+#: What is in such a folder: a pattern, and what always is.
+CONTENT = r"saved_model\.pb|fingerprint\.pb|variables|assets", "saved_model.pb"
 #: What a file may hold: protocol buffers end at 2 GiB.
 _LIMIT = (1 << 31) - (1 << 24)
 
@@ -49,7 +49,7 @@ def write_saved_model(
             "Export to ONNX, which has files of their own for them."
         )
     target = path if version is None else path / str(version)
-    check_replaceable(target, _NAMES)
+    check_replaceable(target, *CONTENT)
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as draft:
         folder = Path(draft)

@@ -40,7 +40,7 @@ def write_tfjs(
 
     one_of(tuple(KINDS), quantize=quantize)
     traced = trace(model, input_signature, TensorFlowJsEngine.for_file())
-    check_replaceable(path, rf"model\.json|{NAMES}")
+    check_replaceable(path, rf"model\.json|{NAMES}", "model.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
         folder = Path(draft)

@@ -46,7 +46,7 @@ def write_tfjs_layers(
         "backend": "tensorflow",
         "model_config": dialect(model),
     }
-    check_replaceable(path, rf"model\.json|{NAMES}")
+    check_replaceable(path, rf"model\.json|{NAMES}", "model.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
         folder = Path(draft)

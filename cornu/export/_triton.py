@@ -21,6 +21,7 @@ _TYPES = {
     **{f"{sign}INT{bits}": f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
 }
 _NAMES = r"config\.pbtxt|[1-9]\d*"
+_VERSION = r"model\.onnx(\.data)?", "model.onnx"
 
 
 def write_triton(
@@ -47,6 +48,7 @@ def write_triton(
         if not is_size(value):
             raise ValueError(f"`{name}` must be an integer from 1. Received: {name}={value!r}.")
     check_replaceable(path, _NAMES)
+    check_replaceable(path / str(version), *_VERSION)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A version comes to others as one step, before the config that says what it takes.
     writing = replacing_together(path / "config.pbtxt") if path.exists() else replacing(path)

@@ -19,7 +19,7 @@ from cornu.engines.graphdef import GraphDefEngine, TensorFlowJsEngine
 from cornu.engines.graphdef.graph import TensorFlowGraph
 from cornu.engines.graphdef.messages import saved_model
 from cornu.engines.graphdef.operations import LACKS, OPERATIONS
-from cornu.export import _beside, _checking, _saved_model, _tfjs
+from cornu.export import ExportArchive, _beside, _checking, _saved_model, _tfjs
 from cornu.export._tfjs import write_graph_model
 from cornu.export._tracing import trace
 from tests.engines_tested import ENGINES
@@ -244,14 +244,29 @@ def test_what_is_refused(
     assert not os.listdir(tmp_path)
 
 
-@pytest.mark.parametrize("format", ["tf_saved_model", "tfjs"])
-def test_what_no_export_wrote_is_kept(format: str, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "letters.txt").write_text("mine")
+@pytest.mark.parametrize(
+    ("format", "theirs"),
+    [
+        ("tf_saved_model", "letters.txt"),
+        ("tf_saved_model", "assets"),
+        ("tfjs", "letters.txt"),
+        ("triton", "1/letters.txt"),
+        (None, "assets"),
+    ],
+)
+def test_what_no_export_wrote_is_kept(format: str | None, theirs: str, tmp_path: Path) -> None:
+    kept = tmp_path / "out" / theirs
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    model = models.made("cnn")
+    archive = ExportArchive()
+    archive.add_endpoint("serve", model)
     with pytest.raises(FileExistsError, match="takes the place of one of its kind alone"):
-        models.made("cnn").export(tmp_path / "out", format=format, verbose=False)
-    assert os.listdir(tmp_path) == ["out"]
-    assert os.listdir(tmp_path / "out") == ["letters.txt"]
+        if format is None:
+            archive.write_out(tmp_path / "out")
+        else:
+            model.export(tmp_path / "out", format=format, verbose=False)
+    assert [x for x in tmp_path.rglob("*") if x.is_file()] == [kept]
 
 
 def test_a_mismatch_is_an_error_and_leaves_nothing(

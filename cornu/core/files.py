@@ -54,8 +54,11 @@ def replacing_together(path: str | os.PathLike[str]) -> Iterator[str]:
     folder, main = os.path.split(os.path.abspath(path))
     with _draft(os.path.join(folder, main), path) as draft:
         yield draft
-        for name in sorted(os.listdir(draft), key=lambda name: name == main):
-            _put(os.path.join(draft, name), os.path.join(folder, name))
+        places = [(os.path.join(draft, x), os.path.join(folder, x)) for x in os.listdir(draft)]
+        for place in places:
+            _check_kind(*place)
+        for place in sorted(places, key=lambda place: os.path.basename(place[0]) == main):
+            _put(*place)
 
 
 def check_replaceable(path: str | os.PathLike[str], names: str, main: str | None = None) -> None:
@@ -202,17 +205,21 @@ def _put(draft: str, target: str) -> None:
             _flush_names(parent)
         _put_folder(draft, target)
     else:
-        if os.path.isdir(target):
-            raise IsADirectoryError(
-                errno.EISDIR,
-                "A file takes the place of no folder. Received: "
-                f"filepath={target!r}, a folder. Choose another name, or remove it.",
-            )
+        _check_kind(draft, target)
         if os.path.exists(target):
             shutil.copymode(target, draft)
         _flush(draft)
         os.replace(draft, target)
     _flush_names(os.path.dirname(target))
+
+
+def _check_kind(draft: str, target: str) -> None:
+    if os.path.isfile(draft) and os.path.isdir(target):
+        raise IsADirectoryError(
+            errno.EISDIR,
+            "A file takes the place of no folder. Received: "
+            f"filepath={target!r}, a folder. Choose another name, or remove it.",
+        )
 
 
 def _put_folder(draft: str, target: str) -> None:

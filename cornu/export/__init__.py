@@ -112,7 +112,9 @@ def export(
 def _write(format: str, model: Any, path: Path, verbose: bool, specs: Any, given: Any) -> None:
     FORMATS[format].write(model, path, verbose, specs, **given)
     if verbose:
-        show_lines(format, path, input_names(tree.flatten(signature(model, specs))))
+        version = given.get("version") if format == "tf_saved_model" else None
+        place = path if version is None else path / str(version)
+        show_lines(format, place, input_names(tree.flatten(signature(model, specs))))
 
 
 def format_of(path: Path, format: str | None = None) -> str:

@@ -339,7 +339,7 @@ def _says_nothing(kind: str, argument: str, value: Any, config: Config) -> bool:
 
 
 def _dtype(value: Any, place: str) -> str:
-    name = value["config"]["name"] if isinstance(value, dict) else value
+    name = value["config"].get("name", value["class_name"]) if isinstance(value, dict) else value
     if name not in ("float32", "int32", "bool"):
         raise _refused(f"{name!r}, the {place}", "Use the policy 'float32', or export")
     return str(name)

@@ -8,6 +8,7 @@ from typing import Any
 from ..core.files import replacing
 from ._onnx import onnx_bytes
 from ._report import report
+from ._signature import signature
 from ._training import check_step, traced_learner
 
 
@@ -51,7 +52,8 @@ def write_page(
     else:
         given = (model, input_signature, opset_version, float16, examples)
         content, names, checked = onnx_bytes(*given)
-    html = page(model, content, names, title, examples, labels, learning)
+    specs = signature(model, input_signature)
+    html = page(model, specs, content, names, title, examples, labels, learning)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
         Path(draft).write_bytes(html)

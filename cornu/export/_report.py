@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -81,9 +82,8 @@ def show_lines(format: str, path: Path, names: Sequence[str]) -> None:
         "NAME": path.name,
         "INPUTS": f"{{{inputs}}}",
     }
-    lines = LINES.get(format, {})
+    lines, words = LINES.get(format, {}), re.compile("|".join(said))
     console = Console(soft_wrap=True, highlight=False, markup=False)
     for language, line in lines.items():
-        for word, text in said.items():
-            line = line.replace(word, str(text))
+        line = words.sub(lambda found: str(said[found[0]]), line)
         console.print(f"{language:{max(map(len, lines))}}  {line}")

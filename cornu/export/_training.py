@@ -31,7 +31,7 @@ from .measuring import as_given
 OPSET = 18
 #: What the names of a step's outputs that are the new state begin with.
 NEW = "new/"
-#: The sizes of the batches that a check trains on.
+#: The sizes of the batches that a check trains on, where they are free.
 _BATCHES = (4, 3, 5)
 #: How far a weight may be apart: where a gradient is nothing but rounding errors, as that of a bias before a
 #: normalization, they decide which way it goes.
@@ -75,6 +75,11 @@ def write_training(
         ir_version: The version of the format itself.
         examples: `(x, y)`, of which the targets have their shape; the file is checked with them.
     """
+    if path.suffix == ".safetensors":
+        raise ValueError(
+            "A step has its state beside it, in a file of that name. Received: "
+            f"filepath={str(path)!r}. Choose a name that ends in .onnx."
+        )
     learner = traced_learner(model, input_signature, opset_version, examples)
     contents = learner.files(ir_version or IR_VERSION)
     checked = check_step(model, learner, contents, examples)
@@ -254,7 +259,8 @@ def check_step(
     told = check(model, learner.predict, lambda inputs: answers.run(None, {**inputs, **read}), x)
     targets = tree.flatten(learner.inputs[1])
     given = [None] * len(targets) if examples is None else tree.flatten(examples[1])
-    for size in _BATCHES:
+    fixed = next((x.shape[0] for x in tree.flatten(learner.inputs[0]) if x.shape), None)
+    for size in [fixed] * len(_BATCHES) if fixed else _BATCHES:
         arrays = drawn(model, learner.predict, size, examples=x)
         arrays += [_target(spec, size, y) for spec, y in zip(targets, given, strict=True)]
         feeds = dict(zip(learner.step.names[0], arrays, strict=True))
@@ -306,5 +312,7 @@ def _reference(
     with use("numpy"), np.errstate(all="ignore"), StatelessScope(pairs) as scope:
         told = trained(model, x, y)
         new = _new(model, scope, learner.state)
-    results = {**told, **{NEW + name: value for name, value in new.items()}}
-    return {name: np.asarray(value) for name, value in results.items()}
+    results = map(np.asarray, (*told.values(), *new.values()))
+    return dict(
+        zip(learner.step.names[1], results, strict=True)
+    )  # an input may be called as a metric

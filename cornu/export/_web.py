@@ -21,6 +21,8 @@ from ._runtime import VERSION, runtime_files
 from .describing import EXAMPLES, examples_of, input_of, output_of, zeros_of
 
 _PAGE = Path(__file__).with_name("page")
+#: The dtypes that have arrays in a browser.
+_DTYPES = ("float32", "float64", "int8", "int32", "int64", "uint8", "bool", "string")
 #: How many of the examples a page that learns practises beside its corrections.
 _PRACTISED = 64
 
@@ -35,6 +37,7 @@ class Learning(NamedTuple):
 
 def page(
     model: Any,
+    specs: Any,
     onnx: bytes,
     names: tuple[Sequence[str], Sequence[str]],
     title: str | None = None,
@@ -45,7 +48,8 @@ def page(
     """The page of a model.
 
     Args:
-        model: The model, for the specs of its inputs and what it gives.
+        model: The model, for what it gives.
+        specs: The specs of its inputs.
         onnx: The model's ONNX file.
         names: The names of the inputs and of the outputs in that file.
         title: The page's title; the model's name where it is left out.
@@ -55,17 +59,13 @@ def page(
     """
     arrays = [] if examples is None else [np.asarray(x) for x in tree.flatten(examples)]
     missing: list[Any] = [None] * len(names[0])
-    inputs = [
-        input_of(name, spec, array)
-        for name, spec, array in zip(
-            names[0],
-            tree.flatten(model.inputs),
-            arrays or missing,
-            strict=True,
-        )
-    ]
-    given = arrays or [zeros_of(spec) for spec in inputs]
-    results = tree.flatten(model.predict([x[:EXAMPLES] for x in given], verbose=0))
+    given = list(zip(names[0], tree.flatten(specs), arrays or missing, strict=True))
+    for one in given:
+        _check_input(*one)
+    inputs = [input_of(*one) for one in given]
+    firsts = [x[:EXAMPLES] for x in arrays or map(zeros_of, inputs)]
+    found = model.predict(tree.pack_sequence_as(specs, firsts), verbose=0)
+    results = [np.asarray(x) for x in tree.flatten(found) if x is not None]
     title = title or model.name
     content = {
         "inputs": inputs,
@@ -96,6 +96,23 @@ def page(
         "state": "" if learning is None else _packed(learning.state),
     }
     return filled(_PAGE / "page.html", parts).encode()
+
+
+def _check_input(name: str, spec: Any, examples: Any) -> None:
+    if spec.dtype not in _DTYPES:
+        raise NotImplementedError(
+            f"A page has fields for numbers of {_DTYPES[:-1]}. Received: the input {name!r} of {spec.dtype}. Cast "
+            "it in the model."
+        )
+    if spec.shape[:1] not in ((None,), (1,)):
+        raise ValueError(
+            f"A page gives a model one input at a time. Received: {name!r} of shape {spec.shape}. Make the model "
+            "with `Input(shape=...)`, whose batch is free."
+        )
+    if examples is not None and examples.dtype.kind == "f" and not np.isfinite(examples).all():
+        raise ValueError(
+            f"A page starts from finite numbers. Received: examples with others for {name!r}. Leave those out."
+        )
 
 
 def _packed(content: bytes) -> str:

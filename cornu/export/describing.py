@@ -75,6 +75,7 @@ def zeros_of(spec: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 def output_of(name: str, result: np.ndarray[Any, Any], labels: Any) -> dict[str, Any]:
     """How an output is drawn, seen from what the model gives."""
+    result = np.atleast_1d(result)
     width = math.prod(result.shape[1:])
     total = result.reshape(len(result), -1).sum(1, dtype=float)
     likely = result.ndim == 2 and width > 1 and result.min() >= 0
@@ -102,7 +103,11 @@ def examples_of(arrays: list[np.ndarray[Any, Any]], count: int = EXAMPLES) -> li
     return [
         {
             "label": str(i + 1),
-            "values": [[float(f"{value:.5g}") for value in array[i].flat] for array in arrays],
+            "values": [list(map(_shown, array[i].flat)) for array in arrays],
         }
         for i in range(min(len(arrays[0]), count))
     ]
+
+
+def _shown(value: Any) -> float:
+    return float(f"{value:.5g}") if isinstance(value, np.floating) else int(value)

@@ -106,9 +106,11 @@ def lines(format: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> dict
     return found
 
 
-def test_every_format_says_what_runs_it() -> None:
+def test_every_format_says_what_runs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert LINES.keys() == FORMATS.keys()
     assert all(LINES.values())
+    made().export(tmp_path / "MY NAME", version=3)
+    assert f'load("{tmp_path}/MY NAME/3")' in capsys.readouterr().out
 
 
 PYTHON = {"litert": "ai_edge_litert", "onnx": "onnxruntime", "tf_saved_model": "tensorflow"}
@@ -190,7 +192,7 @@ def test_what_fails_leaves_everything_as_it_was(
         else:
             place.mkdir()
             (place / "notes.txt").write_text("kept")
-        if place.name == "file" and FORMATS[format].suffix or format == "onnx_training":
+        if place.name == "file" and (FORMATS[format].suffix or format == "onnx_training"):
             continue  # a file takes the place of a file
         with pytest.raises(OSError, match="takes the place of") as error:
             model.export(place, format=format, verbose=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,37 @@ def test_a_series_is_chosen_or_typed(tmp_path: Path) -> None:
     seen = driven(file.as_uri(), tmp_path, steps)
     assert seen["answers"] == ["7", "9.5"]
     assert seen["errors"] == []
+
+
+class Table(cornu.Model):
+    """Rows of a long table, by their numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = layers.Embedding(200_000, 1)
+
+    def call(self, x: Any) -> Any:
+        found = self.table(x["row"])
+        return {"at": cornu.ops.argmax(found, axis=1), "mean": cornu.ops.mean(found), "none": None}
+
+
+def test_whole_numbers_stay_whole(tmp_path: Path) -> None:
+    """In a model that was not made from `Input`s."""
+    model, row = Table(), np.array([[123_457, 199_999]], "int32")
+    model({"row": row})
+    model.export(tmp_path / "rows.html", examples={"row": row}, verbose=False)
+    seen = driven((tmp_path / "rows.html").as_uri(), tmp_path, [{"click": "Example 1"}])
+    found = json.loads(
+        (tmp_path / "rows.html")
+        .read_text()
+        .split('type="application/json">')[1]
+        .split("</script>")[0]
+    )
+    assert found["examples"][0]["values"] == [[123_457, 199_999]] and seen["errors"] == []
+    for batch, value, words in ((4, 0.0, "one input at a time"), (None, np.nan, "finite numbers")):
+        model = cornu.Sequential([cornu.Input(batch_shape=(batch, 3)), layers.Dense(2)])
+        with pytest.raises(ValueError, match=words):
+            model.export(tmp_path / "no.html", examples=np.full((4, 3), value), verbose=False)
 
 
 def test_labels_name_every_class(tmp_path: Path) -> None:

@@ -312,6 +312,12 @@ def alone(layer: Any, *shape: int) -> Any:
     return cornu.Sequential([layers.Input(shape), layer])
 
 
+def codes() -> Any:
+    model = alone(layers.Dense(2), 3)
+    model.quantize("int8")
+    return model
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "attention": (lambda: models.made("transformer"), "of the class MultiHeadAttention"),
     "gru": (lambda: models.made("bidirectional_gru"), "reset_after=True of the GRU .*Use reset_after=False"),
@@ -322,6 +328,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "op": (lambda: cornu.Model(x := cornu.Input((3,)), cornu.ops.sin(x)), "of the class Sin"),
     "number": (lambda: cornu.Model(x := cornu.Input((3,)), x + 1.0), "called with numbers beside"),
     "dtype": (lambda: alone(layers.Dense(2, dtype="mixed_float16"), 3), "'mixed_float16', the dtype=DTypePolicy"),
+    "codes": (codes, "'QuantizedDTypePolicy', the dtype=Quantized"),
     "regularizer": (
         lambda: alone(layers.Dense(2, kernel_regularizer="orthogonal_regularizer"), 3),
         "kernel_regularizer=OrthogonalRegularizer of the Dense",

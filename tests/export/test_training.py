@@ -239,6 +239,19 @@ def test_a_users_own_step(tmp_path: Path) -> None:
         np.testing.assert_allclose(device.predict(x)[0], model(x), 1e-5, 1e-6)
 
 
+@pytest.mark.parametrize("inputs", [{"shape": (4,), "name": "loss"}, {"batch_shape": (4, 4)}])
+def test_inputs_of_any_name_and_batch(inputs: Any, tmp_path: Path) -> None:
+    model = cornu.Sequential([cornu.Input(**inputs), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    x = np.ones((4, 4), "float32")
+    with engines.use("numpy"):
+        device = exported(model, tmp_path)
+        wanted = model.train_on_batch(x, x[:, :2])
+    assert [*device.train(x, x[:, :2]).values()] == pytest.approx([wanted])
+    with pytest.raises(ValueError, match="Choose a name that ends in .onnx"):
+        model.export(tmp_path / "step.safetensors", format="onnx_training")
+
+
 class Drawing(layers.Layer):
     """A layer that draws from the generator of everybody."""
 

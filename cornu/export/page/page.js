@@ -25,6 +25,7 @@ async function session() {
 
 // ------------------------------------------------------------------------------- together
 
+const numbersOf = ({ data, dims }) => ({ dims, data: Array.from(data, Number) }); // some come as BigInt
 const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array, float64: Float64Array, uint8: Uint8Array, int8: Int8Array };
 
 function tensor(ort, spec, { data, shape }, samples = 1) {
@@ -51,7 +52,7 @@ async function start() {
     const before = performance.now();
     const found = await model.run(feeds);
     timings.push(performance.now() - before);
-    element("outputs").replaceChildren(...page.outputs.flatMap((spec) => ANSWERS[spec.kind](spec, found[spec.name])));
+    element("outputs").replaceChildren(...page.outputs.flatMap((spec) => ANSWERS[spec.kind](spec, numbersOf(found[spec.name]))));
     const recent = timings.slice(-20).sort((a, b) => a - b);
     facts({
       "Answer in": `${recent[Math.floor(recent.length / 2)].toFixed(1)} ms`,

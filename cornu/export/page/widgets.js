@@ -273,7 +273,7 @@ function textInput(spec, changed) {
         throw new Error(`“${spec.name}” needs ${wanted}; there are ${data.length}.`);
       return { data, shape: [steps, ...spec.shape.slice(1)] };
     },
-    set(data) { area.value = Array.from(data, (x) => Number(x.toPrecision(5))).join(" "); update(); },
+    set(data) { area.value = Array.from(data, (x) => spec.kind === "tokens" ? x : Number(x.toPrecision(5))).join(" "); update(); },
   };
 }
 

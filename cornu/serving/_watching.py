@@ -18,6 +18,8 @@ from ._metrics import Metrics
 ID = "x-request-id"
 #: The most characters of an id.
 _LONGEST = 128
+#: What is told of a call.
+_NAMES = ("model", "version", "protocol", "call", "code")
 _call: ContextVar[Call | None] = ContextVar("cornu-call", default=None)
 
 
@@ -32,13 +34,34 @@ class Watching:
     def __init__(self, metrics: Metrics, access_log: bool = False) -> None:
         self.metrics, self.access_log = metrics, access_log
         self.tracer: Any = None
-        if find_spec("opentelemetry") is not None:
-            from opentelemetry import trace
-
-            self.tracer = trace.get_tracer("cornu")
-            tuning.say("Calls are traced by OpenTelemetry.")
-        else:
+        if find_spec("opentelemetry") is None:
             tuning.say("Calls are not traced: `opentelemetry-api` is not installed.")
+            return
+        from opentelemetry import propagate, trace
+
+        self.tracer, self._api, self._extract = trace.get_tracer("cornu"), trace, propagate.extract
+        tuning.say("Calls are traced by OpenTelemetry.")
+
+    def span(self, call: Call) -> Any:
+        """A span that has begun, below that of the sender; None where nobody traces."""
+        if self.tracer is None:
+            return None
+        kind = self._api.SpanKind.SERVER
+        return self.tracer.start_span(call.name, self._extract(call.headers), kind)
+
+    def answered(self, call: Call, span: Any, seconds: float) -> None:
+        """Tell of a call that has ended."""
+        said = (*call.model, call.protocol, call.name, call.code)
+        self.metrics.answered(said, seconds)
+        if self.access_log:
+            line = {**dict(zip(_NAMES, said, strict=True)), "ms": round(seconds * 1e3, 3)}
+            tuning.say("%s", json.dumps({**line, "id": call.id}))
+        if span is not None and span.is_recording():
+            told = {f"cornu.{name}": x for name, x in zip(_NAMES, said, strict=True)}
+            span.set_attributes({**told, "cornu.id": call.id})
+            if call.code != "OK":
+                span.set_status(self._api.StatusCode.ERROR, call.code)
+            span.end()
 
 
 class Call:
@@ -74,7 +97,6 @@ class Call:
         self.watching, self.protocol, self.name, self.headers = watching, protocol, name, headers
         self.model, self.code = ("", ""), "OK"
         self._id = headers.get(ID, "")[:_LONGEST]
-        self._span: Any = None
 
     @property
     def id(self) -> str:
@@ -84,12 +106,7 @@ class Call:
 
     def __enter__(self) -> Call:
         self._before: Token[Call | None] = _call.set(self)
-        self._started = time.perf_counter()
-        if (tracer := self.watching.tracer) is not None:
-            from opentelemetry import propagate, trace
-
-            above = propagate.extract(dict(self.headers))
-            self._span = tracer.start_span(self.name, above, kind=trace.SpanKind.SERVER)
+        self._started, self._span = time.perf_counter(), self.watching.span(self)
         return self
 
     def failed(self, failure: Failure) -> None:
@@ -101,29 +118,7 @@ class Call:
         _call.reset(self._before)
         if error is not None:  # whoever asked has left
             self.code = "CANCELLED"
-        said = (*self.model, self.protocol, self.name, self.code)
-        self.watching.metrics.answered(said, seconds)
-        if self._span is not None:
-            self._traced(said)
-        if self.watching.access_log:
-            names = ("model", "version", "protocol", "call", "code")
-            line = {**dict(zip(names, said, strict=True)), "ms": round(seconds * 1e3, 3)}
-            tuning.say("%s", json.dumps({**line, "id": self.id}))
-
-    def _traced(self, said: tuple[str, ...]) -> None:
-        from opentelemetry import trace
-
-        names = (
-            "cornu.model",
-            "cornu.version",
-            "network.protocol.name",
-            "cornu.call",
-            "cornu.code",
-        )
-        self._span.set_attributes({**dict(zip(names, said, strict=True)), "cornu.id": self.id})
-        if self.code != "OK":
-            self._span.set_status(trace.StatusCode.ERROR, self.code)
-        self._span.end()
+        self.watching.answered(self, self._span, seconds)
 
 
 def current() -> Call | None:

@@ -233,7 +233,7 @@ def test_spans(caplog: pytest.LogCaptureFixture) -> None:
     assert good.name == PREDICT and good.context.trace_id == int("a" * 32, 16)
     assert good.parent.span_id == int("b" * 16, 16)
     assert dict(good.attributes) == {
-        "cornu.model": "m", "cornu.version": "1", "network.protocol.name": "http",
+        "cornu.model": "m", "cornu.version": "1", "cornu.protocol": "http",
         "cornu.call": PREDICT, "cornu.code": "OK", "cornu.id": "mine",
     }  # fmt: skip
     assert good.status.is_ok and not bad.status.is_ok

@@ -13,11 +13,8 @@ from ._repository import Repository
 from ._running import TensorSpec
 from ._tensors import DATATYPES
 
-_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string"}},
-}
+_ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+_READY = {"type": "object", "required": ["ready"], "properties": {"ready": {"const": False}}}
 
 
 def document(repository: Repository, prefix: str = "") -> dict[str, Any]:
@@ -32,21 +29,8 @@ def document(repository: Repository, prefix: str = "") -> dict[str, Any]:
     known = {"model": names, "version": versions}
     paths: dict[str, Any] = {}
     for name, (method, *places) in CALLS.items():
-        text = (getattr(Calls, name).__doc__ or "").splitlines()[0]
         for place in places:
-            operation = _operation(text, "About models" if "{model}" in place else "Server")
-            parameters = [
-                {
-                    "name": x,
-                    "in": "path",
-                    "required": True,
-                    "schema": {"type": "string", **_enum(known[x])},
-                }
-                for x in re.findall(r"{(\w+)}", place)
-            ]
-            if parameters:
-                operation["parameters"] = parameters
-            paths[place] = {method.lower(): operation}
+            paths[place] = {method.lower(): _about(name, place, known)}
     for name in names:
         model = repository.find(name).model
         place = quote(name, safe="")
@@ -60,8 +44,17 @@ def document(repository: Repository, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def _enum(names: list[str]) -> dict[str, Any]:
-    return {"enum": names} if names else {}
+def _about(name: str, place: str, known: dict[str, list[str]]) -> dict[str, Any]:
+    """One of `CALLS`."""
+    text = (getattr(Calls, name).__doc__ or "").splitlines()[0]
+    found = _operation(text, "About models" if "{model}" in place else "Server")
+    if name.endswith("Ready"):
+        found["responses"]["503"] = {"description": "Not ready.", "content": _content(_READY)}
+    if named := re.findall(r"{(\w+)}", place):
+        schemas = {x: {"type": "string", **({"enum": known[x]} if known[x] else {})} for x in named}
+        parameter = {"in": "path", "required": True}
+        found["parameters"] = [{"name": x, **parameter, "schema": schemas[x]} for x in named]
+    return found
 
 
 def _operation(text: str, tag: str) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def test_schemathesis_finds_no_500(tmp_path: Path) -> None:
         (models / name / "1").mkdir(parents=True)
         model.save(models / name / "1" / "m.keras")
     check = ("--checks", "no_500,response_schema_conformance", "--continue-on-failure")
-    draw = ("--mode", "all", "--max-examples", "200", "--phases", "coverage,fuzzing", "--seed", "1")
+    draw = ("--mode", "all", "--max-examples", "100", "--phases", "coverage,fuzzing", "--seed", "1")
     hooks = {"SCHEMATHESIS_HOOKS": "no_500", "PYTHONPATH": str(SCRIPTS)}
     with serving(models, "--drain-delay", "0.1") as server:
         url = f"http://127.0.0.1:{server.port}"

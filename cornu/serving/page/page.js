@@ -74,7 +74,7 @@ function line(name) {
   element("lines").append(node);
   lines.set(name, { value, plot: node.lastChild, series: [[], []] });
 }
-for (const name of ["Requests a second", "Latency", "Rows a run", "Rows that wait"]) line(name);
+for (const name of ["Requests a second", "Latency, half and 99 %", "Rows a run", "Rows that wait"]) line(name);
 line("Sizes of runs");
 
 const svg = (content, label, [width, height] = [POINTS - 1, 40]) =>
@@ -125,7 +125,7 @@ async function measure() {
   const fresh = now.requests >= before.requests ? before : { ...now, latency: null }; // a process may have begun anew
   const latency = since(now.latency, fresh.latency);
   draw("Requests a second", "/s", Math.max(now.requests - before.requests, 0) / seconds);
-  draw("Latency", "ms, p50 / p99", 1e3 * quantile(latency, 0.5), 1e3 * quantile(latency, 0.99));
+  draw("Latency, half and 99 %", "ms", 1e3 * quantile(latency, 0.5), 1e3 * quantile(latency, 0.99));
   draw("Rows a run", "rows", (now.rows - before.rows) / (now.runs - before.runs));
   draw("Rows that wait", "rows", now.queue);
   window_ = [...window_, now].slice(-POINTS);
@@ -190,6 +190,7 @@ async function choose(name) {
   chosen = await read(`models/${encodeURIComponent(name)}.json`);
   location.replace(`#${encodeURIComponent(name)}`);
   lines.forEach((one) => { one.series = one.series.map(() => []); });
+  document.querySelector("main").hidden = false;
   element("title").textContent = document.title = name;
   element("signature").textContent = chosen.signature;
   element("command").textContent = chosen.command;

@@ -228,7 +228,7 @@ class Batcher:
 
     async def _answer(self, batch: list[_Request]) -> None:
         started = time.monotonic()
-        if short := self._is_short(batch):
+        if short := self._is_short(sum(request.rows for request in batch)):
             answers, executions = self._answers(batch)
         else:
             loop = asyncio.get_running_loop()
@@ -244,8 +244,13 @@ class Batcher:
         if short:
             await asyncio.sleep(0)  # others may come in
 
-    def _is_short(self, batch: list[_Request]) -> bool:
-        rows = sum(request.rows for request in batch)
+    @property
+    def takes_long(self) -> bool:
+        """Whether requests wait for a run that is not short."""
+        return self.waiting > 0 and not self._is_short(min(self.waiting, self._sizes[-1]))
+
+    def _is_short(self, rows: int) -> bool:
+        """Whether a run of so many rows may stop the loop."""
         short = self.model.seconds.get(self._size(rows), 1.0) < _AT_ONCE
         return short and self.model.in_memory
 

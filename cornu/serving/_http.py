@@ -173,7 +173,7 @@ class _Http:
     async def _run(self, request: Request, served: Served, *asked: Any) -> dict[str, Array]:
         """The outputs for a request; where it has to wait, it is dropped once its client leaves."""
         work = self.calls.run(served, *asked)
-        if not served.batcher.waiting:  # watching the client costs more than most runs
+        if not served.batcher.takes_long:  # watching the client costs as much as a short run
             return await work
         answered, left = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
         try:

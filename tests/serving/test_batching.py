@@ -275,6 +275,9 @@ def test_short_runs_stay_in_the_loop() -> None:
         queue.model.seconds[1] = seconds  # as measured
         asked(queue, [rows(1)])
         assert runner.where == (seconds < 0.001)
+        assert not queue.takes_long  # nobody waits
+        queue.waiting, queue.model.seconds[1] = 1, seconds
+        assert queue.takes_long == (seconds > 0.001)
 
 
 def test_ten_thousand_requests_get_their_own_answers() -> None:

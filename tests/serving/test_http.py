@@ -353,7 +353,7 @@ def test_a_client_that_leaves(
         finally:
             found.append("dropped")
 
-    monkeypatch.setattr(repository().find("double").batcher, "waiting", 1)
+    monkeypatch.setattr("cornu.serving._batching.Batcher.takes_long", True)
     monkeypatch.setattr("cornu.serving._repository.Served.run", endless)
     scope = {"type": "http", "method": "POST", "path": ONE, "headers": [], "query_string": b""}
     run(application()(scope, receive, send))

@@ -74,7 +74,7 @@ class Options(Limits):
         host: The address to listen at: by default nobody but this machine gets in.
         port: The port of HTTP; 0 for any that is free.
         grpc_port: The port of gRPC; 0 for any that is free, None for no gRPC.
-        workers: How many processes serve, each with models of its own.
+        workers: How many processes serve, each with models and metrics of its own.
         token_file: A file of tokens, one a line: who shows none of them (`Authorization: Bearer TOKEN`) is told no more
             than health. None to let everybody in.
         certificate: A file of PEM with the certificate of the server, and those that vouch for it: HTTP and gRPC go

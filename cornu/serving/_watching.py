@@ -96,7 +96,8 @@ class Call:
     ) -> None:
         self.watching, self.protocol, self.name, self.headers = watching, protocol, name, headers
         self.model, self.code = ("", ""), "OK"
-        self._id = headers.get(ID, "")[:_LONGEST]
+        given = headers.get(ID, "")[:_LONGEST]
+        self._id = given if given.isprintable() else ""  # it stands in logs
 
     @property
     def id(self) -> str:

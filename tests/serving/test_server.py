@@ -140,14 +140,14 @@ def test_options_of_the_command_line() -> None:
 
     given = (
         "serve m --max-batch 8 --batch-sizes 1,4,8 --max-delay-ms 2.5 --memory 2e9 --versions 3, "
-        "--labels stable=3,canary=4 --grpc-port none --name n"
+        "--labels stable=3,canary=4 --grpc-port none --name n --access-log"
     )
     options = vars(_parser().parse_args(given.split()))
     options.pop("run")
     assert options == {
         "command": "serve", "path": "m", "max_batch": 8, "batch_sizes": (1, 4, 8), "max_delay_ms": 2.5,
         "memory": 2_000_000_000, "versions": (3,), "labels": {"stable": 3, "canary": 4},
-        "grpc_port": None, "name": "n",
+        "grpc_port": None, "name": "n", "access_log": True,
     }  # fmt: skip
     assert _parser().parse_args(["serve", "m", "--versions", "all"]).versions == "all"
 

@@ -125,9 +125,10 @@ def test_versions_that_are_gone_leave_the_metrics(
     assert {("3", "AVAILABLE"), ("4", "END")} <= states
 
 
-@pytest.mark.parametrize("sent", ["my-id", None])
+@pytest.mark.parametrize("sent", ["my-id", None, "a\x1b[2J"])
 def test_the_access_log(sent: str | None, caplog: pytest.LogCaptureFixture) -> None:
-    """A line of JSON for each call, with the id that was sent, or one that its sender is told."""
+    """A line of JSON for each call, with the id that was sent, or one that its sender is told: where none was
+    sent, or one that would act upon a terminal."""
 
     async def ask(client: httpx.AsyncClient, application: Any) -> httpx.Response:
         headers = {"x-request-id": sent} if sent else {}
@@ -141,7 +142,7 @@ def test_the_access_log(sent: str | None, caplog: pytest.LogCaptureFixture) -> N
         "model": "m", "version": "1", "protocol": "http", "call": PREDICT, "code": "OK",
         "id": answer.headers["x-request-id"],
     }  # fmt: skip
-    assert sent in (None, line["id"]) and len(line["id"]) == (32 if sent is None else 5)
+    assert line["id"] == sent if sent == "my-id" else len(line["id"]) == 32
 
 
 def test_no_access_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -222,14 +222,30 @@ class Model:
         specs = (*self.inputs, *self.outputs)
         if not self.inputs or any(spec.shape[:1] != (None,) for spec in specs):
             return False
-        together = self.example(_ROWS)
-        results = self.compute(together).items()
-        alone = self.compute({name: x[:1] for name, x in together.items()})
-        same = all(len(x) == _ROWS and _near(x[:1], alone[name]) for name, x in results)
+        together = {name: self._varied(name, x) for name, x in self.example(_ROWS).items()}
+        try:
+            results = self.compute(together).items()
+        except Exception:  # of values that it does not take
+            together = self.example(_ROWS)
+            results = self.compute(together).items()
+        alone = [
+            self.compute({name: x[i : i + 1] for name, x in together.items()}) for i in range(_ROWS)
+        ]
+        same = all(
+            len(x) == _ROWS and _near(x[i : i + 1], row[name])
+            for name, x in results
+            for i, row in enumerate(alone)
+        )
         if not same:
             why = "its outputs for a row depend on other rows"
             tuning.say("Each request of %r runs alone: %s.", self.name, why, level="warning")
         return same
+
+    def _varied(self, name: str, x: Array) -> Array:
+        """An input's example in which rows differ, as those of integers and strings do not."""
+        if name not in self.examples and x.dtype.kind in "biuO":
+            x[1:] = "a" if x.dtype == object else 1
+        return x
 
 
 def _fitted(spec: TensorSpec, given: Any) -> Array:
@@ -240,7 +256,7 @@ def _fitted(spec: TensorSpec, given: Any) -> Array:
         x = _text(spec, x)
     elif not text and x.dtype != spec.dtype and np.can_cast(x.dtype, spec.dtype, "same_kind"):
         cast = x.astype(spec.dtype)
-        x = cast if cast.dtype.kind == "f" or (cast == x).all() else x
+        x = cast if "float" in spec.dtype or (cast == x).all() else x
     fits = x.ndim == len(spec.shape) and all(
         size in (None, n) for size, n in zip(spec.shape, x.shape, strict=True)
     )
@@ -265,9 +281,9 @@ def _text(spec: TensorSpec, x: Array) -> Array:
 
 
 def _near(x: Array, y: Array) -> bool:
-    if x.shape != y.shape or x.dtype.kind != "f":
+    if x.shape != y.shape or "float" not in x.dtype.name:
         return x.shape == y.shape and bool((x == y).all())
-    scale = max(1.0, float(np.abs(y).max(initial=0)))
+    scale = float(np.abs(y[np.isfinite(y)]).max(initial=0))
     return bool(np.allclose(x, y, rtol=0, atol=_APART * scale, equal_nan=True))
 
 

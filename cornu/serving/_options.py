@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from ..core.checks import is_number, is_size, one_of, positive_integer
+
+#: The largest numbers that options may have.
+_MOST = {"port": 65535, "grpc_port": 65535}
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,8 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("max_batch", "max_queue", "max_body"):
             positive_integer(**{name: getattr(self, name)})
-        if not is_number(self.max_delay_ms) or self.max_delay_ms < 0:
-            raise ValueError(
-                "`max_delay_ms` must be a number of milliseconds from 0 on. Received: "
-                f"max_delay_ms={self.max_delay_ms!r}."
-            )
+        for option in fields(self):
+            _check_number(option.name, str(option.type), getattr(self, option.name))
         sizes = self.sizes
         if not sizes or not all(map(is_size, sizes)) or sorted(set(sizes)) != list(sizes):
             raise ValueError(
@@ -116,3 +118,22 @@ class Options(Limits):
                 "TLS takes `certificate` and `key`. Received: "
                 f"certificate={self.certificate!r}, key={self.key!r}."
             )
+        if self.port and self.port == self.grpc_port:
+            raise ValueError(
+                "HTTP and gRPC have a port each. Received: "
+                f"port={self.port!r}, grpc_port={self.grpc_port!r}."
+            )
+        if isinstance(self.versions, int):
+            positive_integer(versions=self.versions)
+
+
+def _check_number(name: str, annotation: str, value: Any) -> None:
+    """Check an option that is a number, by its annotation."""
+    kind, most = annotation.removesuffix(" | None"), _MOST.get(name)
+    if kind not in ("int", "float") or (value is None and kind != annotation):
+        return
+    is_one = is_size(value, 0) if kind == "int" else is_number(value) and math.isfinite(value)
+    if not is_one or value < 0 or (most is not None and value > most):
+        what = "an integer" if kind == "int" else "a number"
+        until = "on" if most is None else f"to {most}"
+        raise ValueError(f"`{name}` must be {what} from 0 {until}. Received: {name}={value!r}.")

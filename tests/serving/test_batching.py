@@ -236,28 +236,40 @@ def test_models_without_a_batch_axis_are_not_batched(inputs: Any, outputs: Any) 
     assert [float(x["y"].max()) for x in answers] == [0.0, 2.0, 4.0]
 
 
-def test_models_that_mix_rows_are_not_batched() -> None:
-    """Found by computing a row alone and beside another one."""
+@pytest.mark.parametrize(
+    ("dtype", "mix"),
+    [
+        ("float32", lambda x: x - x.mean(0)),
+        ("float32", lambda x: 1e-6 * (x - x.mean(0))),
+        ("float32", lambda x: x.cumsum(0)),
+        ("int32", lambda x: x - x.min(0)),
+    ],
+    ids=["mean", "small", "later", "integers"],
+)
+def test_models_that_mix_rows_are_not_batched(dtype: str, mix: Any) -> None:
+    """Found by computing each row alone and beside another one."""
 
-    class Centred(Doubling):
+    class Mixing(Doubling):
         def run(self, inputs: Any, outputs: Any) -> list[Any]:
             self.sizes.append(len(inputs["x"]))
-            return [inputs["x"] - inputs["x"].mean(0)]
+            return [mix(inputs["x"])]
 
-    runner = Centred()
+    specs = [TensorSpec(name, dtype, (None, 2)) for name in "xy"]
+    runner = Mixing(inputs=specs[:1], outputs=specs[1:])
     queue = batcher(runner)
     assert not queue.model.batched
-    answers = asked(queue, [rows(1), {"x": np.array([[0, 0], [2, 2]], np.float32)}])
+    given = [np.ones((1, 2), dtype), np.array([[0, 0], [2, 2]], dtype)]
+    answers = asked(queue, [{"x": x} for x in given])
     assert runner.sizes == [1, 2]
-    np.testing.assert_array_equal(answers[1]["y"], [[-1, -1], [1, 1]])
+    np.testing.assert_array_equal(answers[1]["y"], mix(given[1]))
 
 
 def test_all_sizes_are_warm_before_the_first_request() -> None:
     runner = Doubling()
     model = Model(runner)
-    assert runner.sizes == [2, 2, 1]  # whether it runs, and keeps rows apart
+    assert runner.sizes == [2, 2, 1, 1]  # whether it runs, and keeps rows apart
     model.warm(Options(max_batch=6).sizes)
-    assert runner.sizes[3:] == [1, 1, 2, 2, 4, 4, 6, 6] and sorted(model.seconds) == [1, 2, 4, 6]
+    assert runner.sizes[4:] == [1, 1, 2, 2, 4, 4, 6, 6] and sorted(model.seconds) == [1, 2, 4, 6]
 
 
 def test_short_runs_stay_in_the_loop() -> None:
@@ -360,7 +372,11 @@ def test_dtypes_that_lose_no_more_than_digits(given: Any, dtype: str, fits: bool
     [
         ({"max_batch": 0}, "`max_batch` must be a positive integer. Received: max_batch=0."),
         ({"batch_sizes": (4, 2)}, "`batch_sizes` must be positive integers that rise. Received: batch_sizes=(4, 2)."),
-        ({"max_delay_ms": -1}, "`max_delay_ms` must be a number of milliseconds from 0 on. Received: max_delay_ms=-1."),
+        ({"max_delay_ms": -1}, "`max_delay_ms` must be a number from 0 on. Received: max_delay_ms=-1."),
+        ({"poll": float("nan")}, "`poll` must be a number from 0 on. Received: poll=nan."),
+        ({"port": 99999}, "`port` must be an integer from 0 to 65535. Received: port=99999."),
+        ({"grpc_port": 8501}, "HTTP and gRPC have a port each. Received: port=8501, grpc_port=8501."),
+        ({"versions": 0}, "`versions` must be a positive integer. Received: versions=0."),
     ],
 )  # fmt: skip
 def test_options_that_are_none(options: dict[str, Any], message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -335,8 +336,11 @@ def _seconds(request: Request, parameters: Mapping[str, Any] | None = None) -> l
     """After how many seconds the answer is of no use, as a header says, or Triton's parameter `timeout`."""
     said = (request.headers.get(TIMEOUT), 1e3), ((parameters or {}).get("timeout") or None, 1e6)
     try:
-        return [None if number is None else float(number) / scale for number, scale in said]
-    except (TypeError, ValueError) as error:
+        found = [None if number is None else float(number) / scale for number, scale in said]
+        if any(map(math.isnan, filter(None, found))):
+            raise ValueError("nan")
+        return found
+    except (TypeError, ValueError, OverflowError) as error:
         raise refused(f"A time is a number ({TIMEOUT}, or 'timeout').", str(error)) from error
 
 

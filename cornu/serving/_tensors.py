@@ -176,7 +176,7 @@ def from_json(
     kinds = set(map(type, flat))
     try:
         if kinds <= {int, float}:
-            return _numbers(x.astype(np.float64 if kinds != {int} else np.int64), dtype)
+            return _numbers(_wide(x, kinds, dtype), dtype)
         if kinds == {bool}:
             return x.astype(bool)
         if kinds <= {str, bytes, dict}:
@@ -188,6 +188,17 @@ def from_json(
         "Values are numbers, or booleans, or strings and {'b64': ...}, in lists of one length each.",
         f"the input {name!r} with {what}",
     )
+
+
+def _wide(x: Array, kinds: set[type], dtype: str | None) -> Array:
+    """Numbers of JSON in 64 bits: integers for a dtype of integers, of all digits, also where some are written 1.0."""
+    kind = "i" if kinds == {int} else "f"
+    if dtype not in (None, "string", "bool"):
+        kind = numpy_dtype(dtype).kind
+    wide = x.astype({"i": np.int64, "u": np.uint64}.get(kind, np.float64))
+    if kind in "iu" and float in kinds and not (wide == x).all():
+        raise ValueError(f"numbers that are not {dtype}")
+    return wide
 
 
 def _numbers(x: Array, dtype: str | None) -> Array:

@@ -19,7 +19,7 @@ _FIELD = re.compile(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", re.MULTILINE)
 def _integer(text: str) -> int:
     """A whole number, such as 64 or 2e9."""
     number = float(text)
-    if number != int(number):
+    if not number.is_integer():
         raise ValueError
     return int(number)
 

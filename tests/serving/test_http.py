@@ -237,6 +237,13 @@ REFUSED = {
     "not packed": Row(ONE, b"{}", "gzip or deflate", 400, {"Content-Encoding": "gzip"}),
     "late": Row(ONE, {"inputs": [[1, 2]]}, "time of the request", 504, {TIMEOUT: "0"}),
     "no time": Row(ONE, {"inputs": [[1, 2]]}, "A time is a number", 400, {TIMEOUT: "soon"}),
+    "a time of none": Row(ONE, {"inputs": [[1, 2]]}, "A time is a number", 400, {TIMEOUT: "nan"}),
+    "a long time": Row(
+        DOUBLE,
+        b'{"inputs": [], "x": NaN, "parameters": {"timeout": 1' + b"0" * 400 + b"}}",
+        "A time is a number",
+        400,
+    ),
     "a datatype": Row(DOUBLE, infer(datatype="FP8"), "A datatype is one of BOOL", 400),
     "a shape": Row(DOUBLE, infer((-1, 2)), "sizes from 0 on. Received: [-1, 2]", 400),
     "a huge shape": Row(DOUBLE, infer((10**9, 2)), "at most 100,000 bytes (max_body)", 400),
@@ -318,6 +325,13 @@ def test_text_and_files_as_bytes() -> None:
             headers={LENGTH: str(len(head))},
         )
         assert found.json()["outputs"][0]["data"] == expected
+
+
+def test_integers_keep_their_digits() -> None:
+    """Those of 64 bits, also beside one that is written as a fraction."""
+    for dtype, values in {"int64": [2**53 + 1, 1.0], "uint64": [2**64 - 1, 0]}.items():
+        assert from_json("x", values, dtype).tolist() == values
+    assert from_json("x", [2**63, 1], "float32").tolist() == [2**63, 1]
 
 
 def test_text_takes_no_more_memory_than_it_has() -> None:

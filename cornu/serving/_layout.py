@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 _ENDINGS = (".onnx", ".keras")
@@ -50,9 +51,12 @@ def versions_in(folder: Path) -> Versions:
 
 
 def stamp(file: Path) -> tuple[object, ...]:
-    """What changes when a file is written anew."""
-    found = (file / _CONFIG if file.is_dir() else file).stat()
-    return str(file), found.st_ino, found.st_mtime_ns, found.st_size
+    """What changes when a model's file is written anew, or one of its own beside it, such as weights that come last."""
+    folder, pattern = (file, "*") if file.is_dir() else (file.parent, f"{glob.escape(file.name)}*")
+    if folder.name.isdecimal():
+        pattern = "*"  # all in a version's folder is its model's
+    found = [(x, x.stat()) for x in sorted(folder.glob(pattern)) if x.is_file()]
+    return tuple((str(x), s.st_ino, s.st_mtime_ns, s.st_size) for x, s in found)
 
 
 def _file_in(folder: Path) -> Path | None:

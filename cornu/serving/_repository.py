@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -262,8 +263,11 @@ class Repository:
         wanted = {config.name: config for config in configs}
         root = None if self._path is None else self._path.resolve()
         for config in wanted.values():
-            path = config.path.resolve()
-            if root is None or not path.is_relative_to(root) or not path.exists():
+            path, is_there = config.path.resolve(), False
+            with suppress(OSError):  # a path that is no model would hold up all others
+                inside = root is not None and path.is_relative_to(root)
+                is_there = inside and bool(models_in(path, config.name))
+            if not is_there:
                 raise Failure(
                     "INVALID_ARGUMENT",
                     f"A model's path must be there, in that of the server, {root}. Received: {path}.",

@@ -161,6 +161,24 @@ def test_a_version_that_fails_stays_out(files: Any, tmp_path: Path) -> None:
     running(main)
 
 
+def test_a_version_whose_weights_come_last(files: Any, tmp_path: Path) -> None:
+    """It is tried again once they are there."""
+    model = Sequential([layers.Input((1,), name="x"), layers.Dense(4096, name="y")])
+    model.export(tmp_path / "from/model.onnx", verbose=False, external_data=True)
+    put(files(1), tmp_path / "m/1/model.onnx")
+    put(tmp_path / "from/model.onnx", tmp_path / "m/2/model.onnx")
+
+    async def main() -> None:
+        repository = Repository(tmp_path / "m")
+        await repository.start()
+        assert states(repository) == {1: "AVAILABLE", 2: "END"}
+        put(tmp_path / "from/model.onnx.data", tmp_path / "m/2/model.onnx.data")
+        await repository.poll()
+        assert states(repository)[2] == "AVAILABLE"
+
+    running(main)
+
+
 def test_a_file_that_is_replaced(files: Any, tmp_path: Path) -> None:
     """The same version with other weights; one that is broken leaves the old one in place."""
     place = tmp_path / "m.onnx"
@@ -266,7 +284,8 @@ def test_a_list_of_models(files: Any, tmp_path: Path) -> None:
         await repository.reload([ModelConfig("n", root / "m", (1,), {"old": 1})])
         assert [name for name, _ in repository.index()] == ["n"]
         assert await factor(repository, "n", None, "old") == 1
-        for path in (tmp_path / "other", root / "../other", root / "gone"):
+        (root / "notes.txt").touch()
+        for path in (tmp_path / "other", root / "../other", root / "gone", root / "notes.txt"):
             with refused(
                 "INVALID_ARGUMENT",
                 f"A model's path must be there, in that of the server, {root}. Received: "
@@ -324,7 +343,7 @@ def test_two_versions_in_memory_or_one(swap: str, files: Any, tmp_path: Path) ->
 
     class Watched(Repository):
         def _warm(self, *args: Any) -> Model:
-            seen.append(len(self._served()))
+            seen.append(len(self.served()))
             return super()._warm(*args)
 
     async def main() -> None:

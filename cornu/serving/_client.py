@@ -344,7 +344,8 @@ def _grpc_outputs(body: bytes) -> Any:
     answer = types().ModelInferResponse.FromString(body)
     parts = answer.raw_output_contents or [None] * len(answer.outputs)
     pairs = zip(answer.outputs, parts, strict=True)
-    return _alone({x.name: from_input(x, part, len(body)) for x, part in pairs})
+    limit = 8 * len(body)  # an integer of 8 bytes may take one
+    return _alone({x.name: from_input(x, part, limit) for x, part in pairs})
 
 
 def _alone(found: dict[str, Array]) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 from .. import tuning
 from ._announcing import announce
 from ._failures import Failure
+from ._layout import models_in
 from ._options import Options
 from ._repository import Repository
 
@@ -293,23 +294,27 @@ class _Supervisor:
             )
         from ._access import Tokens, pair
 
-        pair(options), Tokens(options.token_file)  # errors of theirs are not of every worker
+        # Errors of theirs are not of every worker.
+        pair(options), Tokens(options.token_file), models_in(Path(source), options.name)
         threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
         # They are bound here as long as anybody serves: so a port that was free stays ours.
-        self._ports = [listener(options.host, options.port, reuse=True)]
-        if options.grpc_port is not None:
-            self._ports.append(listener(options.host, options.grpc_port, reuse=True))
+        wanted = [x for x in (options.port, options.grpc_port) if x is not None]
+        for port in wanted:  # processes of another server would share it
+            listener(options.host, port).close()
+        self._ports = [listener(options.host, port, reuse=True) for port in wanted]
         port, grpc_port = [*(x.getsockname()[1] for x in self._ports), None][:2]
         self._source = source
         self._options = replace(options, port=port, grpc_port=grpc_port, threads=threads, workers=1)
         self._count = options.workers
         self._leaving = False
+        self._processes: list[tuple[Any, float]] = []
 
     def run(self) -> int:
         """Keep the processes up until a signal comes."""
         for number in _SIGNALS:
             signal.signal(number, self._leave)
-        self._processes = [self._started(says=i == 0) for i in range(self._count)]
+        for i in range(self._count):
+            self._processes.append(self._started(says=i == 0))
         while not self._leaving:
             wait([x.sentinel for x, _ in self._processes if x.is_alive()], timeout=0.2)
             for i, (process, since) in enumerate(self._processes):
@@ -335,6 +340,8 @@ class _Supervisor:
             target=_worker, args=(self._source, self._options, says)
         )
         process.start()
+        if self._leaving:  # the signal came while it was not among them
+            process.terminate()
         return process, time.monotonic()
 
 

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from cornu.serving import Client, Failure
+from cornu.serving._client import _grpc_outputs
+from cornu.serving._messages import output, types
 from tests.serving.protocols import addresses
 
 SCHEMES = ("http", "grpc")
@@ -45,6 +47,13 @@ def test_predictions(scheme: str) -> None:
     with Client(addresses()[scheme]) as client:
         for model, inputs, options, expected in ROWS:
             np.testing.assert_equal(client.predict(model, inputs, **options), expected)
+
+
+def test_answers_that_are_shorter_than_their_arrays() -> None:
+    """Strings that are empty, and integers that take a byte each."""
+    for x in (np.full(99, "", object), np.zeros(99, "int64")):
+        answer = types().ModelInferResponse(outputs=[output("y", x, True)])
+        np.testing.assert_array_equal(_grpc_outputs(answer.SerializeToString()), x)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

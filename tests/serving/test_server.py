@@ -108,16 +108,21 @@ def test_commands_for_larger_inputs_and_several() -> None:
 def test_a_port_that_is_taken(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert main(["serve", str(file), "--port", str(port), "--grpc-port", "none"]) == 1
-    said = capsys.readouterr().err
-    assert f"A server needs a port that is free. Received: 127.0.0.1:{port} (" in said
-    assert "Choose another, or 0 for any." in said
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as workers do
+        for workers in "12":
+            arguments = ["--port", str(port), "--grpc-port", "none", "--workers", workers]
+            assert main(["serve", str(file), *arguments]) == 1
+            said = capsys.readouterr().err
+            assert f"A server needs a port that is free. Received: 127.0.0.1:{port} (" in said
+            assert "Choose another, or 0 for any." in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["gone.keras"], 1, "FileNotFoundError: What is served must be a `.keras` or `.onnx` file"),
+        (["gone.keras", "--workers", "2"], 1, "What is served must be a `.keras` or `.onnx` file"),
+        (["m", "--port", "inf"], 2, "argument --port: invalid integer value: 'inf'"),
         (["m", "--max-batch", "0"], 1, "ValueError: `max_batch` must be a positive integer"),
         (["m", "--max-batch", "x"], 2, "argument --max-batch: invalid integer value: 'x'"),
         (["m", "--swap", "never"], 1, "`swap` must be one of ['before', 'after']"),

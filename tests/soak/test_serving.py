@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import serving as loads
 from cornu import Sequential, initializers, layers
 from tests.serving.processes import serving
 
@@ -150,3 +151,30 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
         while any(worker.exists() for worker in workers):
             assert time.monotonic() < until, workers
             time.sleep(0.05)
+
+
+def test_minutes_at_half_of_capacity(tmp_path: Path) -> None:
+    """Five of them, or CORNU_SOAK_SECONDS: no error, flat memory, p99 at most five times p50.
+
+    Requests come at random. Where the machine has other work, so that even those that come one at a time wait, p99 is
+    held against theirs.
+    """
+    seconds = float(os.environ.get("CORNU_SOAK_SECONDS", "300"))
+    loads.export(tmp_path / "m.onnx")
+    with serving(tmp_path / "m.onnx", "--drain-delay", "0.1") as server:
+        port, pid = server.port, server.process.pid
+        asyncio.run(loads.asked(port, loads.rest(), 16, 3))
+        capacity = asyncio.run(loads.asked(port, loads.rest(), 16, 5)) / 5
+        alone, _ = asyncio.run(loads.paced(port, loads.rest(), capacity / 50, 10))
+        before = loads.resident(pid)
+        took, failed = asyncio.run(loads.paced(port, loads.rest(), capacity / 2, seconds))
+        grown = loads.resident(pid) / before
+        assert server.ended() == 0
+    (p50, p99), quiet = (np.percentile(took, [50, 99]), np.percentile(alone, 99))
+    print(
+        f"{capacity:.0f} a second; at half of it {len(took)} in {seconds:.0f} s: p50 {1e3 * p50:.2f} ms, "
+        f"p99 {1e3 * p99:.2f} ms, one at a time p99 {1e3 * quiet:.2f} ms; memory times {grown:.3f}"
+    )
+    assert failed == 0 and len(took) > 0.45 * capacity * seconds
+    assert grown < 1.1
+    assert p99 <= 5 * max(p50, quiet)

@@ -81,7 +81,7 @@ def export_file(options: argparse.Namespace) -> int:
                 reads = read_pair if (format, name) in PAIRS else DATA[name][0]
                 more[name] = reads(model, more[name])
             export(model, options.output, format, preprocessing=options.preprocessing, **more)
-    except (ImportError, NotImplementedError, OSError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,6 +20,19 @@ def one_of(allowed: Iterable[Any], /, **given: Any) -> None:
     for name, value in given.items():
         if value not in known:
             raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}.")
+
+
+def installed(modules: str, what: str, extra: str) -> None:
+    """Check that packages, of which the modules are given, are there for what needs them.
+
+    >>> installed("numpy", "Arithmetic", "numbers")
+    """
+    for module in modules.split():
+        if importlib.util.find_spec(module) is None:
+            raise ModuleNotFoundError(
+                f"{what} needs the package `{module.replace('_', '-')}`. Received: none installed. "
+                f"Install it: pip install 'cornu[{extra}]'"
+            )
 
 
 def is_size(value: Any, minimum: int = 1) -> bool:

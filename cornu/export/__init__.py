@@ -106,15 +106,23 @@ def export(
             f"input_signature={input_signature!r}. Leave one of them out."
         )
     with without_preprocessing(model, Path(preprocessing), verbose is not False) as (body, specs):
-        _write(format, body, path, verbose is not False, specs, kwargs)
+        _write(format, body, path, verbose is not False, specs, kwargs, Path(preprocessing))
 
 
-def _write(format: str, model: Any, path: Path, verbose: bool, specs: Any, given: Any) -> None:
+def _write(
+    format: str,
+    model: Any,
+    path: Path,
+    verbose: bool,
+    specs: Any,
+    given: Any,
+    beside: Path | None = None,
+) -> None:
     FORMATS[format].write(model, path, verbose, specs, **given)
     if verbose:
         version = given.get("version") if format == "tf_saved_model" else None
         place = path if version is None else path / str(version)
-        show_lines(format, place, input_names(tree.flatten(signature(model, specs))))
+        show_lines(format, place, input_names(tree.flatten(signature(model, specs))), beside)
 
 
 def format_of(path: Path, format: str | None = None) -> str:

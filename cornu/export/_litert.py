@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..core import tree
+from ..core.checks import installed
 from ..core.files import replacing
 from ._checking import TOLERANCE, check, drawn
 from ._quantized import Quantizing, Tools, quantized
@@ -43,7 +43,7 @@ def write_litert(
     how.check(("int8", "dynamic", "float16"))
     half = quantize == "float16"
     if quantize in ("int8", "dynamic"):
-        _require("ai_edge_quantizer", "puts files into fewer bits")
+        installed("ai_edge_quantizer", "Export to LiteRT in fewer bits", "litert")
     content, traced, rows = litert_bytes(model, input_signature, half, examples)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
@@ -82,7 +82,7 @@ def _written(model: Any, input_signature: Any, half: bool) -> tuple[bytes, Trace
 
 
 def _engine(half: bool) -> LiteRTEngine:
-    _require("ai_edge_litert", "has the format's schema and the runtime that checks the file")
+    installed("ai_edge_litert", "Export to LiteRT", "litert")
     from ..engines.litert import LiteRTEngine
 
     return LiteRTEngine.for_file(half)
@@ -99,11 +99,3 @@ def _tools(kind: str, outputs: list[str]) -> Tools:
         return Running(file.read_bytes(), outputs, resized=False)
 
     return Tools(quantizers, opened, left_float, lambda *_: {})
-
-
-def _require(module: str, what: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        raise ModuleNotFoundError(
-            f"Export to LiteRT needs the package `{module.replace('_', '-')}`, which {what}. Received: "
-            "none installed. Install it: pip install 'cornu[litert]'"
-        )

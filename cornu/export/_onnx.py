@@ -12,6 +12,7 @@ import numpy as np
 
 from .._version import __version__
 from ..core import tree
+from ..core.checks import installed
 from ..core.files import like, names_like, replacing_together
 from ._checking import TOLERANCE, check, drawn
 from ._quantized import Quantizing, Tools, quantized
@@ -120,11 +121,7 @@ def onnx_bytes(
 
 def onnx_engine(opset: int, half: bool = False, trains: bool = False) -> OnnxEngine:
     """The engine of a new file, which may be one of a step of training."""
-    if importlib.util.find_spec("onnx") is None:
-        raise ModuleNotFoundError(
-            "Export to ONNX needs the package `onnx`. Received: none installed. Install it, and the "
-            "runtime that checks the file: pip install 'cornu[onnx]'"
-        )
+    installed("onnx", "Export to ONNX", "onnx")
     from ..engines.onnx import OnnxEngine, OnnxTrainingEngine
 
     if not 17 <= opset <= 28:

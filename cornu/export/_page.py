@@ -52,10 +52,11 @@ def write_page(
     else:
         given = (model, input_signature, opset_version, float16, examples)
         content, names, checked = onnx_bytes(*given)
+    size = len(content) + (len(learning.state) if learning else 0)
     specs = signature(model, input_signature)
     html = page(model, specs, content, names, title, examples, labels, learning)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
         Path(draft).write_bytes(html)
     if verbose:
-        report(path, [path], [("model", f"{len(content):,} bytes of ONNX"), *checked])
+        report(path, [path], [("model", f"{size:,} bytes of ONNX"), *checked])

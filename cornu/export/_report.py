@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,10 +23,10 @@ def report(path: Path, files: Iterable[Path], rows: Iterable[tuple[str, str]]) -
     Console(soft_wrap=True).print(table)
 
 
-_LOAD = 'import { load } from "cornu-runtime"; const outputs = await (await load("PATH")).predict(INPUTS)'
+_LOAD = 'import { load } from "cornu-runtime"; const outputs = await (await load("PATH"OPTIONS)).predict(INPUTS)'
 #: What runs what was written, a line a language, by the format. `PATH` stands for what was written, `STEM` for
 #: that without its suffix, `FOLDER` and `NAME` for where it is and what it is called there, `INPUTS` for a
-#: dictionary of arrays by the inputs' names.
+#: dictionary of arrays by the inputs' names, `OPTIONS` for what `load` takes beside the path.
 LINES = {
     "litert": {
         "Python": "from ai_edge_litert.interpreter import Interpreter; "
@@ -63,27 +65,36 @@ LINES = {
 }
 
 
-def show_lines(format: str, path: Path, names: Sequence[str]) -> None:
+def show_lines(format: str, path: Path, names: Sequence[str], preprocessing: Path | None) -> None:
     """Print the lines that run what was written, a line a language.
 
     Args:
         format: Its format.
         path: Where it is.
         names: The names of its inputs; the arrays are called so too, where Python takes them.
+        preprocessing: Where the layers are that the package computes for JavaScript, if any.
     """
     from rich.console import Console
 
-    arrays = [name if name.isidentifier() else f"x{index}" for index, name in enumerate(names)]
+    plain = [name.isidentifier() and not keyword.iskeyword(name) for name in names]
+    arrays = [name if plain[i] else f"x{i}" for i, name in enumerate(names)]
     inputs = ", ".join(f"{json.dumps(x)}: {y}" for x, y in zip(names, arrays, strict=True))
     said = {
         "PATH": path,
         "STEM": path.with_suffix(""),
         "FOLDER": path.parent,
         "NAME": path.name,
-        "INPUTS": f"{{{inputs}}}",
     }
-    lines, words = LINES.get(format, {}), re.compile("|".join(said))
+    # What has a path stands within quotes in code, and without in a shell's line.
+    code = {word: json.dumps(str(x), ensure_ascii=False)[1:-1] for word, x in said.items()}
+    code["INPUTS"] = f"{{{inputs}}}"
+    beside = json.dumps(str(preprocessing), ensure_ascii=False)
+    code["OPTIONS"] = "" if preprocessing is None else f", {{preprocessing: {beside}}}"
+    shell = {word: shlex.quote(str(x)) for word, x in said.items()}
+    lines = LINES.get(format, {})
     console = Console(soft_wrap=True, highlight=False, markup=False)
     for language, line in lines.items():
-        line = words.sub(lambda found: str(said[found[0]]), line)
+        parts = re.split("(PATH|STEM|FOLDER|NAME|INPUTS|OPTIONS)", line)
+        known = shell if language == "shell" else code
+        line = "".join(known.get(part, part) for part in parts)
         console.print(f"{language:{max(map(len, lines))}}  {line}")

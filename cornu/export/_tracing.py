@@ -89,8 +89,10 @@ def told(traced: Traced) -> list[tuple[str, str]]:
     def listed(values: Any) -> str:
         return ", ".join(f"{x.name} {_shown(x, traced.axes)} {x.dtype}" for x in values)
 
-    graph = traced.engine.graph
-    return [("inputs", listed(graph.inputs)), ("outputs", listed(graph.outputs))]
+    graph, (takes, gives) = traced.engine.graph, traced.names
+    # A step's state stands behind what it takes, and behind what it gives.
+    inputs, outputs = graph.inputs[: len(takes)], graph.outputs[: len(gives)]
+    return [("inputs", listed(inputs)), ("outputs", listed(outputs))]
 
 
 def _shown(x: Any, axes: dict[int, str]) -> str:

@@ -24,7 +24,7 @@ from ._checking import TOLERANCE, check, difference, drawn
 from ._onnx import IR_VERSION, onnx_engine, serialized
 from ._report import report
 from ._signature import input_names, output_names, signature, unique
-from ._tracing import Traced, inputs_of, plain, run
+from ._tracing import Traced, inputs_of, plain, run, told
 from .measuring import as_given
 
 #: Random numbers are bits of integers, for which ONNX has operations since then.
@@ -89,7 +89,7 @@ def write_training(
         for name, content in zip(names, contents, strict=True):
             (Path(folder) / name).write_bytes(content)
     if verbose:
-        report(path, map(path.with_name, names), checked)
+        report(path, map(path.with_name, names), [*told(learner.step)[:1], *checked])
 
 
 def traced_learner(

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 
+from ..core.checks import installed
 from ..core.dtypes import numpy_dtype
 from ._failures import CODES, Failure
 from ._running import Array
@@ -194,6 +195,7 @@ class _Http(_Wire):
     """Calls over HTTP, of httpx."""
 
     def _open(self, url: str, authorization: str, certificate: str | Path | None) -> None:
+        installed("httpx", "A client over HTTP", "serve")
         import httpx
 
         headers = {"Authorization": authorization} if authorization else {}
@@ -281,6 +283,7 @@ class _Grpc(_Wire):
     """Calls over gRPC."""
 
     def _open(self, url: str, authorization: str, certificate: str | Path | None) -> None:
+        installed("grpc", "A client over gRPC", "serve")
         import grpc
         import grpc.aio
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import tuning
+from ..core.checks import installed
 from ._announcing import announce
 from ._failures import Failure
 from ._layout import models_in
@@ -65,6 +66,7 @@ def serve(source: Any, **options: Any) -> int:
         OSError: If there is no such path, or a port is taken.
         ModuleNotFoundError: If the packages of `cornu[serve]` are not installed.
     """
+    installed("uvicorn", "Serving", "serve")
     chosen = Options(**options)
     if chosen.workers > 1:
         return _Supervisor(source, chosen).run()
@@ -75,6 +77,7 @@ class Application:
     """The ASGI application of a repository. Who calls while the process is leaving is told to connect anew."""
 
     def __init__(self, repository: Repository, options: Options) -> None:
+        installed("starlette orjson prometheus_client", "Serving", "serve")
         from starlette.applications import Starlette
 
         from ._access import guarded
@@ -222,6 +225,7 @@ class _Rpc:
     """
 
     def __init__(self, repository: Repository, options: Options, reuse: bool) -> None:
+        installed("grpc", "Serving over gRPC", "serve")
         import grpc
 
         from ._access import Tokens, pair

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -111,6 +112,18 @@ def test_every_format_says_what_runs_it(tmp_path: Path, capsys: pytest.CaptureFi
     assert all(LINES.values())
     made().export(tmp_path / "MY NAME", version=3)
     assert f'load("{tmp_path}/MY NAME/3")' in capsys.readouterr().out
+
+
+def test_the_lines_hold_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = cornu.Sequential([layers.Input((3,), name="class"), layers.Dense(2)])
+    for format, options, within in (("onnx", {}, ""), ("tf_saved_model", {"version": 3}, "3")):
+        path = tmp_path / f"""it's "INPUTS" of a NAME{FORMATS[format].suffix}"""
+        model.export(path, format=format, **options)
+        said = capsys.readouterr().out.splitlines()[-len(LINES[format]) :]
+        python, shell = (line.split(None, 1)[1] for line in (said[0], said[-1]))
+        compile(python, "line", "exec")
+        assert json.dumps(str(path / within)) in python
+        assert str(path / within) in shlex.split(shell)
 
 
 PYTHON = {"litert": "ai_edge_litert", "onnx": "onnxruntime", "tf_saved_model": "tensorflow"}

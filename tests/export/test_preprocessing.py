@@ -27,6 +27,7 @@ def test_what_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert written == {"text": {"dtype": "string", "shape": [None], "layers": [layer]}}
     told = capsys.readouterr().out
     assert "inputs" in told and "text (batch) int64" in told and "StringLookup" in told
+    assert f'm.onnx", {{preprocessing: "{tmp_path}/new/m.json"}})' in told
 
 
 def test_a_sequential_model(tmp_path: Path) -> None:

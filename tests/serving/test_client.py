@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cornu.serving import Client, Failure
+from cornu.serving import Client, Failure, app, serve
 from cornu.serving._client import _grpc_outputs
 from cornu.serving._messages import output, types
 from tests.serving.protocols import addresses
@@ -107,3 +107,11 @@ def test_nobody_answers(scheme: str) -> None:
 def test_a_url_that_is_none() -> None:
     with pytest.raises(ValueError, match=r"Received: url='localhost:8501'\."):
         Client("localhost:8501")
+
+
+def test_packages_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    calls = [(app, {}), (serve, "m"), *((Client, f"{scheme}://127.0.0.1") for scheme in SCHEMES)]
+    for call, given in calls:
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'cornu\[serve\]'"):
+            call(given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.checks import installed
 from .._files import BrokenFileError
 
 #: The versions of ONNX's operations that are read.
@@ -90,11 +90,7 @@ def read_file(path: str) -> File:
         BrokenFileError: If it is none, or not complete.
         ModuleNotFoundError: If the package `onnx` is not installed.
     """
-    if importlib.util.find_spec("onnx") is None:
-        raise ModuleNotFoundError(
-            "Reading ONNX files needs the package `onnx`. Received: none installed. Install it: "
-            "pip install 'cornu[onnx]'"
-        )
+    installed("onnx", "Reading ONNX files", "onnx")
     return _Reading(path).file()
 
 

@@ -42,7 +42,7 @@ def command(model: Model, url: str, options: Options | None = None) -> str:
     >>> print(command(model, "http://127.0.0.1:8501"))
     curl -d '{"instances": [[0.0, 0.0]]}' http://127.0.0.1:8501/v1/models/m:predict
     """
-    by_rows = all(spec.shape[:1] == (None,) for spec in model.inputs)
+    by_rows = all(spec.shape[:1] == (None,) for spec in (*model.inputs, *model.outputs))
     arrays = {name: x[0] if by_rows else x for name, x in model.example(1).items()}
     curl = f"curl{_allowed(options or Options())}"
     place = f"{url}/v1/models/{quote(model.name)}:predict"

@@ -48,7 +48,7 @@ REQUESTS = {
     "Check": "HealthCheckRequest",
 }
 _MAP = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
-#: The most characters of a message: headers of gRPC have 8 kB in all.
+#: The most bytes of a message: headers of gRPC have 8 kB in all, and a byte that is no ASCII takes three.
 _MESSAGE = 2000
 #: After how many seconds a health that is watched is looked at again.
 _WATCH = 1.0
@@ -287,7 +287,8 @@ def refusal(failure: Failure) -> Any:
 
 
 async def _abort(context: Any, failure: Failure, *metadata: tuple[str, str]) -> None:
-    await context.abort(grpc.StatusCode[failure.code], failure.message[:_MESSAGE], metadata)
+    message = failure.message.encode(errors="replace")[:_MESSAGE].decode(errors="ignore")
+    await context.abort(grpc.StatusCode[failure.code], message, metadata)
 
 
 def _version(spec: Any) -> int | None:

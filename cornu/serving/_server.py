@@ -142,7 +142,11 @@ async def _serve(
     from ._access import is_open_to_all
 
     asked, hurried = _signals()
-    await repository.start()
+    loading = asyncio.ensure_future(repository.start())
+    await asyncio.wait([loading, asked], return_when=asyncio.FIRST_COMPLETED)
+    if asked.done():
+        return 0
+    await loading
     server = uvicorn.Server(config)
     # It would raise the signals again once HTTP has ended, before gRPC has.
     server.capture_signals = nullcontext

@@ -132,6 +132,7 @@ ROWS = [
 REFUSED = [
     Row("Predict", {}, "Missing ModelSpec", "INVALID_ARGUMENT"),
     Row("Predict", spec("none"), "Latest(none)", "NOT_FOUND"),
+    Row("Predict", spec("長" * 1900), "Latest(長長", "NOT_FOUND"),
     Row("Predict", spec(version={"value": 9}), "Specific(double, 9)", "NOT_FOUND"),
     Row("Predict", spec(version_label="canary"), "Label(double, canary)", "NOT_FOUND"),
     Row("Predict", spec(signature_name="other"), "signature_name='other'", "INVALID_ARGUMENT"),

@@ -16,7 +16,7 @@ import httpx
 import numpy as np
 import pytest
 
-from cornu import Sequential, initializers, layers
+from cornu import Input, Model, Sequential, initializers, layers, ops
 from cornu import serving as served
 from cornu.cli import main
 
@@ -102,6 +102,10 @@ def test_commands_for_larger_inputs_and_several() -> None:
     )
     assert command(served.Model(lookup()), "http://h") == (
         """curl -d '{"instances": [["", ""]]}' http://h/v1/models/lookup:predict"""
+    )
+    x = Input((2,), name="x")
+    assert command(served.Model(Model(x, ops.sum(x), name="sum")), "http://h") == (
+        """curl -d '{"inputs": [[0.0, 0.0]]}' http://h/v1/models/sum:predict"""
     )
 
 

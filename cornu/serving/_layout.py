@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from pathlib import Path
 
 _ENDINGS = (".onnx", ".keras")
@@ -31,7 +32,7 @@ def models_in(path: Path, name: str | None = None) -> dict[str, Versions]:
             f"models. Received: {str(path)!r}, which is none."
         )
     children = [child for child in sorted(path.iterdir()) if not child.name.startswith(".")]
-    alone = not children or any(child.name.isdecimal() for child in children)
+    alone = not children or any(map(_is_numbered, children))
     if alone or name is not None:
         return {name or path.resolve().name: versions_in(path)}
     found = {}
@@ -45,7 +46,7 @@ def models_in(path: Path, name: str | None = None) -> dict[str, Versions]:
 
 def versions_in(folder: Path) -> Versions:
     """The versions of a model's folder: of `1/`, `2/`, ..., else of a file in the folder itself."""
-    numbered = [child for child in folder.iterdir() if child.name.isdecimal() and child.is_dir()]
+    numbered = [child for child in folder.iterdir() if _is_numbered(child) and child.is_dir()]
     files = {int(child.name): _file_in(child) for child in numbered} or {1: _file_in(folder)}
     return {number: file for number, file in sorted(files.items()) if file is not None}
 
@@ -53,7 +54,7 @@ def versions_in(folder: Path) -> Versions:
 def stamp(file: Path) -> tuple[object, ...]:
     """What changes when a model's file is written anew, or one of its own beside it, such as weights that come last."""
     folder, pattern = (file, "*") if file.is_dir() else (file.parent, f"{glob.escape(file.name)}*")
-    if folder.name.isdecimal():
+    if _is_numbered(folder):
         pattern = "*"  # all in a version's folder is its model's
     found = [(x, x.stat()) for x in sorted(folder.glob(pattern)) if x.is_file()]
     return tuple((str(x), s.st_ino, s.st_mtime_ns, s.st_size) for x, s in found)
@@ -65,6 +66,11 @@ def _file_in(folder: Path) -> Path | None:
         return folder
     files = [child for child in sorted(folder.iterdir()) if _is_model(child)]
     return min(files, key=lambda file: file.stem != "model", default=None)
+
+
+def _is_numbered(path: Path) -> bool:
+    """Whether it has a version's name: a number that protocols can say, of 64 bits."""
+    return re.fullmatch("[0-9]{1,18}", path.name) is not None
 
 
 def _is_model(path: Path) -> bool:

@@ -112,12 +112,15 @@ class Repository:
             await self._lines.pop(name).unload()
 
     async def _poll_on(self) -> None:
+        said = ""
         while True:
             await asyncio.sleep(self.options.poll)
             try:
                 await self.poll()
+                said = ""
             except Exception as error:  # what is served stays, whatever became of the folder
-                tuning.say("Models can't be looked for: %s", error, level="error")
+                if said != (said := str(error)):  # once, not each second
+                    tuning.say("Models can't be looked for: %s", error, level="error")
 
     def _found(self) -> dict[str, dict[int, Any]]:
         """The files of the versions of all models, or what was given in their place."""
@@ -263,8 +266,10 @@ class Repository:
         wanted = {config.name: config for config in configs}
         root = None if self._path is None else self._path.resolve()
         for config in wanted.values():
-            path, is_there = config.path.resolve(), False
-            with suppress(OSError):  # a path that is no model would hold up all others
+            path, is_there = config.path, False
+            # A path that is no model would hold up all others.
+            with suppress(OSError, ValueError):
+                path = path.resolve()
                 inside = root is not None and path.is_relative_to(root)
                 is_there = inside and bool(models_in(path, config.name))
             if not is_there:

@@ -77,6 +77,7 @@ def refused(code: str, message: str) -> Iterator[None]:
         ("m.onnx", "m.onnx", None, {"m": [1]}),
         ("m.keras", "m.keras", "n", {"n": [1]}),
         ("m/1/a.onnx m/12/b.keras", "m", None, {"m": [1, 12]}),
+        ("m/1/a.onnx m/99999999999999999999/a.onnx m/٣/a.onnx", "m", None, {"m": [1]}),
         ("m/1/a.onnx m/2/readme.txt m/x/a.onnx", "m", None, {"m": [1]}),
         ("r/a/1/x.onnx r/b/model.keras r/c.onnx r/notes.txt", "r", None,
          {"a": [1], "b": [1], "c": [1]}),

@@ -35,7 +35,9 @@ def matmul(at: Reader, x: Any, y: Any) -> Any:
 def _has_features(at: Reader, x: Any) -> bool:
     """Whether an operand is one of a dense layer."""
     dims = at.dims(x)
-    return not isinstance(x, (np.ndarray, Weight)) and len(dims) > 1 and isinstance(dims[-1], int)
+    if isinstance(x, (np.ndarray, Weight)) or len(dims) < 2 or not isinstance(dims[-1], int):
+        return False
+    return "int" not in dtype_of(x.value if isinstance(x, Filled) else x)
 
 
 def _array(x: Any) -> Any:
@@ -204,6 +206,8 @@ class _Windows(NamedTuple):
 
     def options(self) -> dict[str, Any]:
         """The arguments of convolutions."""
+        if max(self.strides) > 1 and max(self.rates) > 1:
+            raise Unreadable("it with strides and dilations at once")
         names = ("strides", "padding", "dilation_rate", "data_format")
         return dict(zip(names, (self.strides, self.padding, self.rates, _FIRST), strict=True))
 
@@ -358,29 +362,64 @@ def resize(
     exclude_outside: int = 0, extrapolation_value: float = 0.0, nearest_mode: str = "round_prefer_floor",
     antialias: int = 0, keep_aspect_ratio_policy: str = "stretch",
 ) -> Any:  # fmt: skip
-    """Nearest by whole factors, or by half pixels; linear by half pixels."""
+    """Each changed axis by numbers at known places, or between two of them; half pixels by `image.resize`."""
     rank, by_size = len(x.shape), len(operands) == 3
     along = range(rank) if axes is None else [k % rank for k in axes]
     numbers = at.array(operands[-1] if operands else scales, "sizes").reshape(-1).tolist()
+    factors = {}
     sizes = list(x.shape)
     for axis, n in zip(along, numbers, strict=True):
         if n != (sizes[axis] if by_size else 1):
             if sizes[axis] is None:
                 raise Unreadable("another size in place of an open one")
+            factors[axis] = n / sizes[axis] if by_size else n
             sizes[axis] = int(n) if by_size else math.floor(sizes[axis] * n + 1e-6)
-    changed = {k: sizes[k] for k in range(rank) if sizes[k] != x.shape[k]}
     old = at.opset < 11 or at.node.kind == "Upsample"
-    where = "asymmetric" if old else coordinate_transformation_mode
-    whole = all(size % x.shape[k] == 0 for k, size in changed.items())
-    if mode == "nearest" and whole and where in ("asymmetric", "half_pixel", "pytorch_half_pixel"):
-        return functools.reduce(lambda y, k: ops.repeat(y, sizes[k] // x.shape[k], k), changed, x)
-    word = {"nearest": "nearest", "linear": "bilinear"}.get(mode, "")
-    fits = word and where.endswith("half_pixel") and not exclude_outside and rank == 4
-    if (
-        not fits
-        or min(changed) < 2
-        or None in sizes[2:]
-        or (mode == "nearest" and nearest_mode != "floor")
-    ):
-        raise Unreadable(f"it with mode={mode}, {where}, to {sizes}")
-    return ops.image.resize(x, sizes[2:], word, bool(antialias), data_format=_FIRST)
+    where, rounds = coordinate_transformation_mode, "floor" if old else nearest_mode
+    where = "asymmetric" if old else where
+    is_read = mode in ("nearest", "linear") and where in _PLACES and not exclude_outside
+    is_plain = keep_aspect_ratio_policy == "stretch" or not by_size
+    if not is_read or not is_plain or (antialias and min(factors.values(), default=1) < 1):
+        raise Unreadable(f"it with mode={mode}, {where}, antialias={antialias}, to {sizes}")
+    exact = all(math.isclose(sizes[k] / x.shape[k], n, rel_tol=1e-6) for k, n in factors.items())
+    is_image = rank == 4 and min(factors, default=0) > 1 and None not in sizes[2:]
+    if mode == "linear" and where == "half_pixel" and exact and is_image:
+        return ops.image.resize(x, sizes[2:], "bilinear", data_format=_FIRST)
+    for axis, factor in factors.items():
+        last = x.shape[axis] - 1
+        places = _PLACES[where](
+            np.arange(sizes[axis], dtype="float32"), np.float32(factor), last, sizes[axis] - 1
+        )
+        if mode == "nearest":
+            rounded = _ROUNDED[rounds](places).clip(0, last).astype("int32")
+            x = _taken(x, rounded, axis)
+            continue
+        places = places.clip(0, last)
+        low = np.floor(places).astype("int32")
+        share = (places - low).astype(dtype_of(x)).reshape([-1] + [1] * (rank - 1 - axis))
+        high = np.minimum(low + 1, last)
+        x = ops.take(x, low, axis) * (1 - share) + ops.take(x, high, axis) * share
+    return x
+
+
+#: Where what a resized axis gives lies on the old one: of places, factor, and the last place of each.
+_PLACES: dict[str, Any] = {
+    "asymmetric": lambda to, factor, last, end: to / factor,
+    "align_corners": lambda to, factor, last, end: to * (last / max(end, 1)),
+    "half_pixel": lambda to, factor, last, end: (to + 0.5) / factor - 0.5,
+    "pytorch_half_pixel": lambda to, factor, last, end: ((to + 0.5) / factor - 0.5) * (end > 0),
+}
+_ROUNDED: dict[str, Any] = {
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
+    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
+}
+
+
+def _taken(x: Any, places: Array, axis: int) -> Any:
+    """Numbers at places of an axis: each several times, where that is all."""
+    times, rest = divmod(len(places), x.shape[axis])
+    if not rest and np.array_equal(places, np.repeat(np.arange(x.shape[axis]), times)):
+        return ops.repeat(x, times, axis)
+    return ops.take(x, places, axis)

@@ -88,6 +88,9 @@ def _stacked(at: Reader, parts: Sequence[Any], axis: int = 0) -> Any:
 _ACTIVATIONS = {"hardsigmoid": "hard_sigmoid", "affine": "linear"} | {
     name: name for name in ("tanh", "sigmoid", "relu", "softsign", "softplus", "elu")
 }
+#: Their alpha and beta, and those of ONNX where it has others.
+_FACTORS = {"hardsigmoid": (1 / 6, 0.5), "affine": (1.0, 0.0), "elu": (1.0, 0.0)}
+_DEFAULTS = {"hardsigmoid": (0.2, 0.5)}
 
 
 class _Kind(NamedTuple):
@@ -121,7 +124,9 @@ def recurrence(
     x = ops.transpose(x, (1, 0, 2))
     mask = _mask(at, x, lengths)
     ways = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[direction]
-    names = [_ACTIVATIONS.get(name.lower()) for name in activations or kind.activations * len(ways)]
+    called = [name.lower() for name in activations or kind.activations * len(ways)]
+    _check_factors(called, activation_alpha, activation_beta)
+    names = [_ACTIVATIONS.get(name) for name in called]
     each, found = len(kind.activations), []
     for k, backwards in enumerate(ways):
         *gate, name = names[k * each : (k + 1) * each]
@@ -143,6 +148,17 @@ def recurrence(
         found.append([ops.transpose(ops.flip(y, 1) if backwards else y, (1, 0, 2)), *final])
     first, *final = zip(*found, strict=True)
     return [ops.stack(first, 1), *(ops.stack(parts, 0) for parts in final)]
+
+
+def _check_factors(called: list[str], alpha: Any, beta: Any) -> None:
+    """See that activations with numbers of their own have those of Cornu."""
+    for k, name in enumerate(called):
+        if name in _FACTORS:
+            found = [n[k : k + 1] if n else [] for n in (alpha, beta)]
+            own = zip(found, _DEFAULTS.get(name, _FACTORS[name]), strict=True)
+            numbers = [given[0] if given else default for given, default in own]
+            if not np.allclose(numbers, _FACTORS[name]):
+                raise Unreadable(f"{name} of alpha and beta {numbers}")
 
 
 def _arrays(weights: list[Any], kind: _Kind, options: dict[str, Any]) -> list[Array]:

@@ -180,18 +180,20 @@ def clip(at: Reader, x: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def _reduction(compute: Callable[[Any, Any, bool], Any], on_sizes: Any = None) -> Handler:
+    def over(axes: Any, is_none: int) -> tuple[int, ...] | None:
+        """The axes; all where none are named, unless the node says that this means none."""
+        found = () if axes is None else tuple(int(axis) for axis in axes)
+        return found if found or is_none else None
+
     def read(
         at: Reader, x: Any, axes: Any = None, keepdims: int = 1, noop_with_empty_axes: int = 0
     ) -> Any:
-        over = None if axes is None else tuple(at.integers(axes, "axes"))
-        if not over and noop_with_empty_axes:
-            return x
-        return compute(x, over or None, bool(keepdims))
+        given = None if axes is None else at.integers(axes, "axes")
+        return compute(x, over(given, noop_with_empty_axes), bool(keepdims))
 
     def of_sizes(x: Any, axes: Any = None, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Any:
-        return np.asarray(
-            on_sizes(x, axis=None if axes is None else tuple(axes), keepdims=bool(keepdims))
-        )
+        along = over(axes, noop_with_empty_axes)
+        return np.asarray(on_sizes(x, axis=along, keepdims=bool(keepdims)))
 
     return Handler(read, 1, of_sizes if on_sizes else None)
 
@@ -199,7 +201,7 @@ def _reduction(compute: Callable[[Any, Any, bool], Any], on_sizes: Any = None) -
 HANDLERS |= {
     "ReduceMax": _reduction(ops.max),
     "ReduceMin": _reduction(ops.min),
-    "ReduceMean": _reduction(ops.mean),
+    "ReduceMean": _reduction(lambda x, axes, keep: ops.cast(ops.mean(x, axes, keep), dtype_of(x))),
     "ReduceSum": _reduction(ops.sum, np.sum),
     "ReduceProd": _reduction(ops.prod, np.prod),
     "ReduceL1": _reduction(lambda x, axes, keep: ops.sum(ops.abs(x), axes, keep)),
@@ -215,6 +217,8 @@ def argmax(at: Reader, x: Any, axis: int = 0, keepdims: int = 1, select_last_ind
     find = ops.argmax if at.node.kind == "ArgMax" else ops.argmin
     if not select_last_index:
         return ops.cast(find(x, axis, bool(keepdims)), "int64")
+    if x.shape[axis] is None:
+        raise Unreadable("the last of equal ones along an open size")
     last = np.asarray(x.shape[axis] - 1, "int64")
     return ops.subtract(last, ops.cast(find(ops.flip(x, axis), axis, bool(keepdims)), "int64"))
 

@@ -154,7 +154,13 @@ class Reader:
         return Strings() if isinstance(x, np.ndarray) and x.dtype.kind in "US" else x
 
     def _output(self, x: Any) -> KerasTensor:
-        tensor = self.tensor(x)
+        try:
+            tensor = self.tensor(x)
+        except Unreadable as error:
+            raise NotImplementedError(
+                f"A model must give tensors. Received: an output of {self.called!r}, and no way to "
+                f"read {error}. Export it with fixed sizes, or without it."
+            ) from None
         return tensor if isinstance(tensor, KerasTensor) else self._constant(tensor)
 
     # ------------------------------------------------------------------ nodes
@@ -189,6 +195,10 @@ class Reader:
             for name in node.attributes.keys() - handler.parameters:
                 raise Unreadable(f"it with {name}={node.attributes[name]!s:.50}")
             results = self._made(handler, [self.value(name) for name in node.inputs])
+            made = results if _is_several(results) else [results]
+            for name in node.outputs[len(made) :]:
+                if name in self.graph.consumers or name in self.graph.outputs:
+                    raise Unreadable(f"its output {name!r}")
         except Unreadable as error:
             raise NotImplementedError(
                 "A model is read from an ONNX file where each node is one that Cornu knows. Received: "
@@ -202,9 +212,6 @@ class Reader:
                 f"A node of an ONNX file must fit what it takes. Received: {_said(node)} in "
                 f"{self.called!r}: {error} Check the file by `onnx.checker.check_model`."
             ) from error
-        made = (
-            results if isinstance(results, (list, tuple)) and not _is_value(results) else [results]
-        )
         return [self._noted(x) for x in made]
 
     def _made(self, handler: Handler, operands: list[Any]) -> Any:
@@ -248,7 +255,7 @@ class Reader:
         """What is known, computed by NumPy."""
         with use("numpy"):
             made = handler.function(self, *operands, **self.node.attributes)
-        results = list(made) if isinstance(made, (list, tuple)) and not _is_value(made) else [made]
+        results = list(made) if _is_several(made) else [made]
         arrays = [x if _is_value(x) else np.asarray(x) for x in results]
         self.bounded(sum(x.size for x in arrays if isinstance(x, np.ndarray)))
         return arrays
@@ -430,6 +437,10 @@ def _is_open(x: Any) -> bool:
 
 def _is_value(x: Any) -> bool:
     return isinstance(x, (Weight, Filled, KerasTensor, np.ndarray, Strings))
+
+
+def _is_several(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) and not _is_value(x)
 
 
 def _closed(x: Any) -> Any:

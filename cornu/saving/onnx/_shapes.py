@@ -158,6 +158,8 @@ def split(
     count = len(at.node.outputs)
     if split is not None:
         sizes = at.integers(split, "sizes")
+    elif x.shape[axis] is None:
+        raise Unreadable("equal parts of an open size")
     else:
         whole = -(-x.shape[axis] // count)
         sizes = [min(whole, x.shape[axis] - k * whole) for k in range(count)]
@@ -336,7 +338,8 @@ def one_hot(at: Reader, indices: Any, depth: Any, values: Any, axis: int = -1) -
     (count,) = at.integers(depth, "depths")
     off, on = at.array(values, "values")
     at.bounded(indices.size * count if isinstance(indices, np.ndarray) else 0)
-    found = ops.one_hot(ops.mod(indices, np.asarray(count, dtype_of(indices))), count, axis, "bool")
+    from_end = ops.add(indices, np.asarray(count, dtype_of(indices)))
+    found = ops.one_hot(ops.where(ops.less(indices, 0), from_end, indices), count, axis, "bool")
     return ops.where(found, on, off)
 
 

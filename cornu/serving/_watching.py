@@ -40,7 +40,7 @@ class Watching:
         from opentelemetry import propagate, trace
 
         self.tracer, self._api, self._extract = trace.get_tracer("cornu"), trace, propagate.extract
-        tuning.say("Calls are traced by OpenTelemetry.")
+        tuning.say("Calls are traced by OpenTelemetry, where its SDK is set up.")
 
     def span(self, call: Call) -> Any:
         """A span that has begun, below that of the sender; None where nobody traces."""

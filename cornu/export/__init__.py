@@ -6,7 +6,8 @@ A format is a row of `FORMATS`: what its files end in, and the call that writes 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,11 +119,25 @@ def _write(
     given: Any,
     beside: Path | None = None,
 ) -> None:
-    FORMATS[format].write(model, path, verbose, specs, **given)
+    with _away(model):
+        FORMATS[format].write(model, path, verbose, specs, **given)
     if verbose:
         version = given.get("version") if format == "tf_saved_model" else None
         place = path if version is None else path / str(version)
         show_lines(format, place, input_names(tree.flatten(signature(model, specs))), beside)
+
+
+@contextmanager
+def _away(model: Any) -> Iterator[None]:
+    """A block in which models run on the engine of the file or of its check, not on that of `model.to`."""
+    homes = [(x, x.home) for x in (model, *model._flatten_layers()) if getattr(x, "home", None)]
+    try:
+        for one, _ in homes:
+            one.home = None
+        yield
+    finally:
+        for one, home in homes:
+            one.home = home
 
 
 def format_of(path: Path, format: str | None = None) -> str:

@@ -114,9 +114,9 @@ def difference(
     finite = np.isfinite(two)
     apart = np.abs(np.where(finite, one, 0) - np.where(finite, two, 0)).max()
     scale = max(1.0, float(np.abs(np.where(finite, two, 0)).max()))
-    same = np.array_equal(np.isfinite(one), finite)
-    limit = limit if wanted.dtype.itemsize >= 4 else 1e-2
-    if not same or apart > limit * scale:
+    same = np.array_equal(one[~finite], two[~finite], equal_nan=True)
+    limit = limit if wanted.dtype.itemsize >= 4 else max(limit, 1e-2)
+    if not (same and apart <= limit * scale):  # nor is it NaN
         raise ValueError(
             f"An exported file must give what its model gives. Received: {name!r}, which differs by "
             f"{apart:.2e} {place}, with numbers up to {scale:.2e}. No file was written. Give typical "

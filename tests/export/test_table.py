@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 
+from cornu import ops
 from cornu.core.op import OPS
 from cornu.engines.graphdef import GraphDefEngine, TensorFlowJsEngine
 from cornu.engines.litert import LiteRTEngine
@@ -34,7 +35,15 @@ from .running import (
     run_saved_model,
     run_tfjs,
 )
-from .tables import Feeds, Outcome, layer_outcomes, op_outcomes
+from .tables import (
+    Feeds,
+    Outcome,
+    computed_op,
+    difference,
+    layer_outcomes,
+    op_outcomes,
+    written_op,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 START, END = "<!-- table: python -m tests.export.test_table -->\n", "<!-- end of table -->\n"
@@ -116,6 +125,38 @@ def test_the_page_says_what_is_refused(name: str) -> None:
     page = PAGE.read_text()
     told = dict(column(page.partition(START)[2].partition(END)[0], name))
     assert told == dict(column("".join(table([name])), name))
+
+
+class Edges:
+    """Ops at infinities and NaN, at the ends of integers, and along no elements: one graph for all."""
+
+    far = np.array([np.inf, -np.inf, np.inf, -np.inf, 89.0, 2.0], "float32")
+    inputs = (
+        far,
+        far[[0, 0, 1, 1, 0, 4]],
+        np.array([-128, 127, 126, -7], "int8"),
+        np.array([127, -128, -128, 2], "int8"),
+        np.array([3, np.nan, 5], "float32"),
+        np.zeros((2, 0), "float32"),
+    )
+
+    def run(self, engine: Any, inputs: Sequence[Any]) -> list[Any]:
+        far, apart, low, high, torn, none = inputs
+        return [
+            ops.arctan2(far, apart),
+            ops.floor_divide(low, high),
+            ops.argmax(torn),
+            ops.argmin(torn),
+            ops.any(none > 0, axis=1),
+        ]
+
+
+@of_each_format
+def test_numbers_at_edges(name: str) -> None:
+    engine, run, _ = FORMATS[name]
+    made, edges = engine(), Edges()
+    found = run(made, *written_op(edges, made))
+    assert difference(found, computed_op(edges)) < TOLERANCE
 
 
 @of_each_format

@@ -67,10 +67,6 @@ class ChannelsLast(Contracting):
         spec = self.spec.argmax(x, axis)
         return self._node(self.called[name], [x, self._constant(axis)], spec, gives="int32")
 
-    def _keys(self, x: Value, most: float) -> Value:
-        """x with the most extreme number in place of NaN, which the operations on order know nothing of."""
-        return self.where(self.isnan(x), self._like(most, x), x) if "float" in x.dtype else x
-
     def cumsum(self, x: Tensor, axis: int) -> Tensor:
         return self._node(self.called["cumsum"], [x, self._constant(axis)], x)
 

@@ -108,8 +108,9 @@ class Composing(Moving):
         t = self.divide(size, self._like(3.75, x))
         small = self._polynomial(self.multiply(t, t), _I0_SMALL)
         inverse = self.divide(self._like(1, x), self.maximum(t, self._like(1, x)))
-        large = self.divide(self.exp(size), self.sqrt(self.maximum(size, self._like(1, x))))
-        large = self.multiply(large, self._polynomial(inverse, _I0_LARGE))
+        half = self.exp(self.multiply(size, self._like(0.5, x)))  # the whole one overflows earlier
+        large = self.divide(half, self.sqrt(self.maximum(size, self._like(1, x))))
+        large = self.multiply(self.multiply(large, self._polynomial(inverse, _I0_LARGE)), half)
         return self.where(self.less(t, self._like(1, x)), small, large)
 
     def bitwise_not(self, x: Tensor) -> Tensor:
@@ -185,16 +186,21 @@ class Composing(Moving):
         return self.where(self.equal(x, self._like(0, x)), self._like(1, x), x)
 
     def floor_divide(self, x1: Tensor, x2: Tensor) -> Tensor:
-        if "int" in x1.dtype:
-            return self.divide(self.subtract(x1, self.mod(x1, x2)), x2)
-        return self.floor(self.divide(x1, x2))
+        if "int" not in x1.dtype:
+            return self.floor(self.divide(x1, x2))
+        # Kernels cut the quotient off; what is below zero then lies one too high.
+        down = self.cast(self._is_turned(self.fmod(x1, x2), x2), x1.dtype)
+        return self.subtract(self.divide(x1, x2), down)
 
     def mod(self, x1: Tensor, x2: Tensor) -> Tensor:
         rest = self.fmod(x1, x2)
+        return self.where(self._is_turned(rest, x2), self.add(rest, x2), rest)
+
+    def _is_turned(self, rest: Value, divisor: Value) -> Value:
+        """Whether a remainder has the sign that the divisor has not."""
         zero = self._like(0, rest)
-        differ = self.not_equal(self.less(rest, zero), self.less(x2, zero))
-        turned = self.logical_and(self.not_equal(rest, zero), differ)
-        return self.where(turned, self.add(rest, x2), rest)
+        differ = self.not_equal(self.less(rest, zero), self.less(divisor, zero))
+        return self.logical_and(self.not_equal(rest, zero), differ)
 
     def signbit(self, x: Tensor) -> Tensor:
         # The sign of a zero shows in its inverse.
@@ -205,6 +211,8 @@ class Composing(Moving):
 
     def arctan2(self, x1: Tensor, x2: Tensor) -> Tensor:
         zero, pi = self._like(0, x1), self._like(math.pi, x1)
+        both = self.logical_and(self.isinf(x1), self.isinf(x2))  # as far as each other
+        x1, x2 = (self.where(both, self.sign(x), x) for x in (x1, x2))
         upright = self.equal(x2, zero)
         angle = self.arctan(self.divide(x1, self.where(upright, self._like(1, x2), x2)))
         angle = self.where(
@@ -214,6 +222,10 @@ class Composing(Moving):
         aside = self.logical_and(upright, self.not_equal(x1, zero))
         left = self.logical_and(self.signbit(x2), self.logical_not(aside))
         return self.where(left, self.add(angle, turn), angle)
+
+    def _keys(self, x: Value, most: float) -> Value:
+        """x with the most extreme number in place of NaN, which operations on order know nothing of."""
+        return self.where(self.isnan(x), self._like(most, x), x) if "float" in x.dtype else x
 
     def searchsorted(self, sequence: Tensor, values: Tensor, side: str) -> Tensor:
         before = self.less if side == "left" else self.less_equal

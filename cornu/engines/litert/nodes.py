@@ -60,15 +60,17 @@ class LiteRTNodes(ChannelsLast):
     def _operand_dtype(self, kind: str, dtype: str) -> str:
         if dtype not in TYPES:
             return dtype  # which the graph refuses
-        if dtype == "int64" and kind in _NARROW:
+        taken = kind in _ANY or (kind in _COMPARE_BOOLEANS and dtype == "bool")
+        wide = dtype if taken else WIDE.get(dtype, dtype)
+        if wide == "int64" and kind in _NARROW:
             self.graph.refuse_dtype(f"do `{kind}`", dtype)
-        if kind in _ANY or (kind in _COMPARE_BOOLEANS and dtype == "bool"):
+        if taken:
             return dtype
         if kind in _MOVES:
             return WIDE[dtype] if dtype in ("uint16", "uint32") else dtype
         if kind in _SINGLE:
             return "float32"
-        return WIDE.get(dtype, dtype)
+        return wide
 
     def _result_dtype(self, kind: str, dtype: str) -> str:
         if kind in _GIVES_BOOLEANS:

@@ -141,15 +141,16 @@ class OnnxEngine(Mathematics, WholeOps):
         return self.cast(self._reduce("ReduceMin", self.cast(x, "int32"), axes, keepdims), "bool")
 
     def any(self, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
-        return self.cast(self._reduce("ReduceMax", self.cast(x, "int32"), axes, keepdims), "bool")
+        most = self._reduce("ReduceMax", self.cast(x, "int32"), axes, keepdims)
+        return self.greater(most, self._like(0, most))  # of nothing it is the least number
 
     def argmax(self, x: Tensor, axis: int) -> Tensor:
-        spec = self.spec.argmax(x, axis)
-        return self._node("ArgMax", [x], spec, gives="int64", axis=axis, keepdims=0)
+        keys, spec = self._keys(x, math.inf), self.spec.argmax(x, axis)
+        return self._node("ArgMax", [keys], spec, gives="int64", axis=axis, keepdims=0)
 
     def argmin(self, x: Tensor, axis: int) -> Tensor:
-        spec = self.spec.argmin(x, axis)
-        return self._node("ArgMin", [x], spec, gives="int64", axis=axis, keepdims=0)
+        keys, spec = self._keys(x, -math.inf), self.spec.argmin(x, axis)
+        return self._node("ArgMin", [keys], spec, gives="int64", axis=axis, keepdims=0)
 
     def cumsum(self, x: Tensor, axis: int) -> Tensor:
         return self._node("CumSum", [x, self._constant(axis)], x)

@@ -1,4 +1,4 @@
-"""Exported files: their bytes, names and free dimensions; what is refused, and what stays behind."""
+"""Exported files: names and free dimensions; what is refused, and what stays behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from cornu import cli, engines, layers, ops
 from cornu.core import tree
 from cornu.engines.onnxruntime import open_session
 from cornu.export import FORMATS, _checking, options_of
-from tests.engines_tested import ENGINES
 from tests.export import models
 
 
@@ -37,16 +36,12 @@ def assert_same(found: Any, wanted: Any, tolerance: float = 1e-5) -> None:
 
 
 @pytest.mark.parametrize("name", models.ALL)
-def test_a_file_is_the_same_from_every_engine(name: str, tmp_path: Path) -> None:
-    model = models.made(name)
-    contents = []
-    for engine in ENGINES:
-        with engines.use(engine):
-            wanted = model.predict(models.inputs(name, 3), verbose=0)  # moves the weights there
-            contents.append(written(model, tmp_path).read_bytes())
-    assert len(set(contents)) == 1
-    onnx.checker.check_model(contents[0], full_check=True)
-    assert_same(ran(tmp_path / "model.onnx", models.inputs(name, 3)), wanted)
+def test_a_file_is_valid_and_gives_the_same(name: str, tmp_path: Path) -> None:
+    model, data = models.made(name), models.inputs(name, 3)
+    path = written(model, tmp_path)
+    onnx.checker.check_model(path, full_check=True)
+    with engines.use("numpy"):
+        assert_same(ran(path, data), model.predict(data, verbose=0))
 
 
 def test_an_export_moves_no_weights(tmp_path: Path) -> None:

@@ -1,10 +1,9 @@
-"""SavedModels and graph-models of TensorFlow.js: bytes, names, free dimensions, loops, strings; what is refused."""
+"""SavedModels and graph-models of TensorFlow.js: names, free dimensions, loops, strings; what is refused."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +13,13 @@ import numpy as np
 import pytest
 
 import cornu
-from cornu import engines, layers, ops
-from cornu.engines.graphdef import GraphDefEngine, TensorFlowJsEngine
+from cornu import layers, ops
+from cornu.engines.graphdef import TensorFlowJsEngine
 from cornu.engines.graphdef.graph import TensorFlowGraph
-from cornu.engines.graphdef.messages import saved_model
 from cornu.engines.graphdef.operations import LACKS, OPERATIONS
 from cornu.export import ExportArchive, _beside, _checking, _saved_model, _tfjs
 from cornu.export._tfjs import write_graph_model
 from cornu.export._tracing import trace
-from tests.engines_tested import ENGINES
 from tests.export import models
 from tests.export.running import IN_NODE, MODULES
 
@@ -63,24 +60,6 @@ def checked(model: Any, folder: Path, format: str, **options: Any) -> Path:
         model.export(folder / "out", format=format, **options)
     assert "largest difference" in dict(told)["checked"], told
     return folder / "out"
-
-
-def files(model: Any, folder: Path) -> list[bytes]:
-    """The contents of both formats, unchecked."""
-    traced = trace(model, None, GraphDefEngine.for_file())
-    write_graph_model(trace(model, None, TensorFlowJsEngine.for_file()), folder)
-    parts = [path.read_bytes() for path in sorted(folder.iterdir())]
-    return [saved_model(traced.engine.graph, traced.names), *parts]
-
-
-@pytest.mark.parametrize("name", models.ALL)
-def test_a_file_is_the_same_from_every_engine(name: str, tmp_path: Path) -> None:
-    model = models.made(name)
-    contents = []
-    for engine in ENGINES * 2:
-        with engines.use(engine):
-            contents.append(files(model.to(engine), tmp_path))
-    assert all(content == contents[0] for content in contents)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -276,22 +255,6 @@ def test_a_mismatch_is_an_error_and_leaves_nothing(
     with pytest.raises(ValueError, match="differs by"):
         models.made("cnn").export(tmp_path / "out", format="tf_saved_model", verbose=False)
     assert not os.listdir(tmp_path)
-
-
-def test_neither_tensorflow_nor_torch_takes_part(tmp_path: Path) -> None:
-    script = (
-        "import sys, cornu; from cornu import layers\n"
-        "model = cornu.Sequential([layers.Input((3,)), layers.Dense(2)])\n"
-        f"model.export({str(tmp_path / 'one')!r}, format='tfjs')\n"
-        f"model.export({str(tmp_path / 'two')!r}, format='tf_saved_model')\n"
-        "print({'torch', 'tensorflow', 'jax'} & set(sys.modules))"
-    )
-    environment = {**os.environ, "CORNU_BACKEND": "numpy"}
-    result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
-    )
-    assert result.stdout.splitlines()[-1] == "set()"
-    assert "largest difference" in result.stdout
 
 
 def test_the_table_of_operations_is_that_of_tensorflow() -> None:

@@ -117,7 +117,10 @@ class Context:
     def time_remaining(self) -> None:
         return None
 
-    async def abort(self, code: Any, message: str) -> None:
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    async def abort(self, code: Any, message: str, metadata: Any = ()) -> None:
         raise Aborted(code.name, message)
 
 

@@ -319,6 +319,11 @@ def test_shared_objects_stay_shared() -> None:
     assert read[0] is read[1]["again"]
     assert read[2] is not read[0]
     assert "shared_object_id" not in serialize_keras_object(objects)[0]
+    with (
+        serialization.ObjectSharingScope()
+    ):  # of objects that are gone, as those that a `get_config` makes
+        gone = [serialize_keras_object(regularizers.L2(x)) for x in (0.1, 0.2, 0.3)]
+    assert not any("shared_object_id" in config for config in gone)
 
 
 @pytest.mark.parametrize("safe_mode", [True, False])

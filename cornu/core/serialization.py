@@ -100,7 +100,8 @@ _registered_names: dict[Any, str] = {}
 _custom_objects: ContextVar[Mapping[str, Any]] = ContextVar(
     "custom_objects", default=types.MappingProxyType({})
 )
-#: The configs that were written, and the objects that were revived, within an `ObjectSharingScope`.
+#: The configs that were written, each with its object, and the objects that were revived, within an
+#: `ObjectSharingScope`: who is held there leaves its id to nobody.
 _shared: ContextVar[tuple[dict[int, Any], dict[int, Any]] | None] = ContextVar(
     "shared", default=None
 )
@@ -477,7 +478,7 @@ def _mark_shared(obj: Any, config: dict[str, Any]) -> None:
     shared = _shared.get()
     if shared is None:
         return
-    first = shared[0].setdefault(id(obj), config)
+    _, first = shared[0].setdefault(id(obj), (obj, config))
     if first is not config:
         first["shared_object_id"] = config["shared_object_id"] = id(obj)
 

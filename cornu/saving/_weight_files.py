@@ -129,8 +129,7 @@ def load_weights(
             return load_package_state(model, package, skip_mismatch, leave_out, names)
     format = (format_of(path) if isinstance(source, str) else None) or FORMATS[0]
     with opened_weights(source, path, format) as arrays:
-        if not any(name.startswith("optimizer/") for name in arrays):
-            leave_out += left_out(model, format)
+        leave_out += left_out(model, format, arrays)
         return load_state(model, arrays, path, skip_mismatch, leave_out, names=names)
 
 

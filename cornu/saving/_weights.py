@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -27,10 +27,11 @@ def format_of(path: str) -> Format | None:
     return next((f for f in FORMATS if path.endswith((f.ending, f.listing))), None)
 
 
-def left_out(model: Any, format: Format) -> list[Any]:
-    """The objects of a model whose state is in no file of a format."""
+def left_out(model: Any, format: Format, names: Iterable[str] = ()) -> list[Any]:
+    """The objects of a model whose state is in no file of a format, or has none of a file's names."""
     kinds = () if format.has_optimizers else Optimizer
-    return [part for _, part in walk(model) if isinstance(part, kinds)]
+    there = {name.rpartition("/")[0] for name in names}
+    return [part for path, part in walk(model) if isinstance(part, kinds) and path not in there]
 
 
 # -------------------------------------------------------------------- writing

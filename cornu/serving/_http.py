@@ -7,6 +7,7 @@ import json
 import math
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 #: What TensorFlow Serving's paths may have after a model.
 _PLACES = ("", "/versions/{version}", "/labels/{label}")
+#: The most brackets within each other that the slower parser is given: it calls itself for each.
+_DEEPEST = 64
 #: Parameters of Triton's that would change the answer, and are not known here.
 _UNKNOWN = {"classification", "config", "sequence_id", "shared_memory_region"}
 
@@ -266,12 +269,17 @@ def _loads(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        if b"NaN" in data or b"Infinity" in data:
-            try:
+        if (b"NaN" in data or b"Infinity" in data) and _depth(data) < _DEEPEST:
+            with suppress(ValueError):
                 return json.loads(data)
-            except (ValueError, RecursionError):
-                pass
         raise refused("A body is JSON.", str(error)) from error
+
+
+def _depth(data: bytes) -> int:
+    """The most brackets that are open anywhere; those in strings count."""
+    found = np.frombuffer(data, np.uint8)
+    opened, closed = (sum(found == ord(x) for x in pair) for pair in ("[{", "]}"))
+    return int(np.cumsum(opened - closed, dtype=np.int64).max(initial=0))
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import multiprocessing
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -27,6 +29,8 @@ from ._repository import Repository
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: The seconds in which the last connections are read.
 _READ = 0.1
+#: The option of sockets that `socket` has no name for, where systems have it.
+_ATTACH_FILTER = {"linux": 26}
 #: The seconds between two starts of a worker: one that can't live is no load.
 _LIVED = 1.0
 
@@ -200,10 +204,25 @@ def _signals() -> tuple[asyncio.Future[None], asyncio.Future[None]]:
     return asked, hurried
 
 
+def _refuse_more(listening: socket.socket) -> None:
+    """Let Linux leave requests to connect unanswered: those that came between the last `accept` and `close` would
+    be reset as well. They are sent anew, and refused (https://docs.kernel.org/networking/filter.html)."""
+    if (attach := _ATTACH_FILTER.get(sys.platform)) is None:
+        return
+    nothing = ctypes.create_string_buffer(
+        struct.pack("HBBI", 0x06, 0, 0, 0)
+    )  # a program: return 0 bytes
+    with suppress(OSError):
+        listening.setsockopt(
+            socket.SOL_SOCKET, attach, struct.pack("HP", 1, ctypes.addressof(nothing))
+        )
+
+
 async def _accept_last(server: Any, config: Any, listening: socket.socket) -> None:
     """Accept no more connections, but those that the system has accepted: they would be reset."""
     for one in server.servers:
         one.close()
+    _refuse_more(listening)
     listening.setblocking(False)
     connections = []
     with suppress(BlockingIOError):

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from ..core.serialization import ConfigError
 from ..engines import use
 from ..export import FORMATS, export, format_of, options_of
 from ..export.measuring import read_inputs, read_pair
@@ -81,7 +82,7 @@ def export_file(options: argparse.Namespace) -> int:
                 reads = read_pair if (format, name) in PAIRS else DATA[name][0]
                 more[name] = reads(model, more[name])
             export(model, options.output, format, preprocessing=options.preprocessing, **more)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
+    except (ConfigError, ImportError, OSError, RuntimeError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0

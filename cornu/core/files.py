@@ -81,13 +81,36 @@ def check_replaceable(path: str | os.PathLike[str], names: str, main: str | None
     found = sorted(os.listdir(path)) if os.path.isdir(path) else None
     lacks = main is not None and main not in (found or ())
     other = next((name for name in found or () if lacks or not re.fullmatch(names, name)), None)
-    if found is None or other is not None:
-        what = "a file" if found is None else f"a folder with {other!r}"
+    here = main is not None and os.path.realpath(path) == os.path.realpath(os.curdir)
+    if found is None or other is not None or here:
+        what = (
+            "a file"
+            if found is None
+            else f"a folder with {other!r}"
+            if other
+            else "the current one"
+        )
         raise FileExistsError(
             errno.EEXIST,
             "A folder that is written takes the place of one of its kind alone. Received: "
             f"filepath={os.fspath(path)!r}, {what}. Choose another name, or remove what is there.",
         )
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder, and those that it is in.
+
+    Raises:
+        OSError: If they can't be made.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise type(error)(
+            error.errno,
+            "A file is written to a folder that is there, or can be made. Received: "
+            f"{os.fspath(path)!r}: {error.strerror} ({error.filename!r}). Choose another.",
+        ) from error
 
 
 def names_like(stem: str) -> Iterator[str]:
@@ -187,7 +210,7 @@ def _refuse(error: OSError, path: str) -> NoReturn:
         raise OSError(
             error.errno,
             f"A file is saved where there is room for it. Received: filepath={path!r}: "
-            f"{error.strerror}; free are {' and '.join(free)}. What was there is as it was. "
+            f"{os.strerror(error.errno)}; free are {' and '.join(free)}. What was there is as it was. "
             "Free some space, or choose another folder.",
         ) from error
     raise type(error)(

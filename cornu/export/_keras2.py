@@ -277,7 +277,7 @@ def _entry(entry: Config) -> Config:
     kind, config = entry["class_name"], entry["config"]
     if kind in ("Sequential", "Functional"):
         return _model(entry)
-    name = config.get("name") or entry.get("name")
+    name = str(config.get("name") or entry.get("name"))
     if entry["module"].startswith("keras.src.ops.") and kind in OPS:
         return {"class_name": kind, "config": {"name": name}}
     if kind not in KNOWN or entry["module"] != "keras.layers":

@@ -13,7 +13,7 @@ import numpy as np
 from .._version import __version__
 from ..core import tree
 from ..core.checks import installed
-from ..core.files import like, names_like, replacing_together
+from ..core.files import like, make_folder, names_like, replacing_together
 from ._checking import TOLERANCE, check, drawn
 from ._quantized import Quantizing, Tools, quantized
 from ._report import report
@@ -74,7 +74,7 @@ def write_onnx(
             "A file that is quantized holds its weights, of less than 2 GiB. Received: "
             f"{size:,} bytes of weights, external_data={external_data}. Leave out `external_data`."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     there = {file.name for file in path.parent.iterdir()}
     with replacing_together(path) as name:
         folder = Path(name)

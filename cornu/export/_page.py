@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..core.files import replacing
+from ..core.files import make_folder, replacing
 from ._onnx import onnx_bytes
 from ._report import report
 from ._signature import signature
@@ -55,7 +55,7 @@ def write_page(
     size = len(content) + (len(learning.state) if learning else 0)
     specs = signature(model, input_signature)
     html = page(model, specs, content, names, title, examples, labels, learning)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as draft:
         Path(draft).write_bytes(html)
     if verbose:

@@ -81,9 +81,9 @@ def show_lines(format: str, path: Path, names: Sequence[str], preprocessing: Pat
     inputs = ", ".join(f"{json.dumps(x)}: {y}" for x, y in zip(names, arrays, strict=True))
     said = {
         "PATH": path,
-        "STEM": path.with_suffix(""),
+        "STEM": path.parent / path.stem,
         "FOLDER": path.parent,
-        "NAME": path.name,
+        "NAME": path.absolute().name,
     }
     # What has a path stands within quotes in code, and without in a shell's line.
     code = {word: json.dumps(str(x), ensure_ascii=False)[1:-1] for word, x in said.items()}

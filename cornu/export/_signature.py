@@ -45,6 +45,11 @@ def _takes_list(model: Any) -> bool:
 def _spec(x: Any) -> KerasTensor:
     """A spec as a symbolic tensor, from anything with a shape and a dtype."""
     dtype = getattr(x, "dtype", None)
+    if getattr(x, "shape", None) is None:
+        raise ValueError(
+            "An `input_signature` has specs with a shape, in the structure of the inputs. Received: "
+            f"{x!r}. Give `input_signature=[cornu.InputSpec(shape=(None, 4), dtype='float32')]`."
+        )
     return KerasTensor(x.shape, standardize_dtype(dtype), name=getattr(x, "name", None))
 
 

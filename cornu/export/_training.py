@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core import tree
-from ..core.files import replacing_together
+from ..core.files import make_folder, replacing_together
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import StatelessScope
 from ..core.variable import Variable
@@ -83,7 +83,7 @@ def write_training(
     learner = traced_learner(model, input_signature, opset_version, examples)
     contents = learner.files(ir_version or IR_VERSION)
     checked = check_step(model, learner, contents, examples)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     names = (path.name, f"{path.stem}_predict.onnx", f"{path.stem}.safetensors")
     with replacing_together(path) as folder:
         for name, content in zip(names, contents, strict=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.checks import is_size
-from ..core.files import check_replaceable, replacing, replacing_together
+from ..core.files import check_replaceable, make_folder, replacing, replacing_together
 from ._onnx import write_onnx
 from ._report import report
 
@@ -49,7 +49,7 @@ def write_triton(
             raise ValueError(f"`{name}` must be an integer from 1. Received: {name}={value!r}.")
     check_replaceable(path, _NAMES)
     check_replaceable(path / str(version), *_VERSION)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # A version comes to others as one step, before the config that says what it takes.
     writing = replacing_together(path / "config.pbtxt") if path.exists() else replacing(path)
     with writing as draft:
@@ -58,7 +58,7 @@ def write_triton(
         checked = write_onnx(
             model, file, False, input_signature, opset_version, None, float16, examples
         )
-        (folder / "config.pbtxt").write_text(_config(path.name, file, max_batch_size))
+        (folder / "config.pbtxt").write_text(_config(path.absolute().name, file, max_batch_size))
     if verbose:
         files = [path / "config.pbtxt", *sorted((path / str(version)).iterdir())]
         report(path, files, checked)

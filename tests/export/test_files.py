@@ -265,6 +265,7 @@ def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
         ("model.pb", {}, "must be one of"),
         ("model.onnx", {"format": "openvino"}, "must be one of"),
         ("model.onnx", {"opset_version": 9}, "from 17 to 28"),
+        ("model.onnx", {"input_signature": [cornu.InputSpec(ndim=2)]}, "specs with a shape"),
     ],
 )
 def test_unknown_formats(name: str, options: Any, words: str, tmp_path: Path) -> None:
@@ -280,6 +281,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     data = models.inputs("cnn", 2)
     assert_same(ran(tmp_path / "out.onnx", data), model.predict(data, verbose=0))
     assert cli.main(["export", str(tmp_path / "none.keras"), str(tmp_path / "out.onnx")]) == 1
+    assert cli.main(["export", str(tmp_path / "model.keras"), f"{tmp_path}/out.onnx/a.onnx"]) == 1
+    assert "a folder that is there, or can be made" in capsys.readouterr().err
     assert cli.main(["export", str(tmp_path / "model.keras"), str(tmp_path / "out.xyz")]) == 1
     assert "must be one of" in capsys.readouterr().err
 

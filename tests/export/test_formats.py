@@ -117,7 +117,8 @@ def test_every_format_says_what_runs_it(tmp_path: Path, capsys: pytest.CaptureFi
     assert LINES.keys() == FORMATS.keys()
     assert all(LINES.values())
     made().export(tmp_path / "MY NAME", version=3)
-    assert f'load("{tmp_path}/MY NAME/3")' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f'load("{tmp_path}/MY NAME/3")' in said and f"--dir '{tmp_path}/MY NAME/3'" in said
 
 
 def test_the_lines_hold_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

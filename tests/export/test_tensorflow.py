@@ -101,8 +101,9 @@ def test_names_and_a_version(tmp_path: Path) -> None:
     with tf.compat.v1.Session(graph=tf.Graph()) as session:  # as older servers load it
         meta = tf.compat.v1.saved_model.load(session, ["serve"], str(folder / "3"))
         assert sorted(meta.signature_def["serving_default"].inputs) == ["left", "right"]
-    models.made("two_and_two").export(tmp_path / "plain", verbose=False)  # as in Keras
-    assert (tmp_path / "plain" / "saved_model.pb").is_file()
+    x = cornu.Input((2,), name="größe: 2")
+    checked(cornu.Model(x, layers.Dense(1)(x)), tmp_path / "plain", "tf_saved_model")
+    assert (tmp_path / "plain" / "out" / "saved_model.pb").is_file()
 
 
 @pytest.mark.parametrize("format", FORMATS)

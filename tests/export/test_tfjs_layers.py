@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import subprocess
@@ -360,6 +361,11 @@ def test_a_folder_of_something_else_stays(tmp_path: Path) -> None:
     assert (tmp_path / "notes.txt").read_text() == "kept"
     for _ in range(2):
         model.export(tmp_path / "new" / "model", format="tfjs_layers", verbose=False)
+    with (
+        contextlib.chdir(tmp_path / "new" / "model"),
+        pytest.raises(FileExistsError, match="the current one"),
+    ):
+        model.export(".", format="tfjs_layers", verbose=False)
     assert sorted(x.name for x in tmp_path.iterdir()) == ["new", "notes.txt"]
 
 

@@ -44,7 +44,8 @@ class TensorFlowGraph(Graph):
         self.tables: dict[str, tuple[Array, Array]] = {} if parent is None else parent.tables
 
     def new_name(self, hint: str) -> str:
-        return super().new_name(re.sub(r"^[^A-Za-z0-9.]|[^\w./>-]", "_", hint).lstrip("_") or "x")
+        plain = re.sub(r"^[^A-Za-z0-9.]|[^\w./>-]", "_", hint, flags=re.ASCII)
+        return super().new_name(plain.lstrip("_") or "x")
 
     def value(self, dims: Iterable[Any], dtype: str, name: str) -> Value:
         self.known[name] = dtype

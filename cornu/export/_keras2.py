@@ -7,7 +7,9 @@ refused.
 
 from __future__ import annotations
 
+import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -168,15 +170,12 @@ def _model(entry: Config) -> Config:
         _check_masks(zip(found, before, strict=False))
         return {"class_name": kind, "config": {"name": name, "layers": found}}
     entries = _without_masks(config)
-    models = {x["name"] for x in entries if "layers" in x["config"]}
+    models = {x["name"]: x["class_name"] for x in entries if "layers" in x["config"]}
 
-    def place(history: list[Any]) -> list[Any]:
+    def place(history: list[Any], counted: str = "") -> list[Any]:
+        """A model's first call is that of its making, which Keras counts of a Functional at the ends alone."""
         layer, call, output = history
-        return [
-            layer,
-            call + (layer in models),
-            output,
-        ]  # a model's first call is that of its making
+        return [layer, call + (models.get(layer, counted) != counted), output]
 
     found = []
     for x in entries:
@@ -185,7 +184,8 @@ def _model(entry: Config) -> Config:
         nodes = [[[*place(history), {}] for history in call] for call in calls]
         found.append({**made, "name": x["name"], "inbound_nodes": nodes})
     _check_masks((x, [[y[0] for y in call] for call in x["inbound_nodes"]]) for x in found)
-    ends = {key: _places(config[key], place) for key in ("input_layers", "output_layers")}
+    end = functools.partial(place, counted="Functional")
+    ends = {key: _places(config[key], end) for key in ("input_layers", "output_layers")}
     return {"class_name": kind, "config": {"name": name, "layers": found, **ends}}
 
 
@@ -278,6 +278,8 @@ def _entry(entry: Config) -> Config:
     if kind in ("Sequential", "Functional"):
         return _model(entry)
     name = str(config.get("name") or entry.get("name"))
+    if not re.fullmatch(r"[A-Za-z0-9][\w./-]*", name, re.ASCII):
+        raise _refused(f"the name {name!r} of the {kind}", "Use letters, digits and '_', or export")
     if entry["module"].startswith("keras.src.ops.") and kind in OPS:
         return {"class_name": kind, "config": {"name": name}}
     if kind not in KNOWN or entry["module"] != "keras.layers":

@@ -330,6 +330,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "number": (lambda: cornu.Model(x := cornu.Input((3,)), x + 1.0), "called with numbers beside"),
     "dtype": (lambda: alone(layers.Dense(2, dtype="mixed_float16"), 3), "'mixed_float16', the dtype=DTypePolicy"),
     "codes": (codes, "'QuantizedDTypePolicy', the dtype=Quantized"),
+    "name": (lambda: alone(layers.Dense(2, name="größe"), 3), "the name 'größe' of the Dense"),
     "regularizer": (
         lambda: alone(layers.Dense(2, kernel_regularizer="orthogonal_regularizer"), 3),
         "kernel_regularizer=OrthogonalRegularizer of the Dense",

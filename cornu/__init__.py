@@ -66,6 +66,7 @@ if _TYPE_CHECKING:
     from . import quantizers as quantizers
     from . import serving as serving
     from . import testing as testing
+    from . import tuner as tuner
     from . import visualization as visualization
     from . import wrappers as wrappers
     from .quantizers import Quantizer as Quantizer
@@ -80,6 +81,7 @@ else:  # what few need is loaded when it is asked for
         "quantizers",
         "serving",
         "testing",
+        "tuner",
         "visualization",
         "wrappers",
     )

@@ -20,7 +20,7 @@ from cornu.core.op import OPS, _specialize
 #: What an import must not load: the engines' libraries, and what takes long and is needed later.
 LATE = (
     *("jax", "torch", "tensorflow", "pytensor", "onnx", "onnxruntime"),
-    *("sklearn", "matplotlib", "PIL", "pandas", "tensorboard"),
+    *("sklearn", "matplotlib", "PIL", "pandas", "tensorboard", "optuna", "cloudpickle"),
     *("grpc", "httpx", "orjson", "prometheus_client", "starlette", "uvicorn"),
     *(
         "scipy",
@@ -34,6 +34,7 @@ LATE = (
         "cornu.applications",
         "cornu.optimization",
         "cornu.serving",
+        "cornu.tuner",
     ),
     *("cornu.saving._models", "cornu.saving._keras2", "cornu.saving._checkpoints"),
     *("cornu.training._nan", "cornu.training._finders", "cornu.engines.samples"),

@@ -60,6 +60,7 @@ if _TYPE_CHECKING:
     from . import applications as applications
     from . import datasets as datasets
     from . import distillation as distillation
+    from . import distribution as distribution
     from . import export as export
     from . import legacy as legacy
     from . import optimization as optimization
@@ -75,6 +76,7 @@ else:  # what few need is loaded when it is asked for
         "applications",
         "datasets",
         "distillation",
+        "distribution",
         "export",
         "legacy",
         "optimization",

@@ -32,6 +32,7 @@ LATE = (
         "logging",
         "ml_dtypes",
         "cornu.applications",
+        "cornu.distribution",
         "cornu.optimization",
         "cornu.serving",
         "cornu.tuner",

@@ -8,7 +8,8 @@ from typing import Any
 
 from .. import tuning
 from ..engines import Engine, current
-from . import tree
+from ..engines.contract import Layout
+from . import layouts, tree
 from .masks import masks_of, put_masks
 from .scopes import StatelessScope
 from .variable import Variable
@@ -44,6 +45,11 @@ class VariableState:
         """The values that the variables hold now, on the current engine."""
         engine = current()
         return _values(engine, self.changing), _values(engine, self.constant)
+
+    def layouts(self) -> tuple[list[Layout | None], list[Layout | None]]:
+        """How the variables lie on several devices."""
+        changing, constant = self.changing, self.constant
+        return [v._held.layout for v in changing], [v._held.layout for v in constant]
 
     def containers(self) -> tuple[list[Any], list[Any]]:
         """What the variables hold on the current engine; the same as long as somebody holds it too."""
@@ -123,6 +129,8 @@ class CompiledStep:
             if self.compiled:
                 tuning.say("A step is compiled for another engine, %s.", engine.name)
             call = self.compiled[engine] = engine.compile(self.step, self.state, self.jit)
+            if engine.distributes:
+                layouts.note(self)
         try:
             if not self._shared:
                 return call(*args)
@@ -140,6 +148,10 @@ class CompiledStep:
             )
             self.compiled.clear()
             return self(*args)
+
+    def leave_devices(self) -> None:
+        """Be compiled anew: a program has the layouts of its time in it."""
+        self.compiled.clear()
 
 
 class RepeatedStep(CompiledStep):

@@ -7,6 +7,7 @@ reads them, so a model whose weights are loaded at once draws none.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 
 from ..engines import Engine, active, current
 from ..engines.contract import Layout
-from . import naming
+from . import layouts, naming
 from .checks import one_of
 from .dtypes import is_float, numpy_dtype, standardize_dtype
 from .operators import OpOperators
@@ -33,7 +34,8 @@ class Held(NamedTuple):
     engine: Engine | None
     #: The engine's; on the host an array, or a call that draws it.
     container: Any
-    layout: Layout | None
+    #: How the engine has it on several devices.
+    layout: Layout | None = None
 
 
 class NewArrays(Mapping[str, Any]):
@@ -61,6 +63,10 @@ class Variable(OpOperators):
     _tracked_as: ClassVar[str] = "variables"
     #: How layers read it, from what is stored on (`core.transforms`).
     transforms: tuple[Any, ...] = ()
+    #: How it was said to lie on several devices.
+    _layout: Layout | None = None
+    #: What it is kept for, as an optimizer's are: it lies as that does, where it has its shape.
+    kept_for: Variable | None = None
     #: Gives the initializer of a name; the floor of initializers puts its `get` here.
     _named_initializer: ClassVar[Callable[[str], Any]]
 
@@ -106,7 +112,9 @@ class Variable(OpOperators):
         #: Held by whoever moves the value or writes it.
         self.lock = threading.RLock()
         value, self._shape, self._dtype = initial_value(initializer, shape, dtype)
-        self._held = Held(None, value, layout)
+        self._held = Held(None, value)
+        if layout is not None:
+            self._layout = layout
         self._casts = self._autocast and is_float(self._dtype)
 
     # --- the value
@@ -155,7 +163,14 @@ class Variable(OpOperators):
         value, self._shape, self._dtype = initial_value(initializer, shape, dtype)
         self._casts = self._autocast and is_float(self._dtype)
         with self.lock:
-            self._held = Held(None, value, self._held.layout)
+            self._held = Held(None, value)
+
+    def leave_devices(self) -> None:
+        """Let the value come to the host, when it is next read."""
+        with self.lock:
+            engine, container, _ = self._held
+            if engine is not None:
+                self._held = Held(None, functools.partial(_from, engine, container))
 
     def move_to(self, engine: Engine) -> Held:
         """Bring the value to an engine; returns what is held then."""
@@ -175,13 +190,17 @@ class Variable(OpOperators):
     def _store(self, engine: Engine, value: Any) -> Held:
         with self.lock:
             held = self._held
+            layout = held.layout
             if engine is held.engine:
+                if layout is not None:
+                    value = engine.place(value, layout)
                 container = engine.write(held.container, value)
                 if container is held.container:
                     return held
             else:
-                container = engine.container_of(self, value, self._trainable, held.layout)
-            self._held = held = Held(engine, container, held.layout)
+                layout = layouts.layout_of(self, engine)
+                container = engine.container_of(self, value, self._trainable, layout)
+            self._held = held = Held(engine, container, layout)
             return held
 
     def fitting(self, value: Any) -> Any:
@@ -220,7 +239,7 @@ class Variable(OpOperators):
                 self.assign(array)
                 return
             value = array.astype(numpy_dtype(self._dtype), copy=False)
-            self._held = Held(None, value, held.layout)
+            self._held = Held(None, value)
 
     def assign_add(self, value: Any) -> Any:
         """Add to the value; returns the new one."""
@@ -251,7 +270,7 @@ class Variable(OpOperators):
         engine, container, _ = self._drawn()
         if engine is None:
             return container
-        return np.asarray(engine.convert_to_numpy(engine.read(container)))
+        return _from(engine, container)
 
     def _drawn(self) -> Held:
         """What is held, with an initial value drawn."""
@@ -260,7 +279,7 @@ class Variable(OpOperators):
             with self.lock:
                 held = self._held
                 if held.engine is None:
-                    self._held = held = Held(None, _drawn(held.container), held.layout)
+                    self._held = held = Held(None, _drawn(held.container))
         return held
 
     def __getstate__(self) -> dict[str, Any]:
@@ -268,7 +287,7 @@ class Variable(OpOperators):
         held = self._held
         value = held.container if held.engine is None else self.held()
         kept = {name: value for name, value in vars(self).items() if name != "lock"}
-        return {**kept, "_held": Held(None, value, held.layout)}
+        return {**kept, "_held": Held(None, value)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, lock=threading.RLock())
@@ -475,6 +494,10 @@ def initial_value(initializer: Any, shape: Any, dtype: Any) -> tuple[Any, tuple[
 
 def _drawn(container: Any) -> Any:
     return container() if callable(container) else container
+
+
+def _from(engine: Engine, container: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(engine.convert_to_numpy(engine.read(container)))
 
 
 def take_all(variables: Sequence[Variable], store: Mapping[str, Any]) -> None:

@@ -42,6 +42,9 @@ class State(Protocol):
     def read(self) -> tuple[list[Tensor], list[Tensor]]:
         """The values that the changing and the constant variables hold now."""
 
+    def layouts(self) -> tuple[list[Layout | None], list[Layout | None]]:
+        """How the changing and the constant variables lie on several devices."""
+
     def containers(self) -> tuple[list[Any], list[Any]]:
         """What the changing and the constant variables hold, for an engine whose functions hold it."""
 
@@ -66,21 +69,50 @@ class Native(Protocol):
         """What it gives with these values in place of its own; the values that the call has changed."""
 
 
+class Mesh(Protocol):
+    """Devices in the form of an array."""
+
+    @property
+    def axis_names(self) -> Sequence[str]:
+        """The names of its axes."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of devices along each axis."""
+
+    @property
+    def devices(self) -> Any:
+        """Their names, as `Engine.devices` gives them: an array of this shape."""
+
+
 class Layout(Protocol):
     """How a tensor lies on several devices: `axes` names for each of its axes the axis of the mesh along
-    which it is divided, or None where each device has all of it."""
+    which it is divided, or a tuple of several, or None where each device has all of it. Axes that it doesn't
+    name are not divided."""
 
-    axes: Any
-    #: What has `axis_names`, and `shape`: the number of devices along each.
-    device_mesh: Any
+    @property
+    def axes(self) -> tuple[Any, ...]:
+        """For each axis of the tensor what divides it."""
+
+    @property
+    def device_mesh(self) -> Any:
+        """The `Mesh`; None where a layout says nothing."""
+
+
+def names_of(axis: Any) -> tuple[str, ...]:
+    """The axes of a mesh along which a layout divides one axis of a tensor."""
+    return () if axis is None else axis if isinstance(axis, tuple) else (axis,)
+
+
+def divisions(layout: Layout) -> list[int]:
+    """Into how many parts a layout divides each axis of a tensor."""
+    sizes = dict(zip(layout.device_mesh.axis_names, layout.device_mesh.shape, strict=True))
+    return [math.prod(sizes[name] for name in names_of(axis)) for axis in layout.axes]
 
 
 def parts(layout: Layout | None) -> int:
     """Into how many parts a layout divides a tensor."""
-    if layout is None or layout.device_mesh is None:
-        return 1
-    sizes = dict(zip(layout.device_mesh.axis_names, layout.device_mesh.shape, strict=True))
-    return math.prod(sizes[axis] for axis in layout.axes if axis is not None)
+    return 1 if layout is None or layout.device_mesh is None else math.prod(divisions(layout))
 
 
 def default(body: Body) -> Body:
@@ -137,6 +169,8 @@ class Engine(ABC):
     repeats_steps: ClassVar[bool] = False
     #: Whether attention uses a fused kernel where a call doesn't say; None for where there is one. Of the process.
     flash_attention: ClassVar[bool | None] = None
+    #: Whether tensors may lie on several devices, and processes compute together.
+    distributes: ClassVar[bool] = False
     #: Whether ops may use the engine's own bodies instead of their default ones.
     overrides: ClassVar[bool] = True
     #: The ops and primitives that the engine can't do, by name, each with the reason.
@@ -298,21 +332,70 @@ class Engine(ABC):
         return leaves, lambda others: optree.tree_unflatten(form, others)
 
     # --------------------------------------------------------------- devices
+    # Several processes that compute together run the same program. A layout says where the parts of a
+    # tensor lie, which has the shape and the values that it has on one device: nothing else of a step changes.
+
+    def devices(self, kind: str | None = None) -> list[str]:
+        """The names of the devices of a kind (`"cpu"`, `"gpu"`, `"tpu"`; None for the best that there is), of all
+        processes, in the same order in each: `["gpu:0", "gpu:1"]`."""
+        self._refuse_devices("devices")
+
+    def connect(self, address: str, size: int, rank: int, local_rank: int | None = None) -> None:
+        """Make this process number `rank` of `size` that compute together, before anything is computed.
+
+        All meet at the `address` (host:port) of number 0. The accelerator `local_rank` of its machine is its own;
+        None leaves it to the library, be that all."""
+        self._refuse_devices("connect")
+
+    @property
+    def rank(self) -> int:
+        """The number of this process among those that compute together."""
+        return 0
+
+    @property
+    def processes(self) -> int:
+        """How many processes compute together."""
+        return 1
 
     def place(self, x: Any, layout: Layout | None) -> Tensor:
-        """A value of the host or of this engine, such as a batch, where a layout says. With one device
-        that is where it is."""
+        """A value of the host or of this engine, such as a weight or a batch, where a layout says. Every process
+        has the whole of it. With one device that is where it is."""
         if parts(layout) > 1:
             raise NotImplementedError(
                 "A layout must divide a tensor among devices that there are. Received: a layout of "
                 f"{parts(layout)} parts on the {self.name} engine, which uses one device. "
-                "Use a mesh of one device, or an engine that divides tensors."
+                "Distribution runs on jax and torch; elsewhere use a mesh of one device."
             )
         return x
 
     def constrain(self, x: Tensor, layout: Layout | None) -> Tensor:
         """The same tensor, laid out so where it is computed: within a step too."""
         return self.place(x, layout)
+
+    def rows(self, size: int, layout: Layout | None) -> slice:
+        """Which of the first axis, of `size` entries that a layout divides evenly or not at all, this process has."""
+        return slice(0, size)
+
+    def joined(self, rows: Any, size: int, layout: Layout | None) -> Tensor:
+        """A tensor of `size` entries along its first axis, laid out, of which each process gives its `rows`."""
+        return self.place(rows, layout)
+
+    def gathered(self, x: Tensor) -> Any:
+        """The whole value of a tensor as a NumPy array, wherever its parts lie. All processes call it."""
+        return self.convert_to_numpy(x)
+
+    def agreed(self, x: Any) -> Any:
+        """What process 0 gives, in each process: an array of the host of one shape and dtype. All processes call it."""
+        return x
+
+    def barrier(self) -> None:  # noqa: B027  (one process waits for nobody)
+        """Wait until all processes are here."""
+
+    def _refuse_devices(self, name: str) -> NoReturn:
+        raise NotImplementedError(
+            f"Distribution runs on jax and torch. Received: a call of `{name}` on the {self.name} engine. Choose "
+            "one of them: `cornu.config.set_backend('jax')`, or `model.to('jax')` for a model that is there."
+        )
 
     # ----------------------------------------------------------------- more
 

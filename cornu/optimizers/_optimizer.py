@@ -338,12 +338,14 @@ class Optimizer(Described):
     ) -> Variable:
         """Make a variable of the shape and dtype of another, named after it."""
         base = reference_variable.path.replace("/", "_")
-        return self.add_variable(
+        made = self.add_variable(
             shape=reference_variable.shape,
             initializer=initializer,
             dtype=reference_variable._dtype,
             name=f"{base}_{name}" if name else base,
         )
+        made.kept_for = reference_variable
+        return made
 
     def add_optimizer_variables(
         self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"

@@ -507,6 +507,10 @@ class Values:
         read = self.engine.read
         return [read(x) for x in self.held], [read(x) for x in self.fixed]
 
+    def layouts(self) -> tuple[list[Any], list[Any]]:
+        """They lie on one device."""
+        return [None for _ in self.held], [None for _ in self.fixed]
+
     def containers(self) -> tuple[list[Any], list[Any]]:
         """What holds them."""
         return list(self.held), list(self.fixed)

@@ -26,6 +26,7 @@ from ..contract import Axes, Engine, Layout, Pads, State, Tensor
 from ..profiles import Profile
 from ..sparse import SparseTensor, children, of_children
 from . import cpu as on_cpu
+from . import devices
 
 _WEAK: dict[str, Any] = {"i": int, "u": int, "f": float, "c": complex}
 _SCATTER = {"set": "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}
@@ -48,6 +49,7 @@ class JaxEngine(Engine):
     name = "jax"
     repeats_steps = True
     whole_calls = True
+    distributes = True
     adopts = frozenset({"functions"})
 
     vars().update(
@@ -101,7 +103,12 @@ class JaxEngine(Engine):
         return indices, jnp.where(known, x.data, 0), tuple(x.shape)
 
     def convert_to_numpy(self, x: Tensor) -> Any:
-        return np.asarray(x)
+        try:
+            return np.asarray(x)
+        except RuntimeError:  # a part of it is another process's
+            if not isinstance(x, jax.Array) or x.is_fully_addressable:
+                raise
+        return devices.gathered(x)
 
     def is_tensor(self, x: Any) -> bool:
         # The class first: an instance check of `jax.Array` takes 0.5 us, this 0.04.
@@ -181,11 +188,55 @@ class JaxEngine(Engine):
         return jax.ensure_compile_time_eval()
 
     def container(self, value: Tensor, trainable: bool, layout: Layout | None = None) -> Any:
+        if layout is not None and not isinstance(value, jax.Array):
+            return self.place(value, layout)  # shard by shard, of memory of their own
         value = self.place(value, layout)
         # A variable made while a step is traced outlives the trace, so its value is no tracer; and
         # steps give its memory away (see `compile`), so nobody else may hold that.
         with self.untraced():
             return jnp.array(value, _dtype(value.dtype.name), copy=True)
+
+    # -------------------------------------------------------------- devices
+
+    def devices(self, kind: str | None = None) -> list[str]:
+        return devices.names(kind)
+
+    def connect(self, address: str, size: int, rank: int, local_rank: int | None = None) -> None:
+        devices.connect(address, size, rank, local_rank)
+
+    @property
+    def rank(self) -> int:
+        return jax.process_index()
+
+    @property
+    def processes(self) -> int:
+        return jax.process_count()
+
+    def place(self, x: Any, layout: Layout | None) -> Tensor:
+        sharding = devices.sharding_of(layout)
+        if sharding is None:
+            return x
+        return devices.laid_out(x if isinstance(x, jax.Array) else _host_array(x, None), sharding)
+
+    def rows(self, size: int, layout: Layout | None) -> slice:
+        sharding = devices.sharding_of(layout)
+        return slice(0, size) if sharding is None else devices.rows(size, sharding)
+
+    def joined(self, rows: Any, size: int, layout: Layout | None) -> Tensor:
+        sharding = devices.sharding_of(layout)
+        if sharding is None:
+            return rows
+        return devices.joined(_host_array(rows, None), size, sharding)
+
+    def gathered(self, x: Tensor) -> Any:
+        return devices.gathered(x)
+
+    def agreed(self, x: Any) -> Any:
+        return devices.agreed(x) if self.processes > 1 else x
+
+    def barrier(self) -> None:
+        if self.processes > 1:
+            devices.barrier()
 
     # ------------------------------------------------------------ transforms
 
@@ -275,7 +326,7 @@ class JaxEngine(Engine):
             )  # this runs when a program is made
             with state.bound(changing, constant) as collect:
                 result = step(*args)
-                return result, collect()
+                return devices.settled(result, collect(), *state.layouts())
 
         pure.__name__ = getattr(step, "__name__", "step")
         # New values go where the old ones were.

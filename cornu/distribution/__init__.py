@@ -1,0 +1,13 @@
+"""Many devices, many processes: the same step with the same result, its tensors divided among them."""
+
+from ._distributions import DataParallel as DataParallel
+from ._distributions import Distribution as Distribution
+from ._distributions import ModelParallel as ModelParallel
+from ._distributions import distribution as distribution
+from ._distributions import set_distribution as set_distribution
+from ._layouts import LayoutMap as LayoutMap
+from ._layouts import TensorLayout as TensorLayout
+from ._layouts import distribute_tensor as distribute_tensor
+from ._mesh import DeviceMesh as DeviceMesh
+from ._mesh import get_device_count as get_device_count
+from ._mesh import list_devices as list_devices

@@ -34,15 +34,17 @@ class Format(NamedTuple):
     Args:
         suffix: What the names of its files end in; empty for a folder, and what is always given by name.
         write: `write(model, path, verbose, input_signature, option=...)`.
+        trains: Whether it is a step of training, whose writer gives the names of inputs and targets.
     """
 
     suffix: str
     write: Writer
+    trains: bool = False
 
 
 FORMATS = {
     "onnx": Format(".onnx", write_onnx),
-    "onnx_training": Format("", write_training),
+    "onnx_training": Format("", write_training, trains=True),
     "litert": Format(".tflite", write_litert),
     "tf_saved_model": Format("", write_saved_model),
     "tfjs": Format("", write_tfjs),
@@ -120,11 +122,13 @@ def _write(
     beside: Path | None = None,
 ) -> None:
     with _away(model):
-        FORMATS[format].write(model, path, verbose, specs, **given)
+        told = FORMATS[format].write(model, path, verbose, specs, **given)
     if verbose:
         version = given.get("version") if format == "tf_saved_model" else None
         place = path if version is None else path / str(version)
-        show_lines(format, place, input_names(tree.flatten(signature(model, specs))), beside)
+        trains = FORMATS[format].trains
+        names = told if trains else input_names(tree.flatten(signature(model, specs)))
+        show_lines(format, place, names, beside)
 
 
 @contextmanager

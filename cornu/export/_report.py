@@ -39,7 +39,7 @@ LINES = {
     },
     "onnx_training": {
         "Python": 'import onnxruntime, safetensors.numpy; state = safetensors.numpy.load_file("STEM.safetensors"); '
-        'found = onnxruntime.InferenceSession("PATH").run(None, {**INPUTS, "y": y, **state})',
+        'found = onnxruntime.InferenceSession("PATH").run(None, INPUTS | state)',
         "back": 'model.load_weights("STEM.safetensors")',
     },
     "tf_saved_model": {

@@ -20,6 +20,7 @@ from ..core.variable import Variable
 from ..engines import use
 from ..engines.spec import Dimension
 from ..saving.named import named_variables, safetensors
+from ..training import prepare
 from ._checking import TOLERANCE, check, difference, drawn
 from ._onnx import IR_VERSION, onnx_engine, serialized
 from ._report import report
@@ -67,13 +68,16 @@ def write_training(
     opset_version: int | None = None,
     ir_version: int | None = None,
     examples: Any = None,
-) -> None:
+) -> list[str]:
     """Three files: the step, the graph that predicts, and the state that both read.
 
     Args:
         opset_version: The version of ONNX's operations; 18 where it is left out.
         ir_version: The version of the format itself.
         examples: `(x, y)`, of which the targets have their shape; the file is checked with them.
+
+    Returns:
+        The names of the arrays of a batch, inputs and targets.
     """
     if path.suffix == ".safetensors":
         raise ValueError(
@@ -90,6 +94,7 @@ def write_training(
             (Path(folder) / name).write_bytes(content)
     if verbose:
         report(path, map(path.with_name, names), [*told(learner.step)[:1], *checked])
+    return learner.step.names[0]
 
 
 def traced_learner(
@@ -122,6 +127,7 @@ def traced_learner(
     graph = predict.engine.graph
     graph.inputs = [x for x in graph.inputs if x.name in inputs.keys() | graph.names()]
     targets = _targets(model, graph.outputs, examples)
+    prepare(model, (specs, targets), training=True)  # losses and metrics learn their outputs' names
     flat = tree.flatten(targets)
     given = ["y"] if len(flat) == 1 else [f"y_{i}" for i in range(len(flat))]
     given = unique([*names, *given])[len(names) :]

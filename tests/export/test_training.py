@@ -116,6 +116,35 @@ def test_models_of_each_kind_train(name: str, tmp_path: Path) -> None:
         assert_trains_alike(model, exported(model, tmp_path, examples=(x, y)), x, y)
 
 
+LOSSES = {
+    "by name": {"loss": {"total": "mse", "share": "mae"}, "metrics": {"share": ["mse"]}},
+    "in a list": {"loss": ["mse", "mse"], "loss_weights": [1.0, 0.5], "metrics": [["mae"], None]},
+}
+
+
+@pytest.mark.parametrize("losses", LOSSES)
+def test_losses_and_metrics_have_the_names_of_their_outputs(
+    losses: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a model that was never trained; the line that is printed runs a step of it."""
+    model, (left, right) = models.made("two_and_two"), models.inputs("two_and_two", 4)
+    y_0, y_1 = np.ones((4, 2), "float32"), np.zeros((4, 1), "float32")
+    model.compile("sgd", **LOSSES[losses])
+    with engines.use("numpy"):
+        model.export(
+            tmp_path / "step.onnx", format="onnx_training", examples=([left, right], [y_0, y_1])
+        )
+        line = capsys.readouterr().out.splitlines()[-2]
+        scope = {"left": left, "right": right, "y_0": y_0, "y_1": y_1}
+        exec(line.removeprefix("Python").strip(), scope)
+        names = [value.name for value in Device(tmp_path / "step.onnx").step.get_outputs()]
+        found = dict(zip(names, scope["found"], strict=True))
+        wanted = model.train_on_batch([left, right], [y_0, y_1], return_dict=True)
+    assert {name for name in names if not name.startswith("new/")} == wanted.keys()
+    assert {"total_loss", "share_loss"} < wanted.keys()
+    assert {name: float(found[name]) for name in wanted} == pytest.approx(wanted, rel=1e-5)
+
+
 def test_training_goes_on_where_a_device_was(tmp_path: Path) -> None:
     """The weights come back, and what is kept for them."""
     with engines.use("numpy"):

@@ -12,12 +12,17 @@ from .. import tuning
 from .._version import __version__
 from ..engines import BUILTIN
 from ..serving.command import add_command as add_serve
+from ._script import is_program, run_program
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code is 0 when it did what it says, 1 when not, 2 on misuse."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if is_program(given):
+        tuning.for_speed()
+        return run_program(given)
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(given)
     if options.command is None:
         parser.print_help()
         return 2
@@ -49,7 +54,11 @@ def _run_checkpoints(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m cornu", description="Cornu's command line.")
+    parser = argparse.ArgumentParser(
+        prog="python -m cornu",
+        description="Cornu's command line. `python -m cornu script.py ...` and `python -m cornu -m module ...` run "
+        "programs that import Keras, with Cornu in its place.",
+    )
     parser.add_argument("--version", action="version", version=f"cornu {__version__}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     about = "train two small models on real data, save, reload, draw what they do"

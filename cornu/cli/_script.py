@@ -19,8 +19,9 @@ def is_program(arguments: Sequence[str]) -> bool:
 
 def run_program(arguments: Sequence[str]) -> int:
     """Run it as `python` would, with Cornu in the place of Keras."""
-    from .. import as_keras as as_keras
+    from ..alias import install
 
+    install()
     kind, *given = arguments
     if kind not in ("-m", "-c"):
         sys.argv, sys.path[0] = [kind, *given], os.path.dirname(os.path.abspath(kind))

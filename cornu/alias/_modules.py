@@ -20,7 +20,7 @@ VERSION = "3.15.1"
 PATH = str(Path(__file__).parent / "path")
 #: Names of one package under several others.
 _ALIASES = ("keras.api", "keras._tf_keras.keras")
-#: Parts of Keras that have other names here, by the beginning of their path.
+#: Parts of Keras that have other names here, by their path.
 _RENAMED = {
     "backend.nn": "ops",
     "backend.numpy": "ops",
@@ -32,7 +32,7 @@ _RENAMED = {
     "backend.common.variables": "core.variable",
     "backend.common.masking": "core.masks",
     "backend.common.backend_utils": "ops",
-    "trainers": "training",
+    "trainers.trainer": "training._trainer",
     "utils.naming": "core.naming",
     "utils.tracking": "core.tracking",
     "utils.traceback_utils": "core.tracebacks",

@@ -32,7 +32,11 @@ from cornu.core import config, naming, seeding
 pytest_plugins = ["tests.suite"]
 #: One makes files for tests, by a library that they do without; of the second `tests/applications` checks the
 #: examples, each of which builds a network, as it checks the networks.
-collect_ignore = ["tests/saving/make_keras2_files.py", "cornu/applications/__init__.py", "cornu/as_keras.py"]
+collect_ignore = [
+    "tests/saving/make_keras2_files.py",
+    "cornu/applications/__init__.py",
+    "cornu/as_keras.py",
+]
 #: Programs with libraries of environments of their own.
 collect_ignore_glob = ["tests/soak/clients/*"]
 

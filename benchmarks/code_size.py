@@ -16,7 +16,7 @@ LIBRARY = Path(__file__).parent.parent / "cornu"
 #: Each part of the library: its folders and files, and how many code lines it may have. A file belongs to the
 #: part with the longest folder that holds it; the first part has all the rest.
 PARTS: dict[str, tuple[tuple[str, ...], int]] = {
-    "written once": ((".",), 42_500),
+    "written once": ((".",), 44_500),
     "engines that compute": (("engines",), 11_000),
     "formats": (
         (

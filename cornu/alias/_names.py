@@ -9,13 +9,10 @@ from typing import Any, TypeVar
 
 import h5py
 
-from .. import config, saving
+from .. import config, layers, saving
 from ..core import op
 from ..core.scopes import SymbolicScope
 from ..engines import active
-from ..layers._convolution import _Conv, _DepthwiseConv
-from ..layers._merging import Merge
-from ..layers._pooling import _Pooling
 from ..random import draw_seed
 
 Made = TypeVar("Made")
@@ -129,12 +126,14 @@ _BACKEND = SimpleNamespace(
 NAMES: Mapping[tuple[str, ...], Any] = {
     ("backend",): _BACKEND,
     ("backend", "jax", "random"): SimpleNamespace(jax_draw_seed=draw_seed),
-    ("layers", "convolutional", "base_conv"): SimpleNamespace(BaseConv=_Conv),
+    ("layers", "convolutional", "base_conv"): SimpleNamespace(BaseConv=layers.Conv2D.__base__),
     ("layers", "convolutional", "base_depthwise_conv"): SimpleNamespace(
-        BaseDepthwiseConv=_DepthwiseConv
+        BaseDepthwiseConv=layers.DepthwiseConv2D.__base__
     ),
-    ("layers", "pooling", "base_pooling"): SimpleNamespace(BasePooling=_Pooling),
-    ("layers", "merging", "base_merge"): SimpleNamespace(Merge=Merge),
+    ("layers", "pooling", "base_pooling"): SimpleNamespace(
+        BasePooling=layers.MaxPooling2D.__base__
+    ),
+    ("layers", "merging", "base_merge"): SimpleNamespace(Merge=layers.Add.__base__),
     ("saving", "serialization_lib"): _SERIALIZATION,
     ("saving", "saving_lib"): _SAVING,
     ("utils", "backend_utils"): SimpleNamespace(in_tf_graph=in_tf_graph),

@@ -101,7 +101,5 @@ def test_programs_run_as_they_are(given: list[str], tmp_path: Path) -> None:
 
 
 def test_a_program_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    code = (
-        "from cornu.cli import main; print(main(['nothing.py']), main(['-m']), main(['-c', 'x = 1']))"
-    )
+    code = "from cornu.cli import main; print(main(['nothing.py']), main(['-m']), main(['-c', 'x = 1']))"
     assert output("-c", code) == "2 2 0\n"

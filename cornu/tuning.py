@@ -213,6 +213,12 @@ def for_speed() -> None:
         choice.prefer(value)
 
 
+def made() -> dict[str, Any]:
+    """The choices that were made, by name, for another process to make them too."""
+    choices = [it for it in globals().values() if isinstance(it, Choice)]
+    return {choice.name: choice._value for choice in choices if choice._is_made}
+
+
 def say(message: str, *args: object, level: str = "info") -> None:
     """Write to the logger `cornu`."""
     getattr(_logger(), level)(message, *args)

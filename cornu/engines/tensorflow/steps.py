@@ -26,9 +26,9 @@ _NOT_FOR_XLA = frozenset(
     "Conv2D Conv3D DepthwiseConv2dNative MaxPool AvgPool Svd SelfAdjointEigV2 Eig Qr".split()
 )
 _LOOPS = frozenset(["While", "StatelessWhile"])
-with tf.init_scope():  # this may be loaded within a function that TensorFlow traces
-    #: The exact class of tensors that have values.
-    EAGER = type(tf.constant(0))
+#: The exact class of tensors that have values. Making one to ask would start TensorFlow's threads, and who has them
+#: can't be forked.
+EAGER = tf.__internal__.EagerTensor
 
 
 def unflatten(structure: Any, leaves: Any) -> Any:

@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -97,20 +98,29 @@ def check_replaceable(path: str | os.PathLike[str], names: str, main: str | None
         )
 
 
-def make_folder(path: str | os.PathLike[str]) -> None:
-    """Make a folder, and those that it is in.
+@contextmanager
+def making_folder(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within it a folder is there, and those that it is in; where the block fails, those that are new go again.
 
     Raises:
         OSError: If they can't be made.
     """
+    new = [x for x in (Path(path), *Path(path).parents) if not os.path.exists(x)]
     try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise type(error)(
-            error.errno,
-            "A file is written to a folder that is there, or can be made. Received: "
-            f"{os.fspath(path)!r}: {error.strerror} ({error.filename!r}). Choose another.",
-        ) from error
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise type(error)(
+                error.errno,
+                "A file is written to a folder that is there, or can be made. Received: "
+                f"{os.fspath(path)!r}: {error.strerror} ({error.filename!r}). Choose another.",
+            ) from error
+        yield
+    except BaseException:
+        for folder in new:
+            with suppress(OSError):  # it was never made, or somebody else's files are in it
+                folder.rmdir()
+        raise
 
 
 def names_like(stem: str) -> Iterator[str]:
@@ -181,10 +191,29 @@ def _draft(target: str, path: str | os.PathLike[str]) -> Iterator[str]:
     except OSError as error:
         _refuse(error, os.fspath(path))
     try:
-        with told_where_full(path):
+        with _ended_by_an_exception(), told_where_full(path):
             yield draft
     finally:
         _remove(draft)  # h5py and zipfile leave a file behind where they fail
+
+
+@contextmanager
+def _ended_by_an_exception() -> Iterator[None]:
+    """Within it a SIGTERM that nobody handles is an exception, so that drafts go before the process ends."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is _end:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(number: int, frame: Any) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._version import __version__
 from ..core import tree
 from ..core.checks import installed
-from ..core.files import make_folder, replacing
+from ..core.files import making_folder, replacing
 from ._checking import TOLERANCE, check, drawn
 from ._quantized import Quantizing, Tools, quantized
 from ._report import report
@@ -45,8 +45,7 @@ def write_litert(
     if quantize in ("int8", "dynamic"):
         installed("ai_edge_quantizer", "Export to LiteRT in fewer bits", "litert")
     content, traced, rows = litert_bytes(model, input_signature, half, examples)
-    make_folder(path.parent)
-    with replacing(path) as draft:
+    with making_folder(path.parent), replacing(path) as draft:
         Path(draft).write_bytes(content)
         if quantize is not None:
             plain = _written(model, input_signature, False)[0] if half else content

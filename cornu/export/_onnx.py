@@ -12,8 +12,8 @@ import numpy as np
 
 from .._version import __version__
 from ..core import tree
-from ..core.checks import installed
-from ..core.files import like, make_folder, names_like, replacing_together
+from ..core.checks import installed, is_size, positive_integer
+from ..core.files import like, making_folder, names_like, replacing_together
 from ._checking import TOLERANCE, check, drawn
 from ._quantized import Quantizing, Tools, quantized
 from ._report import report
@@ -74,9 +74,8 @@ def write_onnx(
             "A file that is quantized holds its weights, of less than 2 GiB. Received: "
             f"{size:,} bytes of weights, external_data={external_data}. Leave out `external_data`."
         )
-    make_folder(path.parent)
-    there = {file.name for file in path.parent.iterdir()}
-    with replacing_together(path) as name:
+    with making_folder(path.parent), replacing_together(path) as name:
+        there = {file.name for file in path.parent.iterdir()}
         folder = Path(name)
         free = next(f"{x}.data" for x in names_like(path.name) if f"{x}.data" not in there)
         data = folder / free if outside else None
@@ -124,10 +123,10 @@ def onnx_engine(opset: int, half: bool = False, trains: bool = False) -> OnnxEng
     installed("onnx", "Export to ONNX", "onnx")
     from ..engines.onnx import OnnxEngine, OnnxTrainingEngine
 
-    if not 17 <= opset <= 28:
+    if not is_size(opset, 17) or opset > 28:
         raise ValueError(
-            "`opset_version` must be from 17 to 28. "
-            f"Received: opset_version={opset}. Leave it out for 17, which all runtimes read."
+            "`opset_version` must be an integer from 17 to 28. "
+            f"Received: opset_version={opset!r}. Leave it out for 17, which all runtimes read."
         )
     return (OnnxTrainingEngine if trains else OnnxEngine).for_file(opset, half)
 
@@ -139,6 +138,7 @@ def serialized(traced: Traced, ir_version: int, data: Path | None = None) -> byt
     """The file's bytes; with `data` the weights are written there."""
     import onnx
 
+    positive_integer(ir_version=ir_version)
     graph = traced.engine.graph
     with _outside(graph, data) as places:
         message = onnx.helper.make_model(

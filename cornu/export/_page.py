@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..core.files import make_folder, replacing
+from ..core.files import making_folder, replacing
 from ._onnx import onnx_bytes
 from ._report import report
 from ._signature import signature
@@ -55,8 +55,7 @@ def write_page(
     size = len(content) + (len(learning.state) if learning else 0)
     specs = signature(model, input_signature)
     html = page(model, specs, content, names, title, examples, labels, learning)
-    make_folder(path.parent)
-    with replacing(path) as draft:
+    with making_folder(path.parent), replacing(path) as draft:
         Path(draft).write_bytes(html)
     if verbose:
         report(path, [path], [("model", f"{size:,} bytes of ONNX"), *checked])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core import tree
-from ..core.files import make_folder, replacing
+from ..core.files import making_folder, replacing
 from ..core.keras_tensor import KerasTensor
 from ..core.operation import node_of
 from ..models import Model
@@ -105,8 +105,7 @@ def without_preprocessing(model: Any, path: Path, verbose: bool) -> Iterator[tup
     starts = [start for _, _, start in begins]
     body = Model(starts, model.output, name=model.name)
     specs = [KerasTensor(x.shape, x.dtype, name=n) for x, n in zip(starts, names, strict=True)]
-    make_folder(path.parent)
-    with replacing(path) as draft:
+    with making_folder(path.parent), replacing(path) as draft:
         Path(draft).write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
         yield body, specs
     if verbose:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.checks import is_number, one_of
+from ..core.checks import is_number, is_size, one_of
 from .measuring import Measured, Runs, drop, feeds, measure, processor
 
 #: The layers with the most noise, of which a report speaks.
@@ -70,8 +70,9 @@ class Quantizing(NamedTuple):
 
     def versions(self, opset: int, ir_version: int) -> tuple[int, int]:
         """The least versions of operations and of the format that have what is needed, or those given."""
-        least = (21, 10) if self.kind == "int4" else (0, 0)
-        return max(opset, least[0]), max(ir_version, least[1])
+        if self.kind != "int4" or not is_size(opset) or not is_size(ir_version):
+            return opset, ir_version  # what is no number is refused where the file is made
+        return max(opset, 21), max(ir_version, 10)
 
 
 def quantized(

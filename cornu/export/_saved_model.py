@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..core.files import check_replaceable, make_folder, replacing
+from ..core.files import check_replaceable, making_folder, replacing
 from ..engines.graphs.graph import Array
 from ._beside import PROGRAMS, Beside
 from ._checking import check
@@ -50,8 +50,7 @@ def write_saved_model(
         )
     target = path if version is None else path / str(version)
     check_replaceable(target, *CONTENT)
-    make_folder(target.parent)
-    with replacing(target) as draft:
+    with making_folder(target.parent), replacing(target) as draft:
         folder = Path(draft)
         (folder / "variables").mkdir(parents=True)
         content = saved_model(traced.engine.graph, traced.names)

@@ -10,7 +10,7 @@ from typing import Any
 
 from .._version import __version__
 from ..core.checks import one_of
-from ..core.files import check_replaceable, make_folder, replacing
+from ..core.files import check_replaceable, making_folder, replacing
 from ..engines.graphs.graph import Array
 from ._beside import PROGRAMS, Beside
 from ._checking import check
@@ -41,8 +41,7 @@ def write_tfjs(
     one_of(tuple(KINDS), quantize=quantize)
     traced = trace(model, input_signature, TensorFlowJsEngine.for_file())
     check_replaceable(path, rf"model\.json|{NAMES}", "model.json")
-    make_folder(path.parent)
-    with replacing(path) as draft:
+    with making_folder(path.parent), replacing(path) as draft:
         folder = Path(draft)
         folder.mkdir()
         write_graph_model(traced, folder, quantize)

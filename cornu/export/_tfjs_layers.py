@@ -11,7 +11,7 @@ import numpy as np
 from .._version import __version__
 from ..core import tree
 from ..core.checks import one_of
-from ..core.files import check_replaceable, make_folder, replacing
+from ..core.files import check_replaceable, making_folder, replacing
 from ..engines import use
 from ._checking import check
 from ._keras2 import arrays, dialect, named_weights
@@ -47,8 +47,7 @@ def write_tfjs_layers(
         "model_config": dialect(model),
     }
     check_replaceable(path, rf"model\.json|{NAMES}", "model.json")
-    make_folder(path.parent)
-    with replacing(path) as draft:
+    with making_folder(path.parent), replacing(path) as draft:
         folder = Path(draft)
         folder.mkdir()
         manifest = write_shards(folder, arrays(model), quantize)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core import tree
-from ..core.files import make_folder, replacing_together
+from ..core.files import making_folder, replacing_together
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import StatelessScope
 from ..core.variable import Variable
@@ -87,9 +87,8 @@ def write_training(
     learner = traced_learner(model, input_signature, opset_version, examples)
     contents = learner.files(ir_version or IR_VERSION)
     checked = check_step(model, learner, contents, examples)
-    make_folder(path.parent)
     names = (path.name, f"{path.stem}_predict.onnx", f"{path.stem}.safetensors")
-    with replacing_together(path) as folder:
+    with making_folder(path.parent), replacing_together(path) as folder:
         for name, content in zip(names, contents, strict=True):
             (Path(folder) / name).write_bytes(content)
     if verbose:

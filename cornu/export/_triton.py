@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.checks import is_size
-from ..core.files import check_replaceable, make_folder, replacing, replacing_together
+from ..core.files import check_replaceable, making_folder, replacing, replacing_together
 from ._onnx import write_onnx
 from ._report import report
 
@@ -49,10 +49,9 @@ def write_triton(
             raise ValueError(f"`{name}` must be an integer from 1. Received: {name}={value!r}.")
     check_replaceable(path, _NAMES)
     check_replaceable(path / str(version), *_VERSION)
-    make_folder(path.parent)
     # A version comes to others as one step, before the config that says what it takes.
     writing = replacing_together(path / "config.pbtxt") if path.exists() else replacing(path)
-    with writing as draft:
+    with making_folder(path.parent), writing as draft:
         folder = Path(draft)
         file = folder / str(version) / "model.onnx"
         checked = write_onnx(

@@ -265,6 +265,8 @@ def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
         ("model.pb", {}, "must be one of"),
         ("model.onnx", {"format": "openvino"}, "must be one of"),
         ("model.onnx", {"opset_version": 9}, "from 17 to 28"),
+        ("model.onnx", {"opset_version": "17", "quantize": "int4"}, "Received: opset_version='17'"),
+        ("model.onnx", {"ir_version": "8"}, "`ir_version` must be a positive integer"),
         ("model.onnx", {"input_signature": [cornu.InputSpec(ndim=2)]}, "specs with a shape"),
     ],
 )

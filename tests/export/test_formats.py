@@ -202,6 +202,9 @@ def test_what_fails_leaves_everything_as_it_was(
     with full_disk(), pytest.raises(OSError, match="there is room for it"):
         exported(model, format, folder, verbose=False)
     assert contents(folder) == before
+    with full_disk(), pytest.raises(OSError, match="there is room for it"):
+        exported(model, format, tmp_path / "new" / "folders", verbose=False)
+    assert os.listdir(tmp_path) == ["out"]
     if format != "onnx_training":  # which gives its state as outputs
         with pytest.raises(NotImplementedError, match="change its variables|stateful=True"):
             exported(stateful(), format, folder, verbose=False)

@@ -8,8 +8,10 @@ import io
 import json
 import os
 import resource
+import signal
 import sys
 import threading
+import time
 import warnings
 import zipfile
 import zlib
@@ -471,6 +473,24 @@ def test_what_a_disk_refuses_while_a_file_is_written_is_said(
         Path(draft).write_bytes(b"a")
         began.wait(10)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_sigterm_leaves_no_draft_nor_new_folders(tmp_path: Path) -> None:
+    """One that nobody handles; the folder that was there stays."""
+    (tmp_path / "old").mkdir()
+    new, ended = tmp_path / "old" / "new" / "newer", signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is ended
+    with (
+        pytest.raises(SystemExit, match="143"),
+        whole.making_folder(new),
+        whole.replacing(new / "a") as draft,
+    ):
+        Path(draft).write_bytes(b"a")
+        assert signal.getsignal(signal.SIGTERM) is not ended
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    assert signal.getsignal(signal.SIGTERM) is ended
+    assert os.listdir(tmp_path / "old") == []
 
 
 @pytest.mark.parametrize("isal", [True, False])

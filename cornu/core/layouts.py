@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
+from ..engines.contract import divisions
 from .tracking import Tracker
 
 if TYPE_CHECKING:
@@ -30,13 +31,16 @@ class Layouts(Protocol):
     def get_data_layout(self, data_shape: Any) -> Layout | None:
         """Where a batch of a shape lies."""
 
+    def check(self, model: Any) -> None:
+        """See that what it says fits a model."""
 
-_distribution: Any = None
+
+_distribution: Layouts | None = None
 #: Variables whose values lie on an engine that divides tensors, and steps that were compiled there.
 _placed: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
-def current() -> Any:
+def current() -> Layouts | None:
     """The distribution of the process; None where there is none."""
     return _distribution
 
@@ -50,10 +54,28 @@ def layout_of(variable: Variable, engine: Engine) -> Layout | None:
     kept_for = variable.kept_for
     is_alike = kept_for is not None and kept_for.stored_shape == variable.stored_shape
     of: Any = kept_for if is_alike else variable
-    if variable._layout is not None or _distribution is None:
-        return variable._layout or of._layout
-    layout: Layout | None = _distribution.get_variable_layout(of)
+    layout: Layout | None = variable._layout or of._layout
+    if layout is None and _distribution is not None:
+        layout = _distribution.get_variable_layout(of)
+    check(layout, variable.stored_shape, variable.path)
     return layout
+
+
+def check(layout: Layout | None, shape: tuple[int, ...], path: str) -> None:
+    """See that a layout fits a tensor.
+
+    Raises:
+        ValueError: If it names more axes, or divides one that is no multiple.
+    """
+    if layout is None or layout.device_mesh is None:
+        return
+    found = divisions(layout)
+    if len(found) > len(shape) or any(n % parts for n, parts in zip(shape, found, strict=False)):
+        mesh = dict(zip(layout.device_mesh.axis_names, layout.device_mesh.shape, strict=True))
+        raise ValueError(
+            "A layout has an axis for each of a tensor's at most, and divides it into equal parts. Received: "
+            f"axes={layout.axes} on the mesh {mesh} for {path!r} of shape {shape}. Divide another axis, or None."
+        )
 
 
 def note(placed: Any) -> None:
@@ -61,7 +83,7 @@ def note(placed: Any) -> None:
     _placed[id(placed)] = placed
 
 
-def change(distribution: Any) -> None:
+def change(distribution: Layouts | None) -> None:
     """Have another distribution, or none, from now on."""
     global _distribution
     if distribution is _distribution:

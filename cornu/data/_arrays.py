@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,24 @@ from ._stored import Part, by_column, is_stored
 
 DEFAULT_BATCH_SIZE = 32
 Reader = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Share:
+    """The rows of a batch's array that this process has, of so many that all have."""
+
+    rows: np.ndarray[Any, Any]
+    size: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the whole."""
+        return (self.size, *self.rows.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype."""
+        return self.rows.dtype
 
 
 class ArraySource(Source):

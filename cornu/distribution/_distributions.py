@@ -94,6 +94,16 @@ class Distribution:
         """The layout of an output by its path, such as `"block/dense/output"`; None leaves it to the compiler."""
         return None
 
+    def check(self, model: Any) -> None:
+        """See that the layouts of a model's variables fit them.
+
+        Raises:
+            ValueError: If one doesn't.
+        """
+        for variable in model.variables:
+            layout = self.get_variable_layout(variable)
+            layouts.check(layout, variable.stored_shape, variable.path)
+
     def _whole(self, rank: int) -> TensorLayout:
         """The layout of what each device has."""
         return TensorLayout((None,) * rank, self._mesh)
@@ -122,7 +132,7 @@ class DataParallel(Distribution):
     ) -> None:
         if device_mesh is None:
             names = np.array(list_devices() if devices is None else devices).ravel()
-            device_mesh = DeviceMesh(names.shape, ("batch",), names)
+            device_mesh = DeviceMesh(names.shape, ["batch"], names)
         if not isinstance(device_mesh, DeviceMesh):
             raise ValueError(f"A mesh is a `DeviceMesh`. Received: {device_mesh=}.")
         super().__init__(device_mesh, None, auto_shard_dataset)
@@ -182,6 +192,24 @@ class ModelParallel(Distribution):
         layout = variable._layout or self._layout_map[variable.path]
         return layout or self._whole(len(variable.stored_shape))
 
+    def check(self, model: Any) -> None:
+        """See that the layouts of a model's variables fit them, and warn of keys that stand for nothing."""
+        super().check(model)
+        owners = (
+            model.variables,
+            getattr(model.optimizer, "variables", []),
+            model.metrics_variables,
+        )
+        paths = [variable.path for variables in owners for variable in variables]
+        paths += [f"{layer.path}/output" for layer in model._flatten_layers()]
+        idle = {*self._layout_map} - {self._layout_map.key_of(path) for path in paths}
+        if idle:
+            warnings.warn(
+                "A key of a layout map stands for the whole path of a variable, or of an output. Received: "
+                f"{sorted(idle)}, which stand for none. Some paths are {paths[:3]}; '.*' stands for any text.",
+                stacklevel=6,
+            )
+
     def get_tensor_layout(self, path: str) -> TensorLayout | None:
         """The layout of an output that the map has for its path."""
         return self._layout_map[path]
@@ -189,7 +217,7 @@ class ModelParallel(Distribution):
 
 def distribution() -> Distribution | None:
     """The distribution of the process; None where there is none."""
-    found: Distribution | None = layouts.current()
+    found: Any = layouts.current()
     return found
 
 

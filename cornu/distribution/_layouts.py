@@ -25,7 +25,7 @@ class TensorLayout:
 
     >>> mesh = DeviceMesh((2,), ("model",), ["cpu:0", "cpu:1"])
     >>> TensorLayout((None, "model"), mesh)
-    <TensorLayout axes=(None, 'model'), device_mesh=<DeviceMesh shape=(2,), axis_names=['model']>>
+    <TensorLayout axes=(None, 'model'), device_mesh=<DeviceMesh shape=(2,), axis_names=('model',)>>
     """
 
     def __init__(self, axes: Sequence[Any], device_mesh: DeviceMesh | None = None) -> None:

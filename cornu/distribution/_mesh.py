@@ -69,7 +69,7 @@ class DeviceMesh:
                 f"A mesh has an axis at least. Received: {shape=}, {axis_names=}. Pass "
                 "`(len(devices),), ('batch',)`, say."
             )
-        names = list(axis_names)
+        names = axis_names
         if len(shape) != len(names) or len({*names}) != len(names):
             raise ValueError(
                 f"Each axis of a mesh has a name of its own. Received: {shape=}, {axis_names=}."
@@ -90,7 +90,7 @@ class DeviceMesh:
         return self._shape
 
     @property
-    def axis_names(self) -> list[str]:
+    def axis_names(self) -> Sequence[str]:
         """The axes' names."""
         return self._names
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeVar
 
+import numpy as np
 import optree
 
 if TYPE_CHECKING:
@@ -387,6 +388,10 @@ class Engine(ABC):
     def agreed(self, x: Any) -> Any:
         """What process 0 gives, in each process: an array of the host of one shape and dtype. All processes call it."""
         return x
+
+    def of_all(self, x: Any) -> Any:
+        """What each process gives, stacked in the order of their numbers. Else as of `agreed`."""
+        return np.asarray(x)[None]
 
     def barrier(self) -> None:  # noqa: B027  (one process waits for nobody)
         """Wait until all processes are here."""

@@ -80,6 +80,8 @@ class Batches:
         self._pass: Pass | None = None
         #: Whether the steps given before are still being computed: then nobody waits for data.
         self.is_computing: Callable[[], bool] = lambda: False
+        #: What puts batches on several devices.
+        self.placing: Callable[[Any], Any] | None = None
         self._began = self._fetched = self._waited = 0.0
 
     @property
@@ -192,7 +194,11 @@ class Batches:
         waited = self._fetched - start
         if waited > NOTICED and not self.is_computing():
             self._waited += waited
-        if not engine.is_far or data is None:
+        if data is None:
+            return None
+        if self.placing is not None:
+            return self.placing(data)
+        if not engine.is_far:
             return data
         if isinstance(data, Stack):
             return replace(data, data=_sent(engine, data.data))

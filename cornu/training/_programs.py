@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import tuning
-from ..core import seeding, tree
+from ..core import layouts, seeding, tree
 from ..core.keras_tensor import KerasTensor
 from ..core.scopes import SymbolicScope
 from ..core.state import CompiledStep
@@ -18,6 +18,7 @@ from ..data import check_dtype, unpack_x_y_sample_weight
 from ..engines import current
 from ..engines.host import holds_text
 from ._padding import Counted
+from ._placing import with_laid_outputs
 from ._steps import AccumulatingSteps, Steps
 from ._values import joined, logs_of
 
@@ -42,6 +43,7 @@ class Settings(NamedTuple):
     variables: tuple[tuple[int, Any], ...]
     #: A step that draws without a seed has found the generator of its time by itself.
     seeds: int
+    distribution: Any
 
     def difference(self, former: Settings, paths: dict[int, str]) -> str:
         """What has changed from former settings, in words."""
@@ -107,7 +109,7 @@ class Programs:
         now = Tracker.last_change, seeding.generation(), model.run_eagerly
         known = self._predicting
         if known is None or now != self._seen:
-            version = model._family(), *now[1:]
+            version = model._family(), *now[1:], layouts.current()
             if known is None or known[0] != version:
                 self._predicting = known = version, model.make_predict_function()
                 self.on_host = model._prepares or model._ending is not None
@@ -149,6 +151,7 @@ class Programs:
             tuple((id(layer), tuple(found)) for layer in layers if (found := layer.transforms)),
             tuple((id(variable), True) for variable in [*changing, *constant]),
             seeding.generation(),
+            layouts.current(),
         )
 
     def _make(
@@ -157,6 +160,8 @@ class Programs:
         """A program: it takes the batches of one execution. All of them are made here."""
         model = self.model
         step = Counted(step_of(model, "test")) if which == "counted" else step_of(model, which)
+        if layouts.current() is not None:
+            step = with_laid_outputs(step)
         jit = None if model.jit_compile == "auto" else model.jit_compile
         if which == "train" and self.guards:
             step = self.guard.guarded(step)

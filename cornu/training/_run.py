@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .. import random, tuning
 from ..callbacks import CallbackList, logger
-from ..core import tree
+from ..core import layouts, tree
 from ..core.checks import is_size, positive_integer
 from ..core.config import max_epochs, max_steps_per_epoch
 from ..data import DEFAULT_BATCH_SIZE, Source, make_source, train_validation_split
 from ..engines import current
 from ._batches import Batches, read_by
 from ._padding import Padding
+from ._placing import Placing
 from ._programs import logged, prepare
 from ._restoring import Before
 from ._steps import Steps
@@ -101,6 +102,7 @@ class Run:
             source, _limited(steps, source), model.steps_per_execution if counted else 1
         )
         self.batches.is_computing = self._is_computing
+        self.batches.placing = Placing.of(source)
         if max_steps is not None:
             self.batches.room = self._room
         if validation is not None and validation.interval is not None:
@@ -111,6 +113,8 @@ class Run:
             self.go_to(epoch)
             prepare(model, self.batches.first(), training=kind == "train")
             if kind == "train":
+                if (distribution := layouts.current()) is not None:
+                    distribution.check(model)
                 told = self.events.callbacks
                 model._programs.guard_if(any(getattr(c, "locates_nan", False) for c in told))
             self.padding = Padding(model, kind)
@@ -135,7 +139,10 @@ class Run:
         source, steps = self.batches.source, self.batches.steps
         may_be_short = source.has_partial_batch is not False and (steps is None or steps > 1)
         self.counts = (
-            self.kind == "test" and may_be_short and self.padding.allows(self.batches.first())
+            self.kind == "test"
+            and may_be_short
+            and self.batches.placing is None
+            and self.padding.allows(self.batches.first())
         )
         return self.counts
 

@@ -26,6 +26,7 @@ from ._compiling import Compiling
 from ._home import at_home
 from ._loop import Step, StepByStep, loop
 from ._padding import samples, with_mask
+from ._placing import Placing
 from ._programs import Programs, prepare
 from ._run import Run, training
 from ._steps import AccumulatingSteps
@@ -462,4 +463,5 @@ def _one_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any
         raise ValueError(
             f"A batch must be arrays with samples. Received: {outline(x)}. `fit` and its like take all data."
         )
-    return batches
+    placing = Placing.here()
+    return batches if placing is None else list(map(placing, batches))

@@ -50,14 +50,15 @@ def connect(address: str, size: int, rank: int, local_rank: int | None) -> None:
 def mesh_of(mesh: Any) -> Mesh:
     """A mesh as JAX has it. `Mesh` leaves the layouts of results to the compiler, which `jax.make_mesh` doesn't."""
     if mesh not in _meshes:
-        kinds = {name.partition(":")[0] for name in mesh.devices.flat}
+        names = mesh.devices.ravel().tolist()
+        kinds = {name.partition(":")[0] for name in names}
         known = {name_of(device): device for kind in kinds for device in jax.devices(kind)}
-        lacks = [name for name in mesh.devices.flat if name not in known]
+        lacks = [name for name in names if name not in known]
         if lacks:
             raise ValueError(
                 f"A mesh is of devices that there are. Received: {lacks}. JAX finds {[*known]}."
             )
-        devices = np.array([known[name] for name in mesh.devices.flat])
+        devices = np.array([known[name] for name in names])
         _meshes[mesh] = Mesh(devices.reshape(mesh.devices.shape), tuple(mesh.axis_names))
     return _meshes[mesh]
 
@@ -139,6 +140,13 @@ def agreed(x: Any) -> np.ndarray[Any, Any]:
     from jax.experimental import multihost_utils
 
     return np.asarray(multihost_utils.broadcast_one_to_all(x))
+
+
+def of_all(x: Any) -> np.ndarray[Any, Any]:
+    """What each process gives."""
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.process_allgather(np.asarray(x)))
 
 
 def barrier() -> None:

@@ -234,6 +234,9 @@ class JaxEngine(Engine):
     def agreed(self, x: Any) -> Any:
         return devices.agreed(x) if self.processes > 1 else x
 
+    def of_all(self, x: Any) -> Any:
+        return devices.of_all(x) if self.processes > 1 else super().of_all(x)
+
     def barrier(self) -> None:
         if self.processes > 1:
             devices.barrier()

@@ -153,8 +153,19 @@ class Study:
         self.beat()
         return int(trial.number)
 
-    def suggest(self, number: int, parameter: HyperParameter) -> Any:
-        """The value of a parameter in a trial, which stays what it was at first."""
+    def suggest(
+        self,
+        number: int,
+        parameter: HyperParameter,
+        review: Callable[[Any], Any] = lambda drawn: drawn,
+    ) -> Any:
+        """The value of a parameter in a trial, which stays what it was at first.
+
+        Args:
+            number: The trial's.
+            parameter: What it is of.
+            review: Gives the value to have in place of one that was drawn.
+        """
         if isinstance(parameter, Fixed):
             return parameter.value
         distribution, read, write = _distribution(parameter)
@@ -168,7 +179,14 @@ class Study:
                 trial = self._trials[number] = self._owned(trial._trial_id, number)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return read(trial._suggest(name, distribution))
+                is_new = name not in trial.params
+                drawn = read(trial._suggest(name, distribution))
+                value = review(drawn) if is_new else drawn
+                if value != drawn:
+                    place = distribution.to_internal_repr(write(value))
+                    self.storage.set_trial_param(trial._trial_id, name, place, distribution)
+                    self._trials[number] = self._owned(trial._trial_id, number)
+                return value
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Keep a score of a trial that goes on; whether the pruner would end it."""
@@ -338,12 +356,13 @@ def open_storage(storage: Any) -> Any:
         return optuna.storages.get_storage(text)
     from ._journal import Journal
 
-    files.make_folder(Path(text).parent)
-    return optuna.storages.JournalStorage(Journal(Path(text)))
+    with files.making_folder(Path(text).parent):
+        return optuna.storages.JournalStorage(Journal(Path(text)))
 
 
 def make_sampler(sampler: Any, seed: int | None) -> Any:
     """A sampler of Optuna's by its name, or the one that is given."""
+    sampler, options = sampler if isinstance(sampler, tuple) else (sampler, {})
     if not isinstance(sampler, str):
         return sampler
     one_of(SAMPLERS, sampler=sampler)
@@ -352,15 +371,16 @@ def make_sampler(sampler: Any, seed: int | None) -> Any:
         sampler = "tpe"
     if sampler == "cmaes":
         installed("cmaes", "The sampler CMA-ES", "tuner")
-    return _made("samplers", SAMPLERS[sampler], seed=seed)
+    return _made("samplers", SAMPLERS[sampler], seed=seed, **options)
 
 
 def make_pruner(pruner: Any) -> Any:
     """A pruner of Optuna's by its name, or the one that is given."""
+    pruner, options = pruner if isinstance(pruner, tuple) else (pruner, {})
     if pruner is not None and not isinstance(pruner, str):
         return pruner
     one_of(PRUNERS, pruner=pruner)
-    return _made("pruners", PRUNERS[pruner])
+    return _made("pruners", PRUNERS[pruner], **options)
 
 
 def _made(package: str, what: tuple[str, dict[str, Any]], **more: Any) -> Any:

@@ -19,8 +19,6 @@ from typing import Any
 
 import cornu
 
-#: Names that come with distribution.
-ELSEWHERE = ("distribution.initialize",)
 #: Names that are not here yet, by who brings them: a name that comes is taken out of its line.
 NOT_YET: dict[str, str] = {}
 #: Names whose signature is not Keras's yet.
@@ -87,13 +85,11 @@ def matched(paths: Iterable[str], patterns: Iterable[str]) -> list[str]:
 def main() -> int:
     """Print the share, and what lacks beyond what is known to."""
     lacks, differ, total = missing(), different(), len(entries())
-    later = matched(lacks, ELSEWHERE)
     agree = total - len(lacks) - len(differ)
     print(
         f"{total - len(lacks):,} of Keras's {total:,} public names, {agree:,} of them as in Keras"
     )
-    print(f"{len(lacks) - len(later):,} come; {len(later)} with distribution")
-    known = {*matched(lacks, [*ELSEWHERE, *" ".join(NOT_YET.values()).split()])}
+    known = {*matched(lacks, " ".join(NOT_YET.values()).split())}
     faults = [path for path in lacks if path not in known]
     faults += [
         f"{path}{text}" for path, text in differ.items() if not matched([path], OTHERWISE.split())

@@ -33,7 +33,7 @@ PARTS: dict[str, tuple[tuple[str, ...], int]] = {
     "tuner": (("tuner",), 2_500),
     "optimization": (("optimization",), 2_500),
     "serving": (("serving",), 3_200),
-    "launching": (("launching",), 2_500),
+    "launching": (("launch",), 2_500),
 }
 FILE_BUDGET = 1_000
 ENGINE_BUDGET = 1_200

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core import supervision
 from ..core.config import is_interactive_logging_enabled
 from ..core.described import Keeping
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 INTERVAL = 0.1
 #: And between two lines of a file.
 LOG_INTERVAL = 60.0
+#: And between two that the supervisor of several processes is told.
+TOLD_INTERVAL = 1.0
 WIDTH = 20
 #: From which share of the time that goes into waiting for data the line says so: it is the bottleneck.
 SLOW_DATA = 0.2
@@ -63,14 +66,17 @@ class Progress(Keeping):
         #: The samples of a step, where they are known.
         self.batch_size: int | None = None
         self._live: Live | NotebookLine | None = None
+        if not supervision.is_first():  # all that compute together would show the same
+            self.verbose = verbose = 0
         self._shows_live = verbose == 1 and _has_terminal()
+        self._is_told = not self._shows_live and supervision.is_supervised()
         self._done = False
         self._started = perf_counter()
         #: How many steps were done at the first update, and when that was: training may go on in the middle.
         self._first: tuple[int, float] | None = None
         if not self._shows_live:
-            self.interval = LOG_INTERVAL
-        first = self._started + (0 if self._shows_live else LOG_INTERVAL)
+            self.interval = TOLD_INTERVAL if self._is_told else LOG_INTERVAL
+        first = self._started + (0 if self._shows_live else self.interval)
         self._next_drawing = first if verbose == 1 else math.inf
 
     def update(self, step: int, values: Mapping[str, Any] | None = None) -> None:
@@ -83,7 +89,11 @@ class Progress(Keeping):
 
     def draw(self, step: int, values: Mapping[str, Any] | None = None) -> None:
         """Draw the live line."""
-        self._show(self.line(step, dict(values or {}), finished=False))
+        line = self.line(step, dict(values or {}), finished=False)
+        if self._is_told:
+            supervision.tell("progress", line.plain[:1000])
+        else:
+            self._show(line)
         self._next_drawing = perf_counter() + self.interval
 
     def _show(self, line: Text) -> None:

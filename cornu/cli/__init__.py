@@ -11,6 +11,7 @@ from typing import Any
 from .. import tuning
 from .._version import __version__
 from ..engines import BUILTIN
+from ..launch.command import add_command as add_launch
 from ..serving.command import add_command as add_serve
 from ._script import is_program, run_program
 
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_checkpoints(commands)
     add_serve(commands)
+    add_launch(commands)
     return parser
 
 

@@ -5,6 +5,7 @@ from ._distributions import Distribution as Distribution
 from ._distributions import ModelParallel as ModelParallel
 from ._distributions import distribution as distribution
 from ._distributions import set_distribution as set_distribution
+from ._joining import initialize as initialize
 from ._layouts import LayoutMap as LayoutMap
 from ._layouts import TensorLayout as TensorLayout
 from ._layouts import distribute_tensor as distribute_tensor

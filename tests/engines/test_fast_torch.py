@@ -119,3 +119,35 @@ def test_what_is_written_in_place_is_made_at_each_call_and_other_constants_once(
     call, _ = _replay(module, [torch.ones(3)], 0)
     assert "lift_fresh_copy" in kept and not kept & {"zeros", "view", "add_"}
     assert [call(torch.ones(3))[0].tolist() for _ in range(2)] == [[2.0] * 3] * 2
+
+
+def test_gradients_of_rounding_are_written_over_those_they_come_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from cornu.engines.torch import graph
+
+    written: list[str] = []
+
+    def spy(name: str, xs: Any, keep: bool) -> Any:
+        written.append(name)
+        return write(name, xs, keep)
+
+    write = graph.call_over
+    monkeypatch.setattr(graph, "call_over", spy)
+    x = np.random.default_rng(0).normal(size=(8, 6, 6, 2)).astype("float32")
+    found = []
+    with use("torch"):
+        for eager in (True, False):
+            cornu.utils.set_random_seed(3)
+            model = cornu.Sequential(
+                [cornu.Input((6, 6, 2)), layers.Conv2D(4, 3, activation="relu6")]
+            )
+            model.add(layers.Conv2D(3, 3, activation="relu"))
+            model.add(layers.GlobalAveragePooling2D())
+            cornu.optimization.quantize_model(model)
+            model.compile("adam", "mse", run_eagerly=eager)
+            model.fit(x, np.ones((8, 3), "float32"), batch_size=4, epochs=2, verbose=0)
+            found.append(model.get_weights())
+            assert set(written) == (set() if eager else {"_passed"})
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -163,26 +163,41 @@ def _are_numbers(*ends: Tensor) -> bool:
     )
 
 
+_HALF = torch.tensor(0.5)
+
+
 # Calls of a recording: it could not look at the ends otherwise, and what is written in place there keeps it from
 # computing its constants once.
 @opaque
 def _nearest(
-    x: Tensor, bottom: Tensor, top: Tensor, zero: Tensor, inverse: Tensor, scale: Tensor
+    x: Tensor,
+    bottom: Tensor,
+    top: Tensor,
+    inverse: Tensor,
+    scale: Tensor,
+    out: Tensor | None = None,
 ) -> list[Tensor]:
-    """The nearest numbers between two ends, in place: `scale` apart, from the code `zero` on."""
-    numbers = _are_numbers(bottom, top)
-    made = x.clamp(bottom.item(), top.item()) if numbers else x.maximum(bottom).minimum(top)
-    return [made.mul_(inverse).add_(zero).add_(0.5).floor_().sub_(zero).mul_(scale)]
+    """The multiples of `scale` nearest to what lies between two ends."""
+    if _are_numbers(bottom, top, inverse) and not is_functorch_wrapped_tensor(x):
+        made = torch.clamp(x, bottom.item(), top.item(), out=out)
+        torch.add(_HALF, made, alpha=inverse.item(), out=made)
+    else:
+        made = torch.clamp(x, bottom, top, out=out).mul_(inverse).add_(0.5)
+    return [made.floor_().mul_(scale)]
 
 
 @opaque
-def _passed(upstream: Tensor, x: Tensor, bottom: Tensor, top: Tensor) -> list[Tensor]:
+def _passed(
+    upstream: Tensor, x: Tensor, bottom: Tensor, top: Tensor, out: Tensor | None = None
+) -> list[Tensor]:
     """A gradient where x is between two ends or at one."""
     if _are_numbers(bottom, top):
-        beyond = bottom.nextafter(bottom - math.inf), top.nextafter(top + math.inf)
-        return [torch.ops.aten.hardtanh_backward(upstream, x, *(end.item() for end in beyond))]
+        low, high = bottom.nextafter(bottom - math.inf).item(), top.nextafter(top + math.inf).item()
+        if out is None:
+            return [torch.ops.aten.hardtanh_backward(upstream, x, low, high)]
+        return [torch.ops.aten.hardtanh_backward.grad_input(upstream, x, low, high, grad_input=out)]
     outside = torch.minimum(torch.maximum(x, bottom), top).sub_(x).abs_().sign_()
-    return [torch.addcmul(upstream, upstream, outside, value=-1)]
+    return [torch.addcmul(upstream, upstream, outside, value=-1, out=out)]
 
 
 class _Rounded(torch.autograd.Function):  # type: ignore[misc]
@@ -191,10 +206,8 @@ class _Rounded(torch.autograd.Function):  # type: ignore[misc]
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(
-        x: Tensor, bottom: Tensor, top: Tensor, zero: Tensor, inverse: Tensor, scale: Tensor
-    ) -> Tensor:
-        (made,) = _nearest(x, bottom, top, zero, inverse, scale)
+    def forward(x: Tensor, bottom: Tensor, top: Tensor, inverse: Tensor, scale: Tensor) -> Tensor:
+        (made,) = _nearest(x, bottom, top, inverse, scale)
         return made
 
     @staticmethod
@@ -203,7 +216,7 @@ class _Rounded(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
-        return *_passed(upstream, *ctx.saved_tensors), *[None] * 5
+        return *_passed(upstream, *ctx.saved_tensors), *[None] * 4
 
 
 class TorchEngine(KeepingEngine):
@@ -849,9 +862,7 @@ class TorchEngine(KeepingEngine):
         scale, inverse = span / (last - first), (last - first) / span
         zero = (first - low / scale).clamp(first, last).round()
         ends = (first - zero) * scale, (last - zero) * scale
-        rounded: Tensor = _Rounded.apply(
-            inputs, *ends, zero, inverse, torch.where(empty, 0.0, scale)
-        )
+        rounded: Tensor = _Rounded.apply(inputs, *ends, inverse, torch.where(empty, 0.0, scale))
         return rounded
 
     def gelu(self, x: Tensor, approximate: bool) -> Tensor:

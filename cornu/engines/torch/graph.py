@@ -31,7 +31,7 @@ from ... import tuning
 from .. import programs
 from ..contract import State
 from ..loops import flatten
-from .opaque import DIRECT
+from .opaque import DIRECT, WRITERS, call_over
 
 #: Calls, on lists and on tensors, that can write over their first operand; those whose operands can change
 #: places.
@@ -295,6 +295,11 @@ def _reuse_memory(graph: Graph, owned: set[Node]) -> None:
     fixed = _fixed(graph)
     for node in reversed(list(graph.nodes)):
         name = getattr(node.target, "_opname", "")
+        if _is_writer(node):
+            first, *rest = node.args[1]
+            read = set(map(_root, rest))
+            if _is_fresh(first, fixed) and _root(first) not in later | read:
+                node.meta["in_place"] = call_over
         for place in _places(node, name):
             given = node.args[place]
             operands = given if isinstance(given, list) else [given]
@@ -310,6 +315,14 @@ def _reuse_memory(graph: Graph, owned: set[Node]) -> None:
         later.update(map(_root, node.all_input_nodes))
 
 
+def _is_writer(node: Node) -> bool:
+    """Whether a node calls what can write its only result over its first operand."""
+    if node.target is not torch.ops.cornu.call.default or node.args[0] not in WRITERS:
+        return False
+    (made,), keeps = node.meta["val"][:1], node.args[2]
+    return not keeps and _kind(node.args[1][0].meta["val"]) == _kind(made)
+
+
 def _places(node: Node, name: str) -> list[int]:
     """The operands of a call that it can write over."""
     if name not in _IN_PLACE:
@@ -322,8 +335,12 @@ def _places(node: Node, name: str) -> list[int]:
 
 def _is_alike(x: Node, node: Node) -> bool:
     """Whether an operand's memory is what the result needs."""
-    kinds = [(y.shape, y.stride(), y.dtype) for y in (x.meta["val"], node.meta["val"])]
-    return kinds[0] == kinds[1] and not node.kwargs
+    return _kind(x.meta["val"]) == _kind(node.meta["val"]) and not node.kwargs
+
+
+def _kind(x: torch.Tensor) -> Any:
+    """How a tensor lies in memory."""
+    return x.shape, x.stride(), x.dtype
 
 
 def _root(node: Node) -> Node:

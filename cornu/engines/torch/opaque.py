@@ -7,6 +7,7 @@ PyTorch's own gradient. What that keeps for the backward call travels on an empt
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,12 +19,16 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode
 Function = Callable[..., Sequence[Tensor]]
 
 _FUNCTIONS: dict[str, Function] = {}
+#: The names of those that can write their result over their first operand, and then are given it as `out` too.
+WRITERS: set[str] = set()
 
 
 def opaque(function: Function) -> Function:
     """A function from tensors to tensors that is one call of a recording."""
     name = function.__name__
     _FUNCTIONS[name] = function
+    if "out" in inspect.signature(function).parameters:
+        WRITERS.add(name)
 
     def run(*xs: Tensor) -> Sequence[Tensor]:
         if get_proxy_mode() is None:
@@ -59,6 +64,11 @@ def call(name: str, xs: list[Tensor], keep: bool) -> list[Tensor]:
     held = torch.empty(0)
     held.kept = leaves, results
     return [*(x.detach() for x in results), held]
+
+
+def call_over(name: str, xs: list[Tensor], keep: bool) -> list[Tensor]:
+    """The result, in the memory of the first operand."""
+    return list(_FUNCTIONS[name](*xs, out=xs[0]))
 
 
 def call_backward(held: Tensor, upstream: list[Tensor], xs: list[Tensor]) -> list[Tensor]:

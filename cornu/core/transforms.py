@@ -67,10 +67,17 @@ class Transform(Described):
         self.parts: dict[str, Variable] = {}
         self._owner: Any = None
         self._of = ""
+        #: How often a number has changed that compiled steps have for a constant.
+        self.version = 0
 
     def __repr__(self) -> str:
         where = "" if self._owner is None else f" of {self._owner.path}/{self._of}"
         return f"<{type(self).__name__}{where}>"
+
+    def change(self) -> None:
+        """Note that a number has changed that compiled steps have for a constant: they are made again."""
+        self.version += 1
+        self._owner._tracker.change()
 
     def attach(self, owner: Any, of: str, variable: Variable | None) -> None:
         """Become a transform of a layer's variable, or of what passes through it (`inputs`, `outputs`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..layers import Layer
 from ..quantizers.codes import as_matrix, matrix_shape
 from ..quantizers.grouped import Array
 from ..quantizers.samples import samples
+from ..transforms.quantizing import axes_of, kernels
 
 #: How many samples are run at once.
 _BATCH = 8
@@ -95,22 +97,38 @@ def calibrate(
         )
     found = samples(config.dataset, config.tokenizer, config.num_samples, config.sequence_length)
     batches: list[Any] = [found[at : at + _BATCH] for at in range(0, len(found), _BATCH)]
+    left: list[str] = []
     for layer in structure.get("pre_block_layers", ()):
         batches = [layer(batch) for batch in batches]
     for block in blocks:
         for layer, observed in _observe(block, batches, accepts):
+            if not observed.count:
+                if _is_kernel(layer, observed.variable):
+                    left.append(observed.variable.path)
+                continue
             weight = as_matrix(observed.variable.numpy(), observed.axes)
             store(
                 layer, observed.variable, observed.axes, config.fitted(weight, *observed.moments())
             )
         if block is not blocks[-1]:
             batches = [block(batch) for batch in batches]
+    if left:
+        warnings.warn(
+            f"{config.mode!r} is for kernels that vectors are multiplied with. Floats stay {', '.join(left)}. "
+            "`quantize('int8')` takes those too.",
+            stacklevel=5,
+        )
+
+
+def _is_kernel(layer: Layer, variable: Variable) -> bool:
+    """Whether a weight is a kernel that is no table, which nothing is ever multiplied with."""
+    return any(v is variable for v in kernels(layer)) and not axes_of(layer, variable).is_table
 
 
 def _observe(
     block: Layer, batches: Sequence[Any], accepts: Callable[[Layer], bool]
 ) -> Iterator[tuple[Layer, Observed]]:
-    """The kernels of a block that are contracted with something, and what that is for these inputs."""
+    """The matrices of a block, and what they are multiplied with for these inputs."""
     observing = [
         (layer, variable, Observed())
         for layer in block._flatten_layers()
@@ -127,4 +145,4 @@ def _observe(
     finally:
         for layer, variable, observed in observing:
             layer.remove_transform(variable, observed)
-    return ((layer, seen) for layer, _, seen in observing if seen.count)
+    return ((layer, seen) for layer, _, seen in observing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..core.operation import Operation
 from ..core.scopes import here, within
 from ..core.serialization import functions_as_they_are
 from ..layers import Input, InputLayer, Layer
+from ..transforms.on_layers import when_built
 from ._functional import Functional
 from ._sequential import Sequential
 
@@ -150,9 +152,15 @@ class _Copier:
 
 
 def _take_transforms(layer: Layer, copy: Layer) -> None:
-    """Have a copy, and the layers inside it, transform their weights as a layer and those inside do."""
-    pairs = zip(layer._flatten_layers(), copy._flatten_layers(), strict=False)
-    for one, other in pairs:
+    """Have a copy, and the layers inside it, transform their weights as a layer and those inside do.
+
+    Those that it makes when it is built do so from then on.
+    """
+    known, made = layer._flatten_layers(), copy._flatten_layers()
+    if len(made) < len(known) and not copy.built:
+        when_built(copy, functools.partial(_take_transforms, layer))
+        return
+    for one, other in zip(known, made, strict=False):
         if one.transforms and type(one) is type(other):
             other.transform_from_config(one.get_transforms_config())
 

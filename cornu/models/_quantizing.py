@@ -17,7 +17,7 @@ from ._calibrating import calibrate
 def quantize(model: Any, mode: str | None, config: Any, filters: Any) -> None:
     """What `Model.quantize` does."""
     config = config_of(mode, config)
-    chosen = _chooses(filters)
+    chosen = _chooses(model, filters)
 
     def accepts(layer: Any) -> bool:
         floats = layer.built and layer.quantization_mode is None and chosen(layer)
@@ -49,7 +49,7 @@ def _borrows(layer: Any, mode: str) -> bool:
     return any(v.path != f"{layer.path}/{v.name}" for v in quantizable(layer, mode))
 
 
-def _chooses(filters: Any) -> Callable[[Any], bool]:
+def _chooses(model: Any, filters: Any) -> Callable[[Any], bool]:
     """Whether a layer is chosen: by its name, or by its path where a pattern has a slash."""
     if filters is None:
         return lambda layer: True
@@ -62,7 +62,17 @@ def _chooses(filters: Any) -> Callable[[Any], bool]:
             f"Received: filters={filters!r} of type {type(filters).__name__}."
         )
 
+    for pattern in patterns if len(patterns) > 1 else ():  # of a single one, what is below warns
+        if not any(_is_at(pattern, layer) for layer in model._flatten_layers()):
+            warnings.warn(
+                f"The filter {pattern!r} stands for no layer of {model.name!r}.", stacklevel=4
+            )
+
     def matches(layer: Any) -> bool:
-        return any(re.search(p, layer.path if "/" in p else layer.name) for p in patterns)
+        return any(_is_at(pattern, layer) for pattern in patterns)
 
     return matches
+
+
+def _is_at(pattern: str, layer: Any) -> bool:
+    return bool(re.search(pattern, layer.path if "/" in pattern else layer.name))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+import warnings
 from typing import Any
 
 from .. import layers
 from ..core import naming
 from ..core.dtypes import is_float
-from ..core.scopes import concrete_scope, here, within
 from ..core.variable import Variable
 from ..layers import Layer
 from ..transforms import quantizing
@@ -73,6 +71,36 @@ def all_kernels(*given: Layer) -> list[tuple[Layer, Variable]]:
         for weight in kernels(layer):
             found.setdefault(weight, layer)
     return [(layer, weight) for weight, layer in found.items()]
+
+
+def listed_layers(**given: Any) -> list[Layer]:
+    """A model or layer, or several, as a list.
+
+    Raises:
+        ValueError: If something else is given.
+
+    >>> listed_layers(to_prune=None)
+    Traceback (most recent call last):
+    ...
+    ValueError: `to_prune` must be a model, a layer, or a list of layers. Received: to_prune=None.
+    """
+    ((name, value),) = given.items()
+    found = list(value) if isinstance(value, (list, tuple)) else [value]
+    if not found or not all(isinstance(x, Layer) for x in found):
+        raise ValueError(
+            f"`{name}` must be a model, a layer, or a list of layers. Received: {name}={value!r}."
+        )
+    return found
+
+
+def warn_of_idle(policy: Any, found: list[tuple[Layer, Variable]]) -> None:
+    """Warn of patterns that stand for none of the kernels, where others do."""
+    for pattern in policy if isinstance(policy, (list, tuple)) else ():
+        if not any(chosen([pattern], layer, weight) for layer, weight in found):
+            warnings.warn(
+                f"The pattern {pattern!r} stands for no kernel: {[w.path for _, w in found[:8]]}.",
+                stacklevel=4,
+            )
 
 
 def chosen(policy: Any, layer: Layer, weight: Variable) -> bool:
@@ -150,25 +178,3 @@ class PruneForLatencyOnXNNPack(PruningPolicy):
                 f"GlobalAveragePooling2D. Received: the model {model.name!r}, which lacks "
                 f"{'the second' if begins else 'the first'}. Leave the policy out to prune for size."
             )
-
-
-def when_built(layer: Layer, action: Callable[[Layer], None]) -> None:
-    """Do something to a layer or model once it is built: now, if it is.
-
-    >>> layer = layers.Dense(3)
-    >>> when_built(layer, lambda built: print(built.kernel.shape))
-    >>> layer.build((None, 2))
-    (2, 3)
-    """
-    if layer.built:
-        action(layer)
-    else:
-        before = vars(layer).get("_post_build")
-        vars(layer)["_post_build"] = functools.partial(_built, layer, before, action)
-
-
-def _built(layer: Layer, before: Any, action: Callable[[Layer], None]) -> None:
-    vars(layer).pop("_post_build", None)
-    (before or layer._post_build)()
-    with concrete_scope(), within(here.calling, None), within(here.autocast, None):
-        action(layer)

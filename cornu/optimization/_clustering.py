@@ -12,8 +12,9 @@ from ..core.checks import is_size
 from ..core.seeding import make_default_seed
 from ..core.transforms import CLUSTER, Transform
 from ..layers import Layer
+from ..transforms.on_layers import when_built
 from ._centroids import CentroidInitialization, clustered, initial_centroids
-from ._choice import all_kernels, when_built
+from ._choice import all_kernels, listed_layers
 from ._weights import Rows, channel_axes, read, require_weight, strip
 
 
@@ -100,14 +101,14 @@ def cluster_weights(
     once it is.
 
     Args:
-        to_cluster: A model or a layer.
+        to_cluster: A model, a layer, or a list of layers.
         number_of_clusters: How many values a kernel has, at least 2.
         cluster_centroids_init: Where they start: a `CentroidInitialization`.
         cluster_per_channel: Whether each output channel of a kernel has so many of its own.
         preserve_sparsity: Whether weights that are 0 stay 0, which is one of the values then.
 
     Returns:
-        The model or layer.
+        `to_cluster`.
 
     Raises:
         ValueError: If there are no so many clusters, it is no layer, or nothing of it can be clustered.
@@ -123,11 +124,8 @@ def cluster_weights(
         Cluster, number_of_clusters, cluster_centroids_init, cluster_per_channel, preserve_sparsity
     )
     make()  # which says what is wrong
-    if not isinstance(to_cluster, Layer):
-        raise ValueError(
-            f"A model or a layer can be clustered. Received: to_cluster={to_cluster!r}."
-        )
-    when_built(to_cluster, partial(_cluster, make))
+    for layer in listed_layers(to_cluster=to_cluster):
+        when_built(layer, partial(_cluster, make))
     return to_cluster
 
 
@@ -149,10 +147,11 @@ def strip_clustering(model: Any) -> Any:
     """Store the few values in place of the weights that were trained towards them: a plain model, the same object.
 
     Args:
-        model: A model or a layer.
+        model: A model, a layer, or a list of layers.
 
     Returns:
         It.
     """
-    strip(model, CLUSTER)
+    for layer in listed_layers(model=model):
+        strip(layer, CLUSTER)
     return model

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from ..core.checks import one_of, positive_integer
+from ..core.transforms import CLUSTER, CODES, FAKE, MASK
 from ..data import make_source
 from ..export.measuring import Measured, measure, processor
 from ._clustering import cluster_weights, strip_clustering
@@ -158,7 +159,7 @@ def report(
         A `Report`, with the float32 file first.
 
     Raises:
-        ValueError: If a method is unknown, or the model was compiled without metrics.
+        ValueError: If a method is unknown, or the model is a smaller one already or was compiled without metrics.
 
     >>> import numpy as np
     >>> from cornu import Input, Sequential, layers
@@ -174,6 +175,7 @@ def report(
     for name in methods:
         one_of(METHODS, method=name)
     positive_integer(epochs=epochs)
+    _check_plain(model)
     trained: dict[Any, Any] = {}
     with TemporaryDirectory() as folder:
         files = []
@@ -190,6 +192,22 @@ def report(
                 measure(files, model, validation_data)
         found = measure(files, model, validation_data)
     return Report(dict(zip(methods, found, strict=True)), processor())
+
+
+def _check_plain(model: Any) -> None:
+    smaller = [
+        (f"{layer.path}/{of}", transform)
+        for layer in model._flatten_layers()
+        for of, transform in layer.transforms
+        if transform.order in (CODES, MASK, CLUSTER, FAKE)
+    ]
+    if smaller:
+        path, transform = smaller[0]
+        raise ValueError(
+            "A report compares ways to make a plain model smaller. Received: the model "
+            f"{model.name!r}, of which {path!r} has a {type(transform).__name__} already. "
+            "`model.strip_transforms()` makes a plain one of it."
+        )
 
 
 def _made(model: Any, method: Method, data: Any, epochs: int, batch_size: int | None) -> Any:

@@ -14,8 +14,9 @@ from ..core.transforms import MASK, Operand, Transform
 from ..core.variable import Variable
 from ..engines import current
 from ..layers import Layer
+from ..transforms.on_layers import when_built
 from ..transforms.quantizing import axes_of
-from ._choice import all_kernels, chosen, when_built
+from ._choice import all_kernels, chosen, listed_layers, warn_of_idle
 from ._masks import Finding, Rule
 from ._schedules import ConstantSparsity
 from ._weights import require_weight
@@ -166,7 +167,7 @@ def prune_low_magnitude(
     group = naming.auto_name("pruning") if scope == "global" else None
     arguments = (schedule, block_size, block_pooling_type, sparsity_m_by_n, group)
     Mask(*arguments)  # which checks them
-    given = list(to_prune) if isinstance(to_prune, (list, tuple)) else [to_prune]
+    given = listed_layers(to_prune=to_prune)
     prune = functools.partial(_prune, policy=pruning_policy, arguments=arguments)
     if all(layer.built for layer in given):
         prune(*given)
@@ -180,7 +181,8 @@ def _prune(*given: Layer, policy: Any, arguments: tuple[Any, ...]) -> None:
     if hasattr(policy, "ensure_model_supports_pruning"):
         for model in given:
             policy.ensure_model_supports_pruning(model)
-    found = [(x, w) for x, w in all_kernels(*given) if chosen(policy, x, w)]
+    known = all_kernels(*given)
+    found = [(x, w) for x, w in known if chosen(policy, x, w)]
     masked = [w.path for _, w in found if any(isinstance(t, Mask) for t in w.transforms)]
     if masked or not found:
         wrong = f"weights with a mask, {masked[:3]}" if masked else "none"
@@ -189,6 +191,7 @@ def _prune(*given: Layer, policy: Any, arguments: tuple[Any, ...]) -> None:
             f"{[x.name for x in given]}, pruning_policy={policy!r}, where are {wrong}. "
             "`strip_pruning` takes masks off; `sparsity_report` lists kernels."
         )
+    warn_of_idle(policy, known)
     members: list[tuple[Any, Variable]] = []
     for layer, weight in found:
         members.append((layer.add_transform(weight, Mask(*arguments)), weight))
@@ -211,8 +214,7 @@ def strip_pruning(model: Any) -> Any:
     >>> int((kernel.numpy() == 0).sum()), kernel.transforms
     (8, ())
     """
-    given = list(model) if isinstance(model, (list, tuple)) else [model]
-    for layer in given:
+    for layer in listed_layers(model=model):
         layer.strip_transforms(Mask)
     return model
 

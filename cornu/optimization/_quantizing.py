@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from ._clustering import Cluster
 from ._flow import Place, places
 from ._ranges import LastValueQuantizer, MovingAverageQuantizer, observing
 from ._weights import read, strip
+
+_MISSING: Any = object()
 
 
 class QuantizeConfig(Described):
@@ -250,17 +253,37 @@ def quantize_apply(
             "`quantize_model` takes all of them."
         )
     found = {id(x.layer): x for x in places(model, lambda layer: id(layer) in marked)}
-    for key, (layer, config) in marked.items():
-        vars(layer).pop("_quantized_by", None)
-        if config is None:
-            _by_scheme(layer, scheme, found.get(key))
-        else:
-            _by_config(layer, config)
-    if calibration is not None:
-        with within(observing, True):
-            for x in inputs_of(calibration):
-                Layer.__call__(model, x, training=False)
+    with _or_as_it_was(model):
+        for key, (layer, config) in marked.items():
+            vars(layer).pop("_quantized_by", None)
+            if config is None:
+                _by_scheme(layer, scheme, found.get(key))
+            else:
+                _by_config(layer, config)
+        if calibration is not None:
+            with within(observing, True):
+                for x in inputs_of(calibration):
+                    Layer.__call__(model, x, training=False)
     return model
+
+
+@contextmanager
+def _or_as_it_was(model: Any) -> Iterator[None]:
+    """A block after which a model is as it was before, if it fails: its annotations and its transforms."""
+    parts = model._flatten_layers() if isinstance(model, Layer) else []
+    before = [(x, vars(x).get("_quantized_by", _MISSING), x.transforms) for x in parts]
+    try:
+        yield
+    except BaseException:
+        for layer, mark, transforms in before:
+            vars(layer).pop("_quantized_by", None)
+            if mark is not _MISSING:
+                vars(layer)["_quantized_by"] = mark
+            named = {variable.name: variable for variable in layer._own_weights()}
+            for of, transform in layer.transforms:
+                if not any(transform is known for _, known in transforms):
+                    layer.remove_transform(named.get(of, of), transform)
+        raise
 
 
 def _check(model: Any, scheme: Any) -> None:
@@ -329,8 +352,9 @@ def quantize_model(
     >>> [[of for of, _ in layer.transforms] for layer in model.layers]
     [['kernel', 'inputs', 'outputs'], ['kernel']]
     """
-    model = quantize_annotate_model(to_quantize)
-    return quantize_apply(model, scheme, quantized_layer_name_prefix, calibration)
+    with _or_as_it_was(to_quantize):
+        model = quantize_annotate_model(to_quantize)
+        return quantize_apply(model, scheme, quantized_layer_name_prefix, calibration)
 
 
 def strip_quantization(model: Any) -> Any:

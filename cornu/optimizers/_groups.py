@@ -34,6 +34,8 @@ class Groups:
                 )
         self._base = base
         self._known: dict[str, str | None] = {}
+        #: The paths of what is not trained beside: a pattern may stand for what was frozen.
+        self.beside: list[str] = []
 
     def of(self, variable: Variable) -> str | None:
         """The pattern of a variable's group; None where it is in none."""
@@ -61,10 +63,10 @@ class Groups:
         return current * (rate / self._base) if self._base else rate
 
     def check(self, variables: Sequence[Variable]) -> None:
-        """Refuse a pattern that stands for none of the variables."""
+        """Refuse a pattern that stands for none of the variables, and for none beside."""
         paths = [variable.path for variable in variables]
         for pattern in self.rates:
-            if not any(matches(pattern, path) for path in paths):
+            if not any(matches(pattern, path) for path in (*paths, *self.beside)):
                 near = difflib.get_close_matches(pattern, paths, n=3, cutoff=0.0)
                 raise ValueError(
                     "A pattern of `learning_rates` must match the path of a variable. Received: "

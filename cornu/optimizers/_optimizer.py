@@ -288,6 +288,8 @@ class Optimizer(Described):
         stays with it, as it may be trained again.
         """
         own = model.trainable_variables
+        if self._groups.rates:
+            self._groups.beside = [v.path for v in model.variables]
         if not self.built:
             self.build(own)
             self._follows = True

@@ -268,6 +268,12 @@ def _of_peft(path: str) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
             module = name.removeprefix(_ROOT).removesuffix(ending)
             found.setdefault(module, {})[_ENDINGS[ending]] = array.read()
     for module, kept in found.items():
+        if config.get("use_dora") and "magnitude" not in kept:
+            raise ValueError(
+                "An adapter of DoRA has a magnitude beside each product. Received: "
+                f"use_dora={config['use_dora']!r} and {sorted(kept)} of {module!r} in {tensors!r}. "
+                "Save the adapter again."
+            )
         if {"a", "b"} <= kept.keys():
             if (
                 kept["a"].ndim < 2

@@ -52,6 +52,10 @@ class Settings(NamedTuple):
         return "; ".join(f"{name}, {_difference(a, b, paths)}" for name, a, b in changed)
 
 
+def _chains(layer: Any) -> tuple[Any, ...]:
+    return tuple((of, transform, transform.version) for of, transform in layer.transforms)
+
+
 class Programs:
     """The compiled steps of a model, kept from one `fit` to the next.
 
@@ -148,7 +152,7 @@ class Programs:
             tuple((id(variable), True) for variable in model.trainable_variables),
             tuple((id(layer), layer._cast_dtype) for layer in layers),
             tuple((id(layer), layer._remat) for layer in layers),
-            tuple((id(layer), tuple(found)) for layer in layers if (found := layer.transforms)),
+            tuple((id(x), _chains(x)) for x in layers if x.transforms),
             tuple((id(variable), True) for variable in [*changing, *constant]),
             seeding.generation(),
             layouts.current(),

@@ -120,6 +120,19 @@ class LowRank(Transform):
         super().detach()
 
     @property
+    def alpha(self) -> float:
+        """The product is scaled by `alpha / rank`; what was compiled for another one is compiled again."""
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, value: float | None) -> None:
+        # While the constructor's arguments are kept there is no owner yet.
+        self._alpha: Any = value
+        if (owner := vars(self).get("_owner")) is not None:
+            owner.lora_alpha = value
+            self.change()
+
+    @property
     def scaled(self) -> Any:
         """The second factor, scaled: it is smaller than any product."""
         return ops.multiply(self.b, float(self.alpha / self.rank))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..core import tree
 from ..core.checks import one_of
 from ..core.dtypes import is_float
 from ..core.masks import get_keras_mask, set_keras_mask
-from ..core.scopes import here, within
+from ..core.scopes import concrete_scope, here, within
 from ..core.serialization import deserialize_keras_object, serialize_keras_object
 from ..core.transforms import Operand, Transform, set_transforms
 from ..core.variable import Variable
@@ -280,3 +280,26 @@ def _through(transform: Transform, x: Any) -> Any:
 
 def _named(target: Variable | str) -> str:
     return target if isinstance(target, str) else target.path
+
+
+def when_built(layer: Any, action: Callable[[Any], None]) -> None:
+    """Do something to a layer or model once it is built: now, if it is.
+
+    >>> from cornu import layers
+    >>> layer = layers.Dense(3)
+    >>> when_built(layer, lambda built: print(built.kernel.shape))
+    >>> layer.build((None, 2))
+    (2, 3)
+    """
+    if layer.built:
+        action(layer)
+    else:
+        before = vars(layer).get("_post_build")
+        vars(layer)["_post_build"] = functools.partial(_built, layer, before, action)
+
+
+def _built(layer: Any, before: Any, action: Callable[[Any], None]) -> None:
+    vars(layer).pop("_post_build", None)
+    (before or layer._post_build)()
+    with concrete_scope(), within(here.calling, None), within(here.autocast, None):
+        action(layer)

@@ -181,3 +181,16 @@ def test_what_is_refused() -> None:
         layers.Dense(3, lora_rank=-1).build((None, 4))
     with pytest.raises(ValueError, match="two axes or more"):
         layer.add_transform(layer.bias, LowRank(2))
+
+
+def test_the_scale_may_be_changed_after_compiling() -> None:
+    model = cornu.Sequential([cornu.Input((4,)), layers.Dense(3, use_bias=False)])
+    model.enable_lora(2, lora_alpha=2)
+    product = model.layers[0].transforms[0][1]
+    product.b.assign(np.ones((2, 3)))
+    plain = np.ones((1, 4)) @ model.layers[0].kernel.numpy()
+    added = model.predict(np.ones((1, 4)), verbose=0) - plain
+    product.alpha = 6
+    found = model.predict(np.ones((1, 4)), verbose=0)
+    np.testing.assert_allclose(found, plain + 3 * added, rtol=1e-4)
+    assert model.layers[0].lora_alpha == product.get_config()["alpha"] == 6

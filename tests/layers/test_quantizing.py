@@ -300,7 +300,7 @@ def test_which_layers_of_a_model() -> None:
     for filters, wanted in {
         "first": [True, False],
         "^(first|last)$": [True, True],
-        ("la", "other"): [False, True],
+        ("la", "first|other"): [True, True],
         "model/last": [False, True],
     }.items():
         made = model()
@@ -311,6 +311,8 @@ def test_which_layers_of_a_model() -> None:
     assert made.get_layer("last").dtype_policy.name == "int4/128_from_float32"
     with pytest.warns(UserWarning, match="No layer of 'model' was quantized"):
         made.quantize("int8", filters="none")
+    with pytest.warns(UserWarning, match="'other' stands for no layer of 'model'"):
+        model().quantize("int8", filters=["la", "other"])
 
 
 class Transposed(layers.Layer):

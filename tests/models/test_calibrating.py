@@ -221,3 +221,14 @@ def test_wrong_calibrations(name: str) -> None:
         model.quantize(
             config=quantizers.GPTQConfig(None, None, quantization_layer_structure=structure)
         )
+
+
+def test_kernels_that_stay_floats_are_named() -> None:
+    x = layers.Input((8,))
+    y = layers.Reshape((4, 2))(x)
+    y = layers.Conv1D(3, 2, name="steps")(y)
+    model = models.Model(x, layers.Dense(2, name="last")(layers.Flatten()(y)))
+    config = quantizers.GPTQConfig(X[:, -8:], None, num_samples=len(X), group_size=-1)
+    with pytest.warns(UserWarning, match="'gptq' is for .* Floats stay .*steps/kernel. "):
+        model.quantize(config=config)
+    assert [layer.name for layer in grouped(model)] == ["last"]

@@ -214,3 +214,18 @@ def test_refused(name: str) -> None:
     call, kind, message = REFUSED[name]
     with pytest.raises(kind, match=f"(?s){message}"):
         call()
+
+
+def test_codes_of_layers_that_a_layer_makes_when_it_is_built() -> None:
+    x = cornu.Input((5, 8))
+    model = cornu.Model(x, cornu.layers.MultiHeadAttention(2, 4, name="attention")(x, x))
+    model.quantize("int8")
+    copy = clone_model(model)
+    policies = [
+        [part.dtype_policy.name for part in m._flatten_layers() if part.built]
+        for m in (model, copy)
+    ]
+    assert policies[0] == policies[1] and "int8_from_float32" in policies[1]
+    copy.set_weights(model.get_weights())
+    data = np.ones((1, 5, 8), "float32")
+    np.testing.assert_array_equal(copy.predict(data, verbose=0), model.predict(data, verbose=0))

@@ -153,6 +153,8 @@ def test_of_layers_that_are_not_built_yet_and_again() -> None:
     assert len(layer.kernel.transforms) == 1
     assert [w.name for w in layer.weights] == ["kernel", "bias", "kernel_centroids"]
     assert len(np.unique(ops.convert_to_numpy(layer.kernel.effective()))) == 3
+    for plain in optimization.strip_clustering(optimization.cluster_weights([layer], 2)):
+        assert len(np.unique(plain.kernel)) == 2
 
 
 def test_what_is_refused() -> None:

@@ -90,6 +90,9 @@ def test_what_a_report_needs(trained: Any) -> None:
         ValueError, match="`method` must be one of .*'int8'.* Received: method='int3'"
     ):
         optimization.report(trained, blobs(), methods=["int3"])
+    pruned = optimization.prune_low_magnitude(cornu.models.clone_model(trained))
+    with pytest.raises(ValueError, match="smaller. Received: .*/kernel' has a Mask already"):
+        optimization.report(pruned, blobs())
 
 
 def test_what_fit_takes_is_reported_on(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -315,6 +315,14 @@ def test_refused(arguments: dict[str, Any], message: str) -> None:
         optimization.prune_low_magnitude(dense(4), **arguments)
 
 
+def test_a_pattern_without_a_kernel_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="'nowhere/kernel' stands for no kernel"):
+        model = optimization.prune_low_magnitude(dense(4), pruning_policy=["d0", "nowhere/kernel"])
+    assert len(masks(model)) == 1
+    with pytest.raises(ValueError, match="list of layers. Received: to_prune=None"):
+        optimization.prune_low_magnitude(None)
+
+
 def test_the_names_and_callbacks_of_tfmot(tmp_path: Path) -> None:
     """What programs for it write runs; the callbacks are not needed."""
     for path, names in (

@@ -352,6 +352,12 @@ def test_what_is_refused() -> None:
         optimization.quantize_model(model, scheme="int8")
     with pytest.raises(ValueError, match="A built model is quantized"):
         optimization.quantize_model(cornu.Sequential([layers.Dense(2)]))
+    for wrong in ({"scheme": "int8"}, {"calibration": np.ones((4, 5))}):  # nothing is half done
+        with pytest.raises(ValueError, match=r"scheme='int8'|must have size 3"):
+            optimization.quantize_model(model, **wrong)
+        assert not model.layers[0].transforms and len(model.weights) == 2
+        with pytest.raises(ValueError, match="annotated are quantized"):
+            optimization.quantize_apply(model)
     optimization.quantize_model(model)
     with pytest.raises(
         ValueError, match="quantized once. Received: .* of which 'sequential/dense' is"

@@ -108,3 +108,17 @@ def test_what_is_logged() -> None:
 def test_refused(rates: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         SGD(0.5, learning_rates=rates).build(variables())
+
+
+def test_a_pattern_stands_for_what_was_frozen_too() -> None:
+    """LoRA freezes the kernel of a group that was trained."""
+    model = cornu.Sequential([cornu.Input((3,)), cornu.layers.Dense(2, name="head")])
+    x, y = np.ones((2, 3)), np.ones((2, 2))
+    for _ in range(2):  # before, and compiled anew
+        model.compile(cornu.optimizers.Adam(0.1, learning_rates={"head/kernel": 0.01}), "mse")
+        model.fit(x, y, verbose=0)
+        if not model.layers[0].lora_enabled:
+            model.enable_lora(1)
+        kernel = model.layers[0].kernel.numpy()
+        model.fit(x, y, verbose=0)
+        np.testing.assert_array_equal(model.layers[0].kernel.numpy(), kernel)

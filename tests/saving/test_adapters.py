@@ -138,6 +138,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         ({**config, "alpha_pattern": [1]}, "must be JSON"),
         ({**config, "init_lora_weights": "pissa_niter_4"}, "pissa"),
         ({**config, "layer_replication": [[0, 1]]}, "layer_replication"),
+        ({**config, "use_dora": True}, "DoRA has a magnitude beside each product"),
     ):
         (tmp_path / "adapter_config.json").write_text(json.dumps(changed))
         with pytest.raises(ValueError, match=message):

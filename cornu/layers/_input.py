@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtype_policies
 from ..core.dtypes import standardize_dtype
 from ..core.keras_tensor import KerasTensor
 from ..core.operation import Node
@@ -42,7 +43,9 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, dtype=dtype, **kwargs)
+        # As the name of a policy, "int8" would be a way to quantize.
+        policy = dtype_policies.DTypePolicy(dtype) if dtype == "int8" else dtype
+        super().__init__(name=name, dtype=policy, **kwargs)
         if ragged:
             raise ValueError(
                 "Inputs are dense or sparse tensors. Received: ragged=True for the input "

@@ -197,7 +197,10 @@ class Refused(layers.Layer):
 
 
 REFUSED = {
-    "doubles": (lambda x: ops.cast(x, "float64") * 2, "float64: LiteRT has no operations on such"),
+    "doubles": (
+        lambda x: ops.cast(x, "float64") * 2,
+        r'Compute in float32 or int32, `ops.cast\(x, "float32"\)`',
+    ),
     "decompositions": (lambda x: ops.linalg.cholesky(ops.eye(3) * x[0, 0]), "`cholesky`: LiteRT"),
     "wide integers": (
         lambda x: ops.argmax(ops.cast(x, "uint32")),

@@ -393,7 +393,10 @@ def test_what_is_packed() -> None:
     )
     (packed,) = json.loads(done.stdout)
     sources = {f"src/{path.name}" for path in (PACKAGE / "src").iterdir()}
-    assert {file["path"] for file in packed["files"]} == {"README.md", "package.json", *sources}
+    others = {"LICENSE", "README.md", "package.json"}
+    assert {file["path"] for file in packed["files"]} == {*others, *sources}
+    license = Path(cornu.__file__).parents[1] / "LICENSE"
+    assert (PACKAGE / "LICENSE").read_bytes() == license.read_bytes()
     described_ = json.loads((PACKAGE / "package.json").read_text())
     assert described_["version"] == cornu.__version__
     assert "scripts" not in described_ and "dependencies" not in described_

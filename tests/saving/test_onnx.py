@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 import cornu
-from cornu import engines, layers
+from cornu import engines, layers, ops
 from cornu.core import tree
 from cornu.engines.onnxruntime import open_session
 from cornu.export._onnx import onnx_bytes
@@ -180,6 +180,25 @@ def test_networks_of_other_libraries(write: Any, tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------ layers of Cornu
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int64", "float16", "float64"])
+def test_inputs_of_every_dtype(dtype: str, tmp_path: Path, caplog: Any) -> None:
+    """What an engine narrows is said."""
+    x = cornu.Input((4,), dtype=dtype, name="x")
+    path = tmp_path / "model.onnx"
+    with engines.use("numpy"):
+        model = cornu.Model(x, layers.Dense(2)(ops.cast(x, "float32")))
+        model.export(path, verbose=False)
+        numbers = np.array([[1, 0, 1, 1]], dtype)
+        wanted = model.predict(numbers, verbose=0)
+    with caplog.at_level("INFO", "cornu"):
+        found = load_model(path)
+    narrowed = engines.current().canonical_dtype(dtype)
+    told = f"the input 'x' of {dtype} is read as {narrowed}"
+    assert (told in caplog.text) == (narrowed != dtype)
+    assert found.input.dtype == dtype
+    np.testing.assert_allclose(found.predict(numbers, verbose=0), wanted, 1e-5)
 
 
 def test_what_cornu_exports_is_read(tmp_path: Path) -> None:

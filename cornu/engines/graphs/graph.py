@@ -355,7 +355,12 @@ class Graph:
                 "Received: a tensor of string. Export what comes after them, "
                 "`cornu.Model(layer.output, model.output)`, and call them before it."
             )
+        advice = (
+            "Compute with `ops.real` and `ops.imag`, or on another engine"
+            if dtype.startswith("complex")
+            else 'Compute in float32 or int32, `ops.cast(x, "float32")`'
+        )
         raise NotImplementedError(
             f"The {cls.engine} engine can't {what} of {dtype}: {cls.format} has no operations on such "
-            f"numbers. Received: a tensor of {dtype}. Compute with `ops.real` and `ops.imag`, or on another engine."
+            f"numbers. Received: a tensor of {dtype}. {advice}."
         )

@@ -19,7 +19,7 @@ from ... import layers, ops, tuning
 from ...core.keras_tensor import KerasTensor
 from ...core.naming import numbered
 from ...core.variable import take_all
-from ...engines import use
+from ...engines import current, use
 from ...engines.spec import Dimension
 from ...models import Model
 from .._files import HARMLESS_BYTES, LARGEST_EXPANSION, BrokenFileError
@@ -145,6 +145,10 @@ class Reader:
             for axis, size in enumerate(given.shape)
         ]
         shape = tuple(None if isinstance(size, Dimension) else size for size in dims)
+        dtype = current().canonical_dtype(given.dtype)
+        if dtype != given.dtype:
+            where = given.name, given.dtype, dtype, current().name
+            self.note("the input %r of %s is read as %s on %s", *where)
         x = layers.Input(batch_shape=shape, dtype=given.dtype, name=self._name(given.name))
         # Sizes of one name are equal.
         x.dims = tuple(dims)

@@ -72,6 +72,12 @@ class Record:
     started: datetime | None
     ended: datetime | None
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The values of its parameters, as the builder got them, in the order in which it asked."""
+        path = self.attributes.get("path")
+        return self.params if path is None else {name: value for name, value, *_ in path}
+
 
 class Study:
     """A search: it gives numbers to trials and values to their parameters, and keeps what they report.
@@ -131,11 +137,10 @@ class Study:
                 load_if_exists=True,
                 pruner=self.pruner,
             )
-        there = [direction.name.lower() for direction in self._study.directions]
-        if there != list(directions):
+        if self.directions != list(directions):
             raise ValueError(
                 f"A study that goes on has the objectives that it began with. Received: directions={list(directions)}; "
-                f"{name!r} has {there}. Choose another name, or `overwrite=True`."
+                f"{name!r} has {self.directions}. Choose another name, or `overwrite=True`."
             )
 
     def ask(self, values: Mapping[str, Any] | None = None) -> int:
@@ -261,6 +266,22 @@ class Study:
             self._study.set_user_attr(name, value)
         found: dict[str, Any] = self._study.user_attrs
         return found
+
+    @property
+    def directions(self) -> list[str]:
+        """ "minimize" or "maximize", for each objective."""
+        return [direction.name.lower() for direction in self._study.directions]
+
+    @property
+    def objectives(self) -> list[str]:
+        """What the objectives are called, where it was noted (`notes(objectives=[...])`)."""
+        default = ["score", *(f"score {i}" for i in range(2, len(self.directions) + 1))]
+        return list(self.notes().get("objectives", default))
+
+    @property
+    def optuna(self) -> Any:
+        """The study as Optuna has it."""
+        return self._study
 
     def trials(self) -> list[Record]:
         """All trials, in the order of their numbers."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -241,7 +242,7 @@ class Batcher:
             else:
                 request.future.set_result(answer)
         self._count(executions, [started - request.arrived for request in batch])
-        if short:
+        if short and self._queues:
             await asyncio.sleep(0)  # others may come in
 
     @property
@@ -275,11 +276,11 @@ class Batcher:
 
     def _computed(self, batch: list[_Request], executions: list[Execution]) -> list[Outputs]:
         outputs = batch[0].outputs
-        if not self.model.batched:
+        largest = self._sizes[-1]
+        if not self.model.batched or (len(batch) == 1 and batch[0].rows <= largest):
             return [self._run(batch[0].arrays, outputs, executions)]
         arrays = _joined([request.arrays for request in batch])
-        ends = np.cumsum([request.rows for request in batch]).tolist()
-        largest = self._sizes[-1]
+        ends = [*accumulate(request.rows for request in batch)]
         parts = [
             self._run({n: x[i : i + largest] for n, x in arrays.items()}, outputs, executions)
             for i in range(0, ends[-1], largest)

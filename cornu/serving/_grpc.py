@@ -29,7 +29,7 @@ from ._messages import (
 )
 from ._options import Limits
 from ._repository import ModelConfig, Repository, Served
-from ._tensors import bytes_of, refused
+from ._tensors import bytes_of, dtype_name, refused
 from ._watching import ID, Call
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
@@ -223,7 +223,7 @@ class GrpcCalls:
         timeout = request.parameters["timeout"].int64_param / 1e6 or None
         left, wanted = [context.time_remaining(), timeout], [x.name for x in request.outputs]
         outputs = await self.calls.run(served, inputs, left, wanted)
-        narrow = any(x.dtype.name in ("float16", "bfloat16") for x in outputs.values())
+        narrow = {"float16", "bfloat16"}.intersection(dtype_name(x.dtype) for x in outputs.values())
         contents = not raws and not narrow
         return types().ModelInferResponse(
             model_name=request.model_name,

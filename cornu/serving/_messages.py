@@ -14,11 +14,10 @@ import numpy as np
 
 from .._messages import TENSORS, data_type, messages
 from ..core.dtypes import numpy_dtype
-from ..engines.host import TEXT_KINDS
 from ._failures import CODES
 from ._model import Model
 from ._running import Array
-from ._tensors import datatype_of, dtype_of, from_values, raw, refused, sized, strings_of
+from ._tensors import datatype_of, dtype_name, dtype_of, from_values, raw, refused, sized, strings_of
 
 #: The name of a model's only signature, and those of what may be asked of one.
 SIGNATURE = "serving_default"
@@ -71,8 +70,8 @@ def as_json(message: Any) -> dict[str, Any]:
 
 def tensor(x: Array) -> Any:
     """An array as TensorFlow's `TensorProto`."""
-    text = x.dtype.kind in TEXT_KINDS
-    dtype = "string" if text else x.dtype.name
+    dtype = dtype_name(x.dtype)
+    text = dtype == "string"
     held = {"string_val": strings_of(x)} if text else {"tensor_content": x.tobytes()}
     shape = {"dim": [{"size": size} for size in x.shape]}
     return types().TensorProto(dtype=_number(dtype), tensor_shape=shape, **held)
@@ -112,9 +111,10 @@ def output(name: str, x: Array, contents: bool) -> Any:
         x: Its array.
         contents: Whether its values go along; else their bytes go apart, by `bytes_of`.
     """
-    field = _VALUES[dtype_of(datatype := datatype_of(x))][1]
-    values = strings_of(x) if datatype == "BYTES" else x.ravel().tolist()
-    held = {"contents": {field: values}} if contents else {}
+    held, datatype = {}, datatype_of(x)
+    if contents:
+        values = strings_of(x) if datatype == "BYTES" else x.ravel().tolist()
+        held = {"contents": {_VALUES[dtype_of(datatype)][1]: values}}
     return types().Tensor(name=name, datatype=datatype, shape=x.shape, **held)
 
 
@@ -166,6 +166,7 @@ def check_signature(model: Model, name: Any) -> None:
         )
 
 
+@cache
 def _number(dtype: str) -> int:
     return int(types().DataType.Value(data_type(dtype)))
 

@@ -76,6 +76,7 @@ class Model:
         runner = self._loaded()
         self.platform, self.nbytes = runner.platform, runner.nbytes
         self.inputs, self.outputs = runner.inputs, runner.outputs
+        self._given = tuple(spec.name for spec in self.outputs)
         self.batched = self._is_batched()
 
     def __repr__(self) -> str:
@@ -165,8 +166,10 @@ class Model:
         Raises:
             Failure: If there is no such output.
         """
-        names = tuple(spec.name for spec in self.outputs)
-        chosen = tuple(outputs) if outputs else names
+        names = self._given
+        if not outputs or outputs is names:
+            return names
+        chosen = tuple(outputs)
         if unknown := [name for name in chosen if name not in names]:
             raise Failure(
                 "INVALID_ARGUMENT",

@@ -278,7 +278,8 @@ class _Rpc:
         try:
             if self.refuses:
                 raise Failure("UNAVAILABLE", "The server is about to end. Ask another one.")
-            self._tokens.check_call(details.method, dict(details.invocation_metadata or ()))
+            if self._tokens:
+                self._tokens.check_call(details.method, dict(details.invocation_metadata or ()))
         except Failure as failure:
             return self._refusal(failure)
         return None

@@ -7,6 +7,7 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,19 @@ def dtype_of(datatype: Any) -> str:
     return DTYPES[datatype]
 
 
+@cache
+def dtype_name(dtype: Any) -> str:
+    """NumPy's name of a dtype, which it puts together at each call; `"string"` for text."""
+    return "string" if dtype.kind in TEXT_KINDS else str(dtype.name)
+
+
 def datatype_of(x: Array) -> str:
     """The Open Inference Protocol's name of an array's dtype.
 
     Raises:
         Failure: If it has none.
     """
-    name = "string" if x.dtype.kind in TEXT_KINDS else x.dtype.name
+    name = dtype_name(x.dtype)
     if name not in DATATYPES:
         raise refused(f"An array has one of the dtypes {', '.join(DATATYPES)}.", name)
     return DATATYPES[name]
@@ -105,7 +112,8 @@ def raw(name: str, dtype: str, shape: tuple[int, ...], data: Any) -> Array:
         )
     if dtype == "bool":  # any bit but 0 is true
         return np.frombuffer(data, np.uint8).reshape(shape) != 0
-    return np.require(np.frombuffer(data, kind), requirements="A").reshape(shape)
+    x = np.frombuffer(data, kind).reshape(shape)
+    return x if x.flags.aligned else x.copy()
 
 
 def bytes_of(x: Array) -> bytes:

@@ -87,6 +87,8 @@ def values(model: Model, outputs: Mapping[str, Array]) -> list[float]:
 def _only(model: Model, outputs: Mapping[str, Array], rule: str, rank: int) -> Array:
     """The only output, if it has numbers and the rank; an axis of one more is left out."""
     (x, *others) = outputs.values()
+    if x.dtype.name == "bfloat16":
+        x = x.astype("float32")
     if x.ndim == rank + 1 and x.shape[-1] == 1:
         x = x[..., 0]
     if others or x.ndim != rank or x.dtype.kind not in "fiu":

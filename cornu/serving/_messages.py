@@ -17,7 +17,16 @@ from ..core.dtypes import numpy_dtype
 from ._failures import CODES
 from ._model import Model
 from ._running import Array
-from ._tensors import datatype_of, dtype_name, dtype_of, from_values, raw, refused, sized, strings_of
+from ._tensors import (
+    datatype_of,
+    dtype_name,
+    dtype_of,
+    from_values,
+    raw,
+    refused,
+    sized,
+    strings_of,
+)
 
 #: The name of a model's only signature, and those of what may be asked of one.
 SIGNATURE = "serving_default"

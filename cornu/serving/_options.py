@@ -84,6 +84,7 @@ class Options(Limits):
         key: A file of PEM with its key.
         cors: Origins whose pages may ask, such as `https://example.com`, or `*` for all.
         access_log: Whether each call has a line in the log, of JSON with its id.
+        receive_timeout: In how many seconds a request must have come whole; a connection that sends less is closed.
         drain_delay: How many seconds a process that was asked to end goes on as before, but for not being
             ready, so that whoever spreads requests takes notice.
         grace: How many seconds requests under way have after that.
@@ -106,6 +107,7 @@ class Options(Limits):
     key: str | None = None
     cors: tuple[str, ...] = ()
     access_log: bool = False
+    receive_timeout: float = 60.0
     drain_delay: float = 2.0
     grace: float = 30.0
 

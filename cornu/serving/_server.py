@@ -29,6 +29,8 @@ from ._repository import Repository
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: The seconds in which the last connections are read.
 _READ = 0.1
+#: The seconds after which a connection of gRPC that rests is closed, and one is asked whether its client is there.
+_IDLE, _ASKED = 300, 60
 #: The option of sockets that `socket` has no name for, where systems have it.
 _ATTACH_FILTER = {"linux": 26}
 #: The seconds between two starts of a worker: one that can't live is no load.
@@ -70,7 +72,7 @@ def serve(source: Any, **options: Any) -> int:
         OSError: If there is no such path, or a port is taken.
         ModuleNotFoundError: If the packages of `cornu[serve]` are not installed.
     """
-    installed("uvicorn", "Serving", "serve")
+    installed("uvicorn httptools", "Serving", "serve")
     chosen = Options(**options)
     if chosen.workers > 1:
         return _Supervisor(source, chosen).run()
@@ -122,6 +124,7 @@ def _process(source: Any, options: Options, reuse: bool = False, says: bool = Tr
     import uvicorn
 
     from ._access import pair
+    from ._connection import Connection
 
     repository = Repository(source, options)
     certificate, key = pair(options) or (None, None)
@@ -130,6 +133,8 @@ def _process(source: Any, options: Options, reuse: bool = False, says: bool = Tr
         log_config=None,
         access_log=False,
         lifespan="off",
+        http=type("Connection", (Connection,), {"seconds": options.receive_timeout}),
+        ws="none",
         ssl_certfile=certificate,
         ssl_keyfile=key,
         timeout_graceful_shutdown=max(1, round(options.grace)),
@@ -259,6 +264,9 @@ class _Rpc:
             ("grpc.so_reuseport", int(reuse)),
             ("grpc.max_receive_message_length", options.max_body),
             ("grpc.max_send_message_length", -1),
+            ("grpc.server_handshake_timeout_ms", int(options.receive_timeout * 1e3)),
+            ("grpc.max_connection_idle_ms", _IDLE * 1000),  # clients connect anew by themselves
+            ("grpc.keepalive_time_ms", _ASKED * 1000),
         ]
         self._server = grpc.aio.server(
             handlers=[self, *handlers(repository, options)], options=settings
@@ -296,16 +304,31 @@ def listener(host: str, port: int, reuse: bool = False) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return _bound(bound, address, host, port)
+
+
+def _claim(host: str, port: int) -> socket.socket | None:
+    """What only one process of Linux can hold: servers that start at once would share ports that workers share.
+
+    Raises:
+        OSError: If another one holds it.
+    """
+    if sys.platform != "linux":
+        return None
+    return _bound(socket.socket(socket.AF_UNIX), f"\0cornu-serve-{host}:{port}", host, port)
+
+
+def _bound(made: socket.socket, address: Any, host: str, port: int) -> socket.socket:
     try:
-        bound.bind(address)
+        made.bind(address)
     except OSError as error:
-        bound.close()
+        made.close()
         raise OSError(
             error.errno,
             f"A server needs a port that is free. Received: {host}:{port} ({error.strerror}). "
             "Choose another, or 0 for any.",
         ) from error
-    return bound
+    return made
 
 
 # -------------------------------------------------------------- more processes
@@ -329,6 +352,7 @@ class _Supervisor:
         wanted = [x for x in (options.port, options.grpc_port) if x is not None]
         for port in wanted:  # processes of another server would share it
             listener(options.host, port).close()
+        self._claims = [_claim(options.host, port) for port in wanted if port]
         self._ports = [listener(options.host, port, reuse=True) for port in wanted]
         port, grpc_port = [*(x.getsockname()[1] for x in self._ports), None][:2]
         self._source = source

@@ -419,3 +419,14 @@ def test_a_fault_of_the_server_is_told_in_the_log(
     )
     named = f"(id {found.headers['x-request-id']})"
     assert f"GET /v2 failed. RuntimeError: the secret {named}" in caplog.text
+
+
+def test_classes_and_values_of_bfloat16() -> None:
+    """JSON and messages have no such numbers: they are floats of more bits."""
+    from cornu.core.dtypes import numpy_dtype
+    from cornu.serving import _examples
+
+    x = np.array([[0.5], [2]], numpy_dtype("bfloat16"))
+    model = repository().find("classes").model
+    assert _examples.values(model, {"y": x}) == [0.5, 2.0]
+    assert _examples.classes(model, {"y": x.reshape(1, 2)}) == [[("no", 0.5), ("yes", 2.0)]]

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,21 @@ def test_a_port_that_is_taken(file: Path, capsys: pytest.CaptureFixture[str]) ->
             said = capsys.readouterr().err
             assert f"A server needs a port that is free. Received: 127.0.0.1:{port} (" in said
             assert "Choose another, or 0 for any." in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others can't hold a name until they end")
+def test_workers_of_two_servers_that_start_at_once(file: Path) -> None:
+    """They would share the port: the second is told that it is taken, before anybody listens there."""
+    from cornu.serving._server import _Supervisor
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = served.Options(port=port, grpc_port=None, workers=2)
+    first = _Supervisor(file, options)
+    with pytest.raises(OSError, match="A server needs a port that is free"):
+        _Supervisor(file, options)
+    for held in (*first._ports, *first._claims):
+        held.close()
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,12 @@ def _run_checkpoints(options: argparse.Namespace) -> int:
     return list_checkpoints(options)
 
 
+def _run_trials(options: argparse.Namespace) -> int:
+    from ._trials import list_trials
+
+    return list_trials(options)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m cornu",
@@ -91,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_run_demo)
     _add_export(commands)
     _add_checkpoints(commands)
+    _add_trials(commands)
     add_serve(commands)
     add_launch(commands)
     return parser
@@ -131,6 +138,16 @@ def _add_checkpoints(commands: Any) -> None:
         "--quick", action="store_true", help="compare sizes of files instead of reading each byte"
     )
     listing.set_defaults(run=_run_checkpoints)
+
+
+def _add_trials(commands: Any) -> None:
+    about = "list the trials of a search, the best first, and write its report"
+    listing = commands.add_parser("trials", help=about, description=f"{about.capitalize()}.")
+    listing.add_argument("directory", metavar="DIR", help="a search's folder, or its storage")
+    listing.add_argument("--name", help="which search, where a storage has several")
+    listing.add_argument("--report", type=Path, metavar="FILE", help="the page to write")
+    listing.add_argument("--all", action="store_true", help="list all trials, not the 20 best")
+    listing.set_defaults(run=_run_trials)
 
 
 def _seed(text: str) -> int:

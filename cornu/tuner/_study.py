@@ -87,7 +87,7 @@ class Study:
             server of Optuna's (`grpc://host:port`), or a storage of Optuna's.
         name: Its name there; one that is there goes on.
         sampler, pruner: Names, of `SAMPLERS` and `PRUNERS`, or objects of Optuna's.
-        directions: "minimize" or "maximize", for each objective.
+        directions: "minimize" or "maximize", for each objective; `None` for those of a study that is there.
         seed: What the draws of each trial follow from, with the trial's number: they are the same whichever process
             runs it.
 
@@ -110,13 +110,13 @@ class Study:
         name: str,
         sampler: Any = "tpe",
         pruner: Any = None,
-        directions: Sequence[str] = ("minimize",),
+        directions: Sequence[str] | None = ("minimize",),
         seed: int | None = None,
     ) -> None:
         installed("optuna", "A search", "tuner")
         import optuna
 
-        for one in directions:
+        for one in directions or ():
             one_of(("minimize", "maximize"), directions=one)
         if optuna.logging.get_verbosity() == optuna.logging.INFO:  # which nobody has chosen
             optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -130,14 +130,18 @@ class Study:
         self._beaten = -math.inf
         with self._alone():  # tables of a database that two make at once fail
             self.storage = open_storage(storage)
-            self._study = optuna.create_study(
-                storage=self.storage,
-                study_name=name,
-                directions=list(directions),
-                load_if_exists=True,
-                pruner=self.pruner,
+            self._study = (
+                optuna.load_study(study_name=name, storage=self.storage)
+                if directions is None
+                else optuna.create_study(
+                    storage=self.storage,
+                    study_name=name,
+                    directions=list(directions),
+                    load_if_exists=True,
+                    pruner=self.pruner,
+                )
             )
-        if self.directions != list(directions):
+        if directions is not None and self.directions != list(directions):
             raise ValueError(
                 f"A study that goes on has the objectives that it began with. Received: directions={list(directions)}; "
                 f"{name!r} has {self.directions}. Choose another name, or `overwrite=True`."
@@ -355,6 +359,18 @@ class Study:
         """Within it no other process of this host takes trials: none is taken twice."""
         with self._lock, files.alone(self._place):
             yield
+
+
+def studies(storage: Any) -> list[Study]:
+    """The studies of a storage, by their names.
+
+    >>> studies(":memory:")
+    []
+    """
+    installed("optuna", "A search", "tuner")
+    opened = open_storage(storage)
+    names = sorted(study.study_name for study in opened.get_all_studies())
+    return [Study(opened, name, directions=None) for name in names]
 
 
 def open_storage(storage: Any) -> Any:

@@ -1,0 +1,46 @@
+"""`python -m cornu trials`: what it lists, and what it says where there is nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cornu import cli
+from cornu.tuner._parameters import Float
+from cornu.tuner._study import Study
+
+
+def search(folder: Path, name: str = "digits") -> None:
+    study = Study(
+        folder / "search.journal", name, sampler="random", directions=["maximize"], seed=1
+    )
+    study.notes(objectives=["val_acc"])
+    for score in (0.25, 0.75, None, 0.5):
+        number = study.ask()
+        study.suggest(number, Float("rate", 0, 1))
+        if score is None:
+            study.attributes(number, trial={"message": "Traceback\nValueError: no"})
+        study.tell(number, "FAILED" if score is None else "COMPLETED", [score or 0.0])
+
+
+def test_lists_the_best_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search(tmp_path)
+    assert cli.main(["trials", str(tmp_path), "--report", str(tmp_path / "report.html")]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert all(name in rows[1] for name in ("trial", "state", "val_acc", "rate", "what went wrong"))
+    scores = [line.split("│")[3].strip() for line in rows if "complete" in line]
+    assert scores == ["0.7500", "0.5000", "0.2500"]
+    assert "ValueError: no" in next(line for line in rows if "fail" in line)
+    assert rows[-2].startswith("digits: 4 trials, best val_acc: 0.7500 (trial 1), ")
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_where_there_is_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([str(tmp_path)], [str(tmp_path / "no")]):
+        assert cli.main(["trials", *arguments]) == 1
+        assert "There is no search in" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    search(tmp_path)
+    assert cli.main(["trials", str(tmp_path / "search.journal"), "--name", "x"]) == 1
+    assert "There is no search 'x' in" in capsys.readouterr().err

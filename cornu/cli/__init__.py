@@ -55,7 +55,7 @@ def _run_checkpoints(options: argparse.Namespace) -> int:
 
 
 def _run_trials(options: argparse.Namespace) -> int:
-    from ._trials import list_trials
+    from ..tuner.command import list_trials
 
     return list_trials(options)
 

@@ -1,4 +1,4 @@
-"""`python -m cornu trials`: what a search has found."""
+"""The command line of searches: `python -m cornu trials`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WHY = 60
 
 def list_trials(options: argparse.Namespace) -> int:
     """Print a table of trials; 1 where there is no search."""
-    from ..tuner._study import studies
+    from ._study import studies
 
     folder = Path(options.directory)
     storage = folder / "search.journal" if folder.is_dir() else options.directory
@@ -33,7 +33,7 @@ def list_trials(options: argparse.Namespace) -> int:
         return 1
     from rich.console import Console
 
-    from ..tuner import _keeping, _report
+    from . import _keeping, _report
 
     console = Console()
     console.print(_table(study, None if options.all else 20))

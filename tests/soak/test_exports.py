@@ -13,7 +13,7 @@ import pytest
 from cornu import applications, engines
 from cornu.applications._network import NETWORKS
 from cornu.export import FORMATS
-from tests.applications.networks import SMALLEST, fill, images, small
+from tests.applications.networks import fill, images, small
 from tests.export import models
 from tests.export.test_tfjs_layers import NODE
 
@@ -39,13 +39,8 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
 }
 
 
-#: In JavaScript a large network takes minutes: there it is the smallest of each family.
-PAIRS = [
-    (name, format)
-    for name in CASES
-    for format in sorted(FORMATS.keys() - SAME)
-    if format != "tfjs" or name in SMALLEST or name not in NETWORKS
-]
+#: Of a network a format takes 15 seconds, of the largest two minutes.
+PAIRS = [(name, format) for name in CASES for format in sorted(FORMATS.keys() - SAME)]
 
 
 @pytest.mark.soak

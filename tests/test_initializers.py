@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import pickle
 import time
@@ -174,6 +175,18 @@ def test_default_seeds_follow_the_global_one() -> None:
     for wrong in ("a", 1.5, -1, 2**32):
         with pytest.raises(ValueError, match="seed"):
             seeding.set_random_seed(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("library", ["torch", "tensorflow"])
+def test_a_library_s_own_numbers_follow_the_global_seed(library: str) -> None:
+    """Programs draw by the library of an engine too, whichever computes."""
+    module = importlib.import_module(library)
+    draw = {"torch": lambda: module.rand(3), "tensorflow": lambda: module.random.uniform((3,))}
+    drawn = []
+    for _ in range(2):
+        seeding.set_random_seed(3)
+        drawn.append(np.asarray(draw[library]()))
+    assert np.array_equal(*drawn)
 
 
 def test_a_generator_as_seed_gives_new_values() -> None:

@@ -487,3 +487,16 @@ def test_arguments_of_constructors() -> None:
     assert read["shape"] == (1, (2,))
     assert read["penalty"].l2 == 0.5
     assert serialization.serialize_argument(function)["config"] == "function"
+
+
+def test_a_name_of_a_module_s_class_is_one_of_them() -> None:
+    """As `get("adam")` of many a library asks for it."""
+
+    class Sampler:
+        pass
+
+    found = deserialize_keras_object(
+        "top_k", module_objects={"top_k": Sampler}, printable_module_name="samplers"
+    )
+    assert isinstance(found, Sampler)
+    assert deserialize_keras_object("Sampler", custom_objects={"Sampler": Sampler}) is Sampler

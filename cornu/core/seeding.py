@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ..engines import seed_libraries
+
 _LARGEST = 2**32 - 1
 _state: dict[str, Any] = {"seed": None, "generation": 0}
 
 
 def set_random_seed(seed: int) -> None:
-    """Start Python's, NumPy's and Cornu's random numbers from one seed.
+    """Start Python's, NumPy's and Cornu's random numbers from one seed, and those of engines' libraries if loaded.
 
     Args:
         seed: An integer from 0 to 2**32 - 1.
@@ -42,6 +44,7 @@ def set_random_seed(seed: int) -> None:
         )
     random.seed(int(seed))
     np.random.seed(int(seed))
+    seed_libraries(int(seed))
     _state["seed"] = int(seed)
     _state["generation"] += 1
 

@@ -504,6 +504,7 @@ def deserialize_keras_object(
     safe_mode: bool = True,
     *,
     module_objects: Mapping[str, Any] | None = None,
+    printable_module_name: str = "object",
 ) -> Any:
     """The object that `serialize_keras_object` described.
 
@@ -512,6 +513,7 @@ def deserialize_keras_object(
         custom_objects: Classes and functions by the names that the config has for them.
         safe_mode: Kept for compatibility: code in a file is refused whatever it says.
         module_objects: Further objects by name, for bare names and old configs.
+        printable_module_name: Kept for compatibility.
 
     Raises:
         TypeError: If a class or function is not known, or does not accept its config.
@@ -527,6 +529,8 @@ def deserialize_keras_object(
 def _deserialize(config: Any, module_objects: Mapping[str, Any] | None = None) -> Any:
     if isinstance(config, str):
         found = get_registered_object(config, None, module_objects)
+        if isinstance(found, type) and config in (module_objects or ()):
+            return found()  # `get("adam")` of a module's classes means one of them
         return config if found is None else found
     if config is None or isinstance(config, (bool, int, float)):
         return config

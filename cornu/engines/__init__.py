@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,9 @@ BUILTIN = {
 FALLBACK = "jax"
 #: Those to whose libraries a layer is a module, which may be before the first tensor is made.
 _WITH_MODULES = {"torch", "tensorflow"}
+
+#: What seeds the random numbers of a library itself, which users' programs draw; Cornu draws none of them.
+_SEEDED = {"tensorflow": "random.set_seed", "torch": "manual_seed"}
 
 #: The engine of the innermost `use`. Asked for by every op: a bare variable takes 30 ns.
 _current: ContextVar[Engine | None] = ContextVar("engine", default=None)
@@ -127,6 +131,13 @@ def get(name: str, overrides: bool = True) -> Engine:
 def loaded() -> list[Engine]:
     """The engines that are in use in this process."""
     return list(_loaded.values())
+
+
+def seed_libraries(seed: int) -> None:
+    """Start the random numbers of engines' libraries that the process has loaded, whoever did."""
+    for name, call in _SEEDED.items():
+        if name in sys.modules:
+            attrgetter(call)(sys.modules[name])(seed)
 
 
 def names() -> list[str]:

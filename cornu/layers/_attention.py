@@ -161,8 +161,24 @@ def causal_mask(queries: Any, keys: Any) -> Any:
     return ops.expand_dims(allowed, 0)
 
 
+class _Underscored:
+    """An argument under the name that Keras keeps it by: what inherits from its layers reads and sets it there."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Any, kind: type | None = None) -> Any:
+        return self if layer is None else getattr(layer, self.name)
+
+    def __set__(self, layer: Any, value: Any) -> None:
+        setattr(layer, self.name, value)
+
+
 class _Projected(Layer):
-    """What attention over projected heads shares: masks, the inner computation, projections."""
+    """What attention over projected heads shares: masks, the inner computation, projections.
+
+    Its methods and attributes with an underscore have Keras's names where what inherits from Keras's layers uses them.
+    """
 
     _supports_masking = True
 
@@ -170,6 +186,17 @@ class _Projected(Layer):
 
     _scale: float
     _attention_axes: tuple[int, ...] | None = (1,)
+    _num_heads, _key_dim, _value_dim = map(_Underscored, ("num_heads", "key_dim", "value_dim"))
+    _dropout, _use_bias, _use_gate = map(_Underscored, ("dropout", "use_bias", "use_gate"))
+    _flash_attention, _sliding_window = map(_Underscored, ("flash_attention", "sliding_window"))
+    _inverse_sqrt_key_dim, _kernel_initializer = map(_Underscored, ("_scale", "kernel_initializer"))
+    _kernel_regularizer, _kernel_constraint, _bias_initializer, _bias_regularizer = map(
+        _Underscored,
+        ("kernel_regularizer", "kernel_constraint", "bias_initializer", "bias_regularizer"),
+    )
+    _bias_constraint, _activity_regularizer = map(
+        _Underscored, ("bias_constraint", "activity_regularizer")
+    )
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -178,9 +205,8 @@ class _Projected(Layer):
                 positive_integer(**{name: getattr(self, name)})
         share(dropout=self.dropout)
 
-    def _projection(
-        self, equation: str, output: Any, bias_axes: str, name: str, input_shape: Any
-    ) -> EinsumDense:
+    def _get_common_kwargs_for_sublayer(self) -> dict[str, Any]:
+        """What all projections are given."""
         shared = {
             f"{part}_{kind}": getattr(self, f"{part}_{kind}")
             for part in ("kernel", "bias")
@@ -188,14 +214,18 @@ class _Projected(Layer):
         }
         for key in ("kernel_initializer", "bias_initializer"):
             shared[key] = type(shared[key]).from_config(shared[key].get_config())
+        return {**shared, "dtype": self.dtype_policy}
+
+    def _projection(
+        self, equation: str, output: Any, bias_axes: str, name: str, input_shape: Any
+    ) -> EinsumDense:
         others = len(equation.partition("->")[2]) - 1 - len(output)
         layer = EinsumDense(
             equation,
             output_shape=(*([None] * others), *output),
             bias_axes=bias_axes if self.use_bias else None,
             name=name,
-            dtype=self.dtype_policy,
-            **shared,
+            **self._get_common_kwargs_for_sublayer(),
         )
         layer.build(input_shape)
         return layer
@@ -207,14 +237,22 @@ class _Projected(Layer):
 
     def _make_inner(self, output: Any, query_shape: Any, heads: int, size: int) -> None:
         """What is between the projections to heads and the outputs, and the projection of these."""
-        axes = self._attention_axes or ()
-        self._softmax = Softmax(axis=tuple(range(-len(axes), 0)), dtype=self.dtype_policy)
-        self._dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
+        self._build_attention(len(query_shape) + 1)
         letters = string.ascii_lowercase[: len(query_shape) - 1]
         result = string.ascii_uppercase[: len(output)]
         equation = f"{letters}xy,xy{result}->{letters}{result}"
         shape = (*query_shape[:-1], heads, size)
         self._output_dense = self._projection(equation, output, result, "attention_output", shape)
+
+    def _build_attention(self, rank: int) -> None:
+        """What is between the projections to heads, which give so many axes: (batch, ..., heads, size)."""
+        if self._attention_axes is None:
+            self._attention_axes = tuple(range(1, rank - 2))
+        self._attention_axes = tuple(axis_from_front(x, rank - 1) for x in self._attention_axes)
+        self._dot_product_equation, self._combine_equation = self._equations(rank)
+        axes = tuple(range(-len(self._attention_axes), 0))
+        self._softmax = Softmax(axis=axes, dtype=self.dtype_policy)
+        self._dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, seed=self.seed)
 
     def call(
         self,
@@ -233,19 +271,24 @@ class _Projected(Layer):
         key = value if key is None else key
         if key_mask is None and value_mask is None:
             value_mask = get_keras_mask(value)
-        # By the op for attention, where nobody asks for scores, and none is dropped.
-        fused = len(query.shape) == 3 and not return_attention_scores
-        fused = fused and not (training and self.dropout > 0)
-        causal = use_causal_mask and not fused
-        mask = self._combined_mask(
-            query, value, query_mask, value_mask, key_mask, attention_mask, causal
+        # The op for attention knows of the causal mask.
+        fused = len(query.shape) == 3 and self._is_fused(training, return_attention_scores)
+        fused = fused and type(self)._compute_attention is _Projected._compute_attention
+        mask = self._compute_attention_mask(
+            query,
+            value,
+            query_mask=query_mask,
+            value_mask=value_mask,
+            key_mask=key_mask,
+            attention_mask=attention_mask,
+            use_causal_mask=use_causal_mask and not fused,
         )
         gate = ops.sigmoid(self._gate_dense(query)) if self.use_gate else None
         heads = (self._query_dense(query), self._keys(key), self._values(value))
-        if fused:
-            output, scores = self._fused(*heads, mask, use_causal_mask), None
-        else:
-            output, scores = self._attend(*heads, mask, training)
+        causal = {"use_causal_mask": True} if use_causal_mask and fused else {}
+        output, scores = self._compute_attention(
+            *heads, mask, training, return_attention_scores, **causal
+        )
         output = output if gate is None else output * gate
         output = self._output_dense(output)
         return (output, scores) if return_attention_scores else output
@@ -258,15 +301,15 @@ class _Projected(Layer):
         """The values of all heads."""
         return self._value_dense(value)
 
-    def _combined_mask(
+    def _compute_attention_mask(
         self,
         query: Any,
-        key: Any,
-        query_mask: Any,
-        value_mask: Any,
-        key_mask: Any,
-        attention_mask: Any,
-        causal: bool,
+        value: Any,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        use_causal_mask: bool = False,
     ) -> Any:
         """What every mask allows: (batch, queries, keys), or None where all is allowed."""
         parts = []
@@ -276,8 +319,8 @@ class _Projected(Layer):
             parts.append(ops.expand_dims(ops.cast(value_mask, "bool"), -2))
         if key_mask is not None:
             parts.append(ops.expand_dims(ops.cast(key_mask, "bool"), -2))
-        queries, keys = ops.shape(query)[1], ops.shape(key)[1]
-        if causal:
+        queries, keys = ops.shape(query)[1], ops.shape(value)[1]
+        if use_causal_mask:
             parts.append(causal_mask(queries, keys))
         if self.sliding_window is not None:
             rows = ops.expand_dims(ops.arange(queries, dtype="int32"), 1)
@@ -293,31 +336,45 @@ class _Projected(Layer):
             mask = ops.logical_and(mask, part)
         return mask
 
-    def _fused(self, query: Any, key: Any, value: Any, mask: Any, causal: bool) -> Any:
-        """The mixtures (batch, queries, heads, size), by the op."""
-        return ops.dot_product_attention(
-            query,
-            key,
-            value,
-            mask=None if mask is None else ops.expand_dims(mask, -3),
-            scale=self._scale,
-            is_causal=causal,
-            flash_attention=self.flash_attention,
-        )
+    def _is_fused(self, training: Any, return_attention_scores: bool) -> bool:
+        """Whether the op for attention does it: nobody asks for scores, and none is dropped."""
+        return not return_attention_scores and not (training and self.dropout > 0)
 
-    def _attend(
-        self, query: Any, key: Any, value: Any, mask: Any, training: Any
+    def _compute_attention(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attention_mask: Any = None,
+        training: Any = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
     ) -> tuple[Any, Any]:
-        """The mixtures (batch, ..., heads, size) and the scores."""
-        scoring, mixing = self._equations(len(query.shape))
-        scores = ops.einsum(scoring, query * self._scale, key)
-        if mask is not None:
-            axis = -len(self._attention_axes or ()) * 2 - 1
-            while len(mask.shape) < len(scores.shape):
-                mask = ops.expand_dims(mask, axis)
-        scores = self._softmax(scores, mask=mask)
+        """The mixtures (batch, ..., heads, size), and the scores where they are found on the way."""
+        if len(query.shape) == 4 and self._is_fused(training, return_attention_scores):
+            mask = None if attention_mask is None else ops.expand_dims(attention_mask, -3)
+            fused = ops.dot_product_attention(
+                query,
+                key,
+                value,
+                mask=mask,
+                scale=self._scale,
+                is_causal=use_causal_mask,
+                flash_attention=self.flash_attention,
+            )
+            return fused, None
+        scores = ops.einsum(self._dot_product_equation, query * self._scale, key)
+        scores = self._masked_softmax(scores, attention_mask)
         kept = self._dropout_layer(scores, training=bool(training)) if self.dropout else scores
-        return ops.einsum(mixing, kept, value), scores
+        return ops.einsum(self._combine_equation, kept, value), scores
+
+    def _masked_softmax(self, attention_scores: Any, attention_mask: Any = None) -> Any:
+        """The scores' shares among the keys that a mask (batch, queries, keys) allows."""
+        if attention_mask is not None:
+            axis = -len(self._attention_axes or ()) * 2 - 1
+            while len(attention_mask.shape) < len(attention_scores.shape):
+                attention_mask = ops.expand_dims(attention_mask, axis)
+        return self._softmax(attention_scores, mask=attention_mask)
 
     def _equations(self, rank: int) -> tuple[str, str]:
         """The einsums of scores and mixtures for tensors (batch, ..., heads, size)."""
@@ -423,15 +480,12 @@ class MultiHeadAttention(_Projected):
                 "Keys and values must have one shape apart from the last axis. Received: "
                 f"value_shape={tuple(value_shape)}, key_shape={tuple(key_shape)} in {self.path!r}."
             )
-        rank, heads = len(query_shape), self.num_heads
+        heads = self.num_heads
         self._query_dense = self._to_heads(heads, self.key_dim, "query", query_shape)
         self._key_dense = self._to_heads(heads, self.key_dim, "key", key_shape)
         if self.use_gate:
             self._gate_dense = self._to_heads(heads, self.value_dim, "gate", query_shape)
         self._value_dense = self._to_heads(heads, self.value_dim, "value", value_shape)
-        if self._attention_axes is None:
-            self._attention_axes = tuple(range(1, rank - 1))
-        self._attention_axes = tuple(axis_from_front(axis, rank) for axis in self._attention_axes)
         output = self._output_shape or (query_shape[-1],)
         self._make_inner(output, query_shape, heads, self.value_dim)
 

@@ -49,7 +49,7 @@ class Layer(Transforming, Quantizing, Adaptable, Operation):
         activity_regularizer: A penalty on the outputs, added to the losses.
         trainable: Whether the weights take part in training.
         dtype: The dtype or dtype policy of computation and weights.
-        autocast: Whether float inputs are cast to the compute dtype.
+        autocast: Whether float inputs are cast to the compute dtype. Weights read as that in any case.
         name: The layer's name; made from the class name where it is left out.
 
     >>> import numpy as np
@@ -730,8 +730,7 @@ class Layer(Transforming, Quantizing, Adaptable, Operation):
             here.training.set(training)
         here.calling.set(self)
         if outer[1] is not None or self._cast_dtype != self._variable_dtype:
-            casts = self.autocast and is_float(self._cast_dtype)
-            here.autocast.set(self._cast_dtype if casts else None)
+            here.autocast.set(self._cast_dtype if is_float(self._cast_dtype) else None)
         if (watch := here.watch.get()) is not None:
             watch.enter(self, args, kwargs)
         try:

@@ -375,3 +375,38 @@ def test_signatures_of_users_classes_are_their_own() -> None:
     assert str(inspect.signature(Mine)) == "(width: 'int' = 3) -> 'None'"
     assert inspect.signature(layers.Conv2D).parameters["strides"].default == (1, 1)
     assert layers.Conv2D(2, 3).strides == (1, 1)
+
+
+def test_weights_are_cast_where_inputs_are_not() -> None:
+    """A layer that takes its inputs as they are computes with weights of the compute dtype."""
+
+    class Plain(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.w = self.add_weight(shape=(2,))
+
+        def call(self, x: Any) -> Any:
+            assert [str(v.dtype) for v in (x, self.w.value)] == ["float32", "float16"]
+            return self.w
+
+    Plain(dtype="mixed_float16", autocast=False)(np.ones((1, 2), "float32"))
+
+
+def test_attention_whose_inner_methods_are_somebody_else_s() -> None:
+    """What inherits from Keras's attention finds the names that this has within, and is asked for what it overrides."""
+
+    class Own(layers.MultiHeadAttention):
+        def _compute_attention(self, query: Any, key: Any, value: Any, *mask: Any) -> Any:
+            scores = ops.einsum(self._dot_product_equation, query, key) * self._inverse_sqrt_key_dim
+            scores = self._masked_softmax(scores, mask[0])
+            return ops.einsum(self._combine_equation, self._dropout_layer(scores), value), scores
+
+    x = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
+    own, plain = Own(2, 4, seed=1), layers.MultiHeadAttention(2, 4, seed=1)
+    found = own(x, x, use_causal_mask=True)
+    plain.build(x.shape, x.shape)
+    plain.set_weights(own.get_weights())
+    wanted = ops.convert_to_numpy(plain(x, x, use_causal_mask=True))
+    np.testing.assert_allclose(ops.convert_to_numpy(found), wanted, 1e-5, 1e-6)
+    own._use_bias = False
+    assert (own._num_heads, own._key_dim, own._value_dim, own.use_bias) == (2, 4, 4, False)
+    assert own._get_common_kwargs_for_sublayer().keys() >= {"kernel_initializer", "dtype"}

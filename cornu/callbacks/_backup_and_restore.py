@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..core import processes
 from ._callback import Logs
 from ._checkpoint import Checkpoint
 from ._saving import SaveFrequency
@@ -63,7 +64,7 @@ class BackupAndRestore(Checkpoint):
     def on_train_end(self, logs: Logs = None) -> None:
         """Remove the backups, if they are to be removed."""
         super().on_train_end(logs)
-        if self.delete_checkpoint:
+        if self.delete_checkpoint and processes.is_first():
             for name in (_METADATA, _WEIGHTS):
                 Path(self.backup_dir, name).unlink(missing_ok=True)
             self._written.remove()

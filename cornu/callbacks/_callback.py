@@ -39,6 +39,8 @@ class Callback(Keeping):
 
     sees_each_batch = True
     in_trials = True
+    #: Whether it takes part in each of several processes though it writes files: what it writes may lie on all.
+    gathers = False
     #: The attributes that are its state.
     _state: ClassVar[tuple[str, ...]] = ()
     _run: Any = None

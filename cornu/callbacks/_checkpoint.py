@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import tuning
+from ..core import processes
 from ..core.checks import one_of, positive_integer
 from ._callback import Callback, Logs
 from ._monitor import Monitor
@@ -43,6 +44,7 @@ class Checkpoint(Callback):
     """
 
     in_trials = False
+    gathers = True
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class Checkpoint(Callback):
         #: What writes them, while a training runs.
         self._written: Any = None
         self._last = (0, 0, 0.0)
-        self.is_asked_to_end = self._knows_best = False
+        self.is_asked_to_end = self._has_signal = self._knows_best = False
         self._former: Any = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -88,7 +90,7 @@ class Checkpoint(Callback):
             self.max_shard_size,
         )
         self._last = (self.current_run.epoch, self.current_run.total, time.monotonic())
-        self.is_asked_to_end = self._knows_best = False
+        self.is_asked_to_end = self._has_signal = self._knows_best = False
         if self.steps is not None:
             self.current_run.meet(self.steps)
         if threading.current_thread() is threading.main_thread():
@@ -109,12 +111,15 @@ class Checkpoint(Callback):
         """Write, if it is time to."""
         self._written.check()
         self._knows_best |= self.best in run.logs
+        if processes.count() > 1:
+            self.is_asked_to_end = processes.asked_by_any(self._has_signal)
         if self._is_due(run):
             self._last = (run.epoch, run.total, time.monotonic())
             ended = run.epoch if run.step == 0 else None
             self._written.write(self.model, run.whole_state(), run.total, ended)
         if self.is_asked_to_end:
             self._written.wait()
+            processes.wait()
             tuning.say("SIGTERM: a checkpoint is in %s.", self.directory, level="warning")
             self._end()
 
@@ -130,7 +135,8 @@ class Checkpoint(Callback):
             return False
         due = must or self._is_epoch_due(run.epoch)
         due |= self.steps is not None and run.total // self.steps > step // self.steps
-        due |= self.seconds is not None and time.monotonic() - moment >= self.seconds
+        if self.seconds is not None:
+            due |= processes.decided(time.monotonic() - moment) >= self.seconds
         return bool(due)
 
     def _is_epoch_due(self, done: int) -> bool:
@@ -140,6 +146,7 @@ class Checkpoint(Callback):
     def on_train_end(self, logs: Logs = None) -> None:
         """Wait until the last one is written."""
         self._written.wait()
+        processes.wait()
         if self.best is not None and not self._knows_best:
             warnings.warn(
                 "Checkpoint keeps the best one by a metric in the logs. Received: "
@@ -161,14 +168,16 @@ class Checkpoint(Callback):
         self._former = None
 
     def _preempt(self, number: int, frame: Any) -> None:
-        if self.is_asked_to_end:  # asked twice: at once, then
+        if self._has_signal:  # asked twice: at once, then
             signal.signal(number, self._former)
             os.kill(os.getpid(), number)
-        self.is_asked_to_end = True
+        self._has_signal = True
+        if processes.count() == 1:  # several agree on it between two steps
+            self.is_asked_to_end = True
 
     def _end(self) -> None:
         """Do what the process does at a SIGTERM."""
-        self.is_asked_to_end = False
+        self.is_asked_to_end = self._has_signal = False
         if callable(self._former):
             self._former(signal.SIGTERM, None)
         else:

@@ -38,6 +38,7 @@ class ModelCheckpoint(Watching):
     """
 
     in_trials = False
+    gathers = True
 
     _state = ("best", "frequency")
 

@@ -36,6 +36,7 @@ class OrbaxCheckpoint(Watching):
     """
 
     in_trials = False
+    gathers = True
     _state = ("best", "frequency", "_seen")
 
     def __init__(

@@ -17,6 +17,8 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, NoReturn
 
+from . import processes
+
 #: What a system says where a disk, a quota or the largest size of a file is used up.
 FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
 #: How the names of what is being written end.
@@ -26,21 +28,54 @@ _A_WHILE = 0.05
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
+def replacing(path: str | os.PathLike[str], alone: bool = False) -> Iterator[str]:
     """A path to write a file or a folder to, which takes the place of `path` once the block is done.
 
     What is there stays as it is until then, and for good where the block fails. What is new is
-    written next to it, so that taking its place is a single step.
+    written next to it, so that taking its place is a single step. Of several processes number 0's takes it, and is
+    there for all at the end; the others run the block too, for what is written may lie on all. With `alone` this
+    one writes by itself.
 
     Raises:
         OSError: If there is no such folder, it can't be written to, or the disk is full.
     """
+    if not (alone or processes.is_first()):
+        with processes.discarded(path) as draft:
+            yield draft
+        processes.wait()
+        return
     target = os.path.realpath(path)
     with _draft(target, path) as draft:
         os.rmdir(draft)
         with _flushed_beside(draft):
             yield draft
         _put(draft, target)
+    if not alone:
+        processes.wait()
+
+
+@contextmanager
+def replacing_jointly(path: str | os.PathLike[str], key: str) -> Iterator[str]:
+    """A folder that several processes write files into; it takes the place of `path` when number 0 is done.
+
+    Args:
+        path: The path.
+        key: 8 hexadecimal digits, the same in each process and new each time.
+
+    Raises:
+        OSError: As of `replacing`.
+    """
+    target = os.path.realpath(path)
+    draft = draft_name(target, key)
+    try:
+        with told_where_full(path):
+            os.makedirs(draft, exist_ok=True)
+            yield draft
+            if processes.is_first():
+                _put(draft, target)
+    except BaseException:
+        _remove(draft)
+        raise
 
 
 @contextmanager
@@ -52,6 +87,11 @@ def replacing_together(path: str | os.PathLike[str]) -> Iterator[str]:
     Raises:
         OSError: As of `replacing`.
     """
+    if not processes.is_first():
+        with processes.discarded(path) as draft:
+            yield os.path.dirname(draft)
+        processes.wait()
+        return
     folder, main = os.path.split(os.path.abspath(path))
     with _draft(os.path.join(folder, main), path) as draft:
         yield draft
@@ -60,6 +100,7 @@ def replacing_together(path: str | os.PathLike[str]) -> Iterator[str]:
             _check_kind(*place)
         for place in sorted(places, key=lambda place: os.path.basename(place[0]) == main):
             _put(*place)
+    processes.wait()
 
 
 def check_replaceable(path: str | os.PathLike[str], names: str, main: str | None = None) -> None:

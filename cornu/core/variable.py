@@ -16,7 +16,7 @@ import numpy as np
 
 from ..engines import Engine, active, current
 from ..engines.contract import Layout
-from . import layouts, naming
+from . import layouts, naming, processes
 from .checks import one_of
 from .dtypes import is_float, numpy_dtype, standardize_dtype
 from .operators import OpOperators
@@ -271,6 +271,14 @@ class Variable(OpOperators):
         if engine is None:
             return container
         return _from(engine, container)
+
+    def own_parts(self) -> list[tuple[tuple[int, ...], np.ndarray[Any, Any]]]:
+        """The parts of the value that this process is to write where several compute together, each with the indices
+        where it begins: of a value on the host process 0 the whole, else as the engine has them."""
+        engine, container, _ = self._drawn()
+        if engine is not None:
+            return engine.own_parts(engine.read(container))
+        return [((0,) * container.ndim, container)] if processes.is_first() else []
 
     def _drawn(self) -> Held:
         """What is held, with an initial value drawn."""

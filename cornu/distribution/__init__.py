@@ -12,3 +12,4 @@ from ._layouts import distribute_tensor as distribute_tensor
 from ._mesh import DeviceMesh as DeviceMesh
 from ._mesh import get_device_count as get_device_count
 from ._mesh import list_devices as list_devices
+from ._sharded import fsdp as fsdp

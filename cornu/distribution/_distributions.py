@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..core import layouts
 from ..engines import current
 from ._layouts import LayoutMap, TensorLayout
 from ._mesh import DeviceMesh, list_devices
+from ._summary import summary
 
 
 class Distribution:
@@ -103,6 +104,19 @@ class Distribution:
         for variable in model.variables:
             layout = self.get_variable_layout(variable)
             layouts.check(layout, variable.stored_shape, variable.path)
+
+    def summary(self, model: Any, print_fn: Callable[[str], Any] = print) -> int:
+        """Print how each weight of a model lies, and the bytes that a device has of it and of what an optimizer that is
+        built keeps.
+
+        Args:
+            model: The model, which is built. No weight of it is drawn.
+            print_fn: What prints a line.
+
+        Returns:
+            The bytes that a device has of all.
+        """
+        return summary(self, model, print_fn)
 
     def _whole(self, rank: int) -> TensorLayout:
         """The layout of what each device has."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 from ..core.keras_tensor import KerasTensor
@@ -104,6 +104,33 @@ class LayoutMap(MutableMapping[str, Any]):
                 f"{path!r}, for which {found} do. Narrow one of them, or add the path itself."
             )
         return found[0] if found else None
+
+    def summary(self, model: Any, print_fn: Callable[[str], Any] = print) -> int:
+        """Print how each weight of a model lies, and the bytes that a device has of it and of what an optimizer that is
+        built keeps.
+
+        Args:
+            model: The model, which is built. No weight of it is drawn.
+            print_fn: What prints a line.
+
+        Returns:
+            The bytes that a device has of all.
+
+        >>> from cornu import layers
+        >>> layout_map = LayoutMap(DeviceMesh((2,), ["model"], ["cpu:0", "cpu:1"]))
+        >>> layout_map[".*kernel"] = (None, "model")
+        >>> layer = layers.Dense(4)
+        >>> layer.build((None, 8))
+        >>> layout_map.summary(layer)
+        variable      shape   layout    bytes per device
+        dense/kernel  (8, 4)  -, model                64
+        dense/bias    (4,)    -                       16
+        weights: 80 bytes on each device of 144
+        80
+        """
+        from ._distributions import ModelParallel
+
+        return ModelParallel(layout_map=self).summary(model, print_fn)
 
     def __getitem__(self, key: str) -> TensorLayout | None:
         found = self.key_of(key)

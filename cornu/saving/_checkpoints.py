@@ -2,7 +2,8 @@
 
     DIR/step-00000120/
         weights.safetensors.index.json         which file has which array: `load_weights` reads it too
-        weights-00001-of-00001.safetensors     weights, optimizer, random generators
+        weights-00001-of-00001.safetensors     weights, optimizer, random generators; of several
+                                               processes each has a file with its parts (`_parts`)
         state.safetensors                      other arrays: of metrics, of callbacks
         checkpoint.json                        what is no array: epoch, logs, positions
         SHA256SUMS                             as `sha256sum` writes it, and `sha256sum -c` checks it
@@ -20,7 +21,8 @@ import stat
 import time
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +30,8 @@ import numpy as np
 
 from .. import tuning
 from .._version import __version__
-from ..core.files import remove, remove_drafts, replacing
+from ..core import processes
+from ..core.files import remove, remove_drafts, replacing, replacing_jointly
 from ..core.positions import is_plain
 from ..core.scopes import here, within
 from ..core.variable import Variable
@@ -36,6 +39,7 @@ from ..engines import current_name
 from ..optimizers import Optimizer
 from ._files import LARGEST_TEXT, BrokenFileError
 from ._names import labels
+from ._parts import own_parts
 from ._safetensors import Safetensors
 from ._stores import Arrays, Item, Stored, items_of
 from ._walk import walk
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
 
 _FORMAT = Safetensors()
 _WEIGHTS, _STATE = f"weights{_FORMAT.listing}", f"state{_FORMAT.ending}"
+#: How the names of files with parts begin, and end while process 0 waits for them; so many seconds, for a slow disk.
+_STEM, _PART, _PATIENCE = "weights", ".part", 600
 _RECORD, _SUMS = "checkpoint.json", "SHA256SUMS"
 #: The parts of a record that are read without asking further.
 _PARTS: dict[str, Any] = {
@@ -207,8 +213,22 @@ class Checkpoints:
         self._pending: Future[None] | None = None
 
     def last(self) -> Checkpoint | None:
-        """The last checkpoint that is whole; `None` where there is none at all."""
-        return last_checkpoint(self.directory)
+        """The last checkpoint that is whole; `None` where there is none at all. Number 0 of several processes says
+        which."""
+        if processes.count() == 1:
+            return last_checkpoint(self.directory)
+        found = last_checkpoint(self.directory) if processes.is_first() else None
+        step, epoch = (-1, -1) if found is None else map(int, _numbers(found.path.name))
+        step, epoch = (int(processes.decided(np.int64(n))) for n in (step, epoch))
+        if step < 0:
+            return None
+        path = self.directory / _called(step, epoch if epoch >= 0 else None)
+        if not path.is_dir():
+            raise FileNotFoundError(
+                f"All processes must see the checkpoints. Received: {str(path)!r}, which process 0 sees and "
+                "this one doesn't. Choose a directory that all machines share."
+            )
+        return _opened(path, thorough=False)
 
     def write(self, model: Any, state: Mapping[str, Any], step: int, epoch: int | None) -> None:
         """Copy what the model and the process hold now, and let it be written; one at a time is.
@@ -224,6 +244,15 @@ class Checkpoints:
             OSError: If the one before could not be written.
         """
         self.wait()
+        several = processes.count() > 1
+        if several and processes.is_first():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            remove_drafts(self.directory, "step-*")
+        key = (
+            f"{processes.decided(np.uint32(int.from_bytes(os.urandom(4)))):08x}"
+            if several
+            else None
+        )
         if self._latest is None:
             self._latest = max((one.time for one in checkpoints(self.directory)), default=0.0)
         self._latest = max(time.time(), math.nextafter(self._latest, math.inf))
@@ -231,7 +260,7 @@ class Checkpoints:
         metrics = [variable.numpy() for variable in model.metrics_variables]
         encoded = _encoded({**state, "metrics": metrics}, kept, "state")
         with within(here.exact, True):
-            items = [Item(i.path, _Frozen.of(i)) for i in items_of(model, _nested(model))]
+            items = [Item(i.path, _Frozen.of(i, several)) for i in items_of(model, _nested(model))]
         record = {
             "version": 1,
             "cornu": __version__,
@@ -241,13 +270,17 @@ class Checkpoints:
             "best": None if self.best is None else {"metric": self.best, "mode": self.mode},
             "state": encoded,
         }
-        name = f"step-{step:08d}" + ("" if epoch is None else f"-epoch-{epoch:04d}")
+        name = _called(step, epoch)
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
             self._pool = ThreadPoolExecutor(1, "cornu-checkpoints")
-        arrays = [Item("", _Frozen(kept))]
-        self._pending = self._pool.submit(self._write, self.directory / name, items, arrays, record)
+        arrays, path = [Item("", _Frozen(kept))], self.directory / name
+        if key is None:
+            self._pending = self._pool.submit(self._write, path, items, arrays, record)
+        else:
+            written = partial(self._write_part, path, items, arrays, record, key)
+            self._pending = self._pool.submit(written, processes.rank(), processes.count())
 
     def check(self) -> None:
         """Raise what went wrong with the last one, if that is known by now."""
@@ -272,6 +305,8 @@ class Checkpoints:
     def remove(self) -> None:
         """Remove the checkpoints, and the directory if nothing else is in it."""
         self.wait()
+        if not processes.is_first():
+            return
         for checkpoint in checkpoints(self.directory):
             remove(checkpoint.path)
         if self.directory.is_dir() and not any(self.directory.iterdir()):
@@ -285,11 +320,42 @@ class Checkpoints:
         with replacing(path) as draft:
             os.mkdir(draft)
             write_sharded(items, os.path.join(draft, _WEIGHTS), self.largest, _FORMAT)
-            _FORMAT.write(os.path.join(draft, _STATE), arrays)
-            record["files"] = {file.name: file.stat().st_size for file in Path(draft).iterdir()}
-            Path(draft, _RECORD).write_text(json.dumps(record))
-            sums = [f"{_sum(file)}  {file.name}\n" for file in sorted(Path(draft).iterdir())]
-            Path(draft, _SUMS).write_text("".join(sums))
+            _complete(Path(draft), arrays, record, {})
+        self._remove_old()
+
+    def _write_part(
+        self,
+        path: Path,
+        items: list[Item],
+        arrays: list[Item],
+        record: dict[str, Any],
+        key: str,
+        rank: int,
+        count: int,
+    ) -> None:
+        """Write what this process has. They wait for each other by looking at files: this runs beside the steps, in
+        which they meet in another order."""
+        with replacing_jointly(path, key) as folder:
+            names = [_FORMAT.shard(_STEM, number, count) for number in range(count)]
+            own = Path(folder, names[rank])
+            _FORMAT.write(own, items)
+            listed = [replace(item, keys=[*item.part.arrays]) for item in items]
+            total = sum(array.nbytes for item in items for array in item.part.arrays.values())
+            told = {"sum": _sum(own), "index": _FORMAT.index({own.name: listed}, total)}
+            with replacing(own.with_suffix(_PART), alone=True) as draft:
+                Path(draft).write_text(json.dumps(told))
+            if rank:
+                return
+            parts = [_awaited(Path(folder, name).with_suffix(_PART)) for name in names]
+            index = {
+                "metadata": {
+                    "total_size": sum(p["index"]["metadata"]["total_size"] for p in parts)
+                },
+                "weight_map": {k: v for p in parts for k, v in p["index"]["weight_map"].items()},
+            }
+            Path(folder, _WEIGHTS).write_text(json.dumps(index))
+            sums = {name: part["sum"] for name, part in zip(names, parts, strict=True)}
+            _complete(Path(folder), arrays, record, sums)
         self._remove_old()
 
     def _remove_old(self) -> None:
@@ -301,6 +367,16 @@ class Checkpoints:
         for checkpoint in whole:
             if checkpoint not in stay:
                 remove(checkpoint.path)
+
+
+def _called(step: int, epoch: int | None) -> str:
+    return f"step-{step:08d}" + ("" if epoch is None else f"-epoch-{epoch:04d}")
+
+
+def _numbers(name: str) -> tuple[int, int]:
+    """The step and the epoch of a checkpoint's name; -1 for none."""
+    step, _, epoch = name.removeprefix("step-").partition("-epoch-")
+    return int(step), int(epoch or -1)
 
 
 def best_of(found: list[Checkpoint]) -> Checkpoint | None:
@@ -395,6 +471,32 @@ def _broken(path: Path, fault: str) -> BrokenFileError:
 # -------------------------------------------------------------------- the content
 
 
+def _complete(
+    folder: Path, arrays: list[Item], record: dict[str, Any], sums: Mapping[str, str]
+) -> None:
+    """Add what is beside the weights: other arrays, the record, and the sums of those files whose are not known."""
+    _FORMAT.write(folder / _STATE, arrays)
+    record["files"] = {file.name: file.stat().st_size for file in folder.iterdir()}
+    (folder / _RECORD).write_text(json.dumps(record))
+    told = [f"{sums.get(x.name) or _sum(x)}  {x.name}\n" for x in sorted(folder.iterdir())]
+    (folder / _SUMS).write_text("".join(told))
+
+
+def _awaited(path: Path) -> Any:
+    """What another process tells of its part, once it is there; the file goes."""
+    end = time.monotonic() + _PATIENCE
+    while not path.exists():
+        if time.monotonic() > end:
+            raise TimeoutError(
+                "Each process writes its part of a checkpoint to a directory that all see. Received: none at "
+                f"{str(path)!r} within {_PATIENCE} s. Choose a directory that all machines share."
+            )
+        time.sleep(0.02)
+    told = json.loads(path.read_text())
+    path.unlink()
+    return told
+
+
 @dataclass(frozen=True)
 class _Frozen:
     """Arrays of an object as they were."""
@@ -402,10 +504,13 @@ class _Frozen:
     arrays: dict[str, np.ndarray[Any, Any]]
 
     @classmethod
-    def of(cls, item: Item) -> _Frozen:
+    def of(cls, item: Item, in_parts: bool) -> _Frozen:
         # An optimizer's variables are named after weights, whose names are numbered in a process.
         names = {} if isinstance(item.part, Optimizer) else labels(item.part)
-        return cls({names.get(key, key): _copied(value) for key, value in item.values().items()})
+        found = [(names.get(key, key), value) for key, value in item.values().items()]
+        if in_parts:
+            return cls(dict(part for name, value in found for part in own_parts(name, value)))
+        return cls({name: _copied(value) for name, value in found})
 
     def save_own_variables(self, store: dict[str, Any]) -> None:
         store.update(self.arrays)

@@ -14,6 +14,7 @@ from ..optimizers import Optimizer
 from ._files import LARGEST_TEXT, BrokenFileError, require, warn
 from ._hdf5 import HDF5
 from ._names import Names, is_numbered, own_variables, renaming
+from ._parts import joined_parts
 from ._reports import WeightsReport
 from ._safetensors import Safetensors
 from ._stores import Arrays, Format, Item, StoredArray, StoredArrays, StoredWeights, split
@@ -81,7 +82,7 @@ def opened_weights(source: Any, called: str, format: Format = FORMATS[0]) -> Ite
         listed = isinstance(source, str) and source.endswith(format.listing)
         for file in _listed(source) if listed else [source]:
             arrays.update(stack.enter_context(format.opened(file, file if listed else called)))
-        yield arrays
+        yield joined_parts(arrays, called)
 
 
 def _listed(path: str) -> list[str]:

@@ -9,9 +9,11 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from .. import random, tuning
 from ..callbacks import CallbackList, logger
-from ..core import layouts, tree
+from ..core import layouts, processes, tree
 from ..core.checks import is_size, positive_integer
 from ..core.config import max_epochs, max_steps_per_epoch
 from ..data import DEFAULT_BATCH_SIZE, Source, make_source, train_validation_split
@@ -95,7 +97,11 @@ class Run:
         self.validated: dict[str, Any] = {}
         self.validating: Literal["steps", "epoch"] | None = None
         self.execution: Any = []
-        self._started = time.perf_counter()
+        self._started, self._told_seconds = time.perf_counter(), 0.0
+        self._told_at: tuple[int, int] | None = None
+        self._several = processes.count() > 1
+        if source.orders is not None and self._several:
+            source.orders.seed = processes.decided(np.uint32(source.orders.seed))
         source = read_by(model, source)
         counted = isinstance(model.steps_per_execution, int)
         self.batches = Batches(
@@ -148,6 +154,13 @@ class Run:
 
     def _told(self, callbacks: Any, verbose: Any) -> CallbackList:
         shown = 1 if verbose == "auto" else int(verbose)
+        if not processes.is_first():  # number 0 tells, and writes, for all
+            shown = 0
+            callbacks = [
+                c
+                for c in tree.flatten(callbacks)
+                if getattr(c, "in_trials", True) or getattr(c, "gathers", False)
+            ]
         events = CallbackList.wrap(
             callbacks,
             model=self.model,
@@ -246,9 +259,19 @@ class Run:
         """The limit that was reached, `"max_steps"` or `"max_time"`, if any."""
         if self.max_steps is not None and self.total >= self.max_steps:
             return "max_steps"
-        if self.max_time is not None and time.perf_counter() - self._started >= self.max_time:
+        if self.max_time is not None and self._elapsed() >= self.max_time:
             return "max_time"
         return None
+
+    def _elapsed(self) -> float:
+        """The seconds since it began; of several processes those of number 0, told once after each execution."""
+        elapsed = time.perf_counter() - self._started
+        if not self._several:
+            return elapsed
+        if self._told_at != (self.epoch, self.total):
+            self._told_at = self.epoch, self.total
+            self._told_seconds = float(processes.decided(elapsed))
+        return self._told_seconds
 
     @property
     def validates(self) -> bool:
@@ -292,8 +315,8 @@ class Run:
         """Let several steps run in one call where that was asked for, or where it is faster and the single
         steps are not seen."""
         batches, function, count = self.batches, self.function, self.model.steps_per_execution
-        if not isinstance(function, Steps) or not current().repeats_steps:
-            return
+        if not isinstance(function, Steps) or not current().repeats_steps or self._several:
+            return  # several processes would choose by clocks of their own
         if count not in (1, "auto"):
             batches.together = lambda left: count if left >= count else 1
         elif count == "auto" or not self.events.sees_each(self.kind):

@@ -9,7 +9,7 @@ import numpy as np
 
 import cornu
 from cornu import layers, ops
-from cornu.distribution import DataParallel, DeviceMesh, LayoutMap, ModelParallel
+from cornu.distribution import DataParallel, DeviceMesh, LayoutMap, ModelParallel, fsdp
 
 BATCH, SAMPLES = 16, 56  # the last batch has 8, and that of `predict`, of 27 samples, 11
 
@@ -133,18 +133,20 @@ NETWORKS = {
 
 
 def distribution(kind: str, network: Network, shape: tuple[int, ...]) -> Any:
-    """A distribution: `none`, `data`, or `model` over a mesh (batch, model)."""
+    """A distribution: `none`, `data`, `fsdp`, or `model` over a mesh (batch, model)."""
     if kind == "none":
         return None
     if kind == "data":
         return DataParallel()
+    if kind == "fsdp":
+        return fsdp(smallest=8)
     layout_map = LayoutMap(DeviceMesh(shape, ("batch", "model")))
     layout_map.update(network.layouts)
     return ModelParallel(layout_map=layout_map)
 
 
 def trained(
-    name: str, kind: str, shape: tuple[int, ...] = (1, 2), **fit: Any
+    name: str, kind: str, shape: tuple[int, ...] = (1, 2), folder: str | None = None
 ) -> dict[str, np.ndarray[Any, Any]]:
     """The curve of a training, and what the model evaluates to and predicts then."""
     network = NETWORKS[name]
@@ -157,9 +159,16 @@ def trained(
     try:
         model = network.make()
         model.compile(cornu.optimizers.Adam(1e-2, global_clipnorm=1.0), "mse", metrics=["mae"])
-        history = model.fit(x, y, BATCH, epochs=2, verbose=0, **fit).history
+        told = (
+            []
+            if folder is None
+            else [cornu.callbacks.Checkpoint(f"{folder}/{name}-{kind}", steps=3)]
+        )
+        history = model.fit(x, y, BATCH, epochs=2, verbose=0, callbacks=told).history
         scores = [] if name == "gan" else model.evaluate(x, y, BATCH, verbose=0)
         predicted = model.predict(x[:27], BATCH, verbose=0)
+        if folder is not None:
+            model.save(f"{folder}/{name}-{kind}.keras")
         return {
             "loss": np.array(history["loss"]),
             "mae": np.array(history["mae"]),

@@ -17,7 +17,7 @@ def main(engine: str, address: str, size: str, rank: str, out: str, *cases: str)
     found.connect(address, int(size), int(rank), int(rank))
     for case in cases:
         name, kind, shape = case.split(":")
-        results = trained(name, kind, tuple(map(int, shape.split("x"))))
+        results = trained(name, kind, tuple(map(int, shape.split("x"))), out)
         np.savez(f"{out}/{name}-{kind}-{rank}.npz", **results)
 
 

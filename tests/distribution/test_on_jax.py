@@ -12,7 +12,7 @@ from tests.distribution.networks import trained
 alone = functools.cache(functools.partial(trained, kind="none"))
 #: Others are in the soak, all of them in two processes.
 KINDS = {
-    "perceptron": ["data", "model"],
+    "perceptron": ["data", "fsdp", "model"],
     "convolutional": ["data"],
     "recurrent": ["model"],
     "attention": ["model"],

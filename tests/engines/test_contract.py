@@ -145,7 +145,7 @@ def test_every_primitive_that_is_a_function_of_tensors_has_rows() -> None:
         "sparse_parts container_of dataset place constrain untraced is_traced set_trainable "
         "watch_gradient send is_far is_ready is_out_of_memory scope profile "
         "save_functions stream adopt share leaves "
-        "devices connect rank processes rows joined gathered agreed of_all barrier"
+        "devices connect rank processes rows joined gathered own_parts agreed of_all barrier"
     )
     functions = public(vars(Engine)) - set(Engine.__annotations__)
     assert not functions - set(ROWS) - checked - set(others.split())

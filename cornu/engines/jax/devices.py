@@ -135,18 +135,38 @@ def gathered(x: Any) -> np.ndarray[Any, Any]:
     return np.asarray(multihost_utils.process_allgather(x, tiled=True))
 
 
+def own_parts(x: Any) -> list[tuple[tuple[int, ...], Any]]:
+    """The parts that this process writes, each with where it begins."""
+    shards = [shard for shard in x.addressable_shards if shard.replica_id == 0]
+    sizes = x.shape
+    return [
+        (tuple(i.indices(n)[0] for i, n in zip(s.index, sizes, strict=True)), np.asarray(s.data))
+        for s in shards
+    ]
+
+
 def agreed(x: Any) -> np.ndarray[Any, Any]:
     """What process 0 gives."""
     from jax.experimental import multihost_utils
 
-    return np.asarray(multihost_utils.broadcast_one_to_all(x))
+    return _from_bytes(multihost_utils.broadcast_one_to_all(_bytes(x)), x)
 
 
 def of_all(x: Any) -> np.ndarray[Any, Any]:
     """What each process gives."""
     from jax.experimental import multihost_utils
 
-    return np.asarray(multihost_utils.process_allgather(np.asarray(x)))
+    return _from_bytes(multihost_utils.process_allgather(_bytes(x)), x, (jax.process_count(),))
+
+
+def _bytes(x: Any) -> np.ndarray[Any, Any]:
+    """An array as bytes: JAX would narrow 64 bits."""
+    return np.frombuffer(np.asarray(x).tobytes(), np.uint8)
+
+
+def _from_bytes(found: Any, x: Any, leading: tuple[int, ...] = ()) -> np.ndarray[Any, Any]:
+    like = np.asarray(x)
+    return np.frombuffer(np.asarray(found).tobytes(), like.dtype).reshape((*leading, *like.shape))
 
 
 def barrier() -> None:

@@ -206,11 +206,11 @@ class JaxEngine(Engine):
 
     @property
     def rank(self) -> int:
-        return jax.process_index()
+        return jax.process_index() if jax.distributed.is_initialized() else 0
 
     @property
     def processes(self) -> int:
-        return jax.process_count()
+        return jax.process_count() if jax.distributed.is_initialized() else 1
 
     def place(self, x: Any, layout: Layout | None) -> Tensor:
         sharding = devices.sharding_of(layout)
@@ -230,6 +230,9 @@ class JaxEngine(Engine):
 
     def gathered(self, x: Tensor) -> Any:
         return devices.gathered(x)
+
+    def own_parts(self, x: Tensor) -> list[tuple[tuple[int, ...], Any]]:
+        return devices.own_parts(x)
 
     def agreed(self, x: Any) -> Any:
         return devices.agreed(x) if self.processes > 1 else x

@@ -2,6 +2,7 @@
 
 from ._arrays import DEFAULT_BATCH_SIZE as DEFAULT_BATCH_SIZE
 from ._arrays import ArrayPass as ArrayPass
+from ._arrays import ArraySource as ArraySource
 from ._arrays import Share as Share
 from ._arrays import train_validation_split as train_validation_split
 from ._batch import check_dtype as check_dtype

@@ -82,6 +82,16 @@ class ArraySource(Source):
         self.arrays = pack_x_y_sample_weight(x, y, sample_weight)
         self._readers = [_reader(leaf) for leaf in tree.flatten(self.arrays)]
         self.orders = Orders() if shuffle else None
+        #: Which rows of a batch of a size this process reads, where others read the rest: it gives a `Share` then.
+        self.share: Callable[[int], slice] | None = None
+
+    @property
+    def can_share(self) -> bool:
+        """Whether each process may read rows of its own."""
+        return all(
+            leaf is None or not (isinstance(leaf, SparseRows) or holds_text(leaf))
+            for leaf in tree.flatten(self.arrays)
+        )
 
     @property
     def num_batches(self) -> int:
@@ -146,7 +156,8 @@ class ArrayPass(Pass):
     @property
     def stacks(self) -> bool:
         """Whether several batches can be read as one array."""
-        return not any(isinstance(leaf, SparseRows) for leaf in tree.flatten(self.source.arrays))
+        sparse = any(isinstance(leaf, SparseRows) for leaf in tree.flatten(self.source.arrays))
+        return not sparse and self.source.share is None
 
     def peek(self) -> Any:
         """The next batch, which stays the next one.
@@ -169,8 +180,15 @@ class ArrayPass(Pass):
         return tree.pack_sequence_as(self.source.arrays, parts)
 
     def _read(self, samples: int) -> list[Any]:
-        rows = slice(self.start, self.start + samples)
-        return self.source.read(rows if self.order is None else self.order[rows])
+        rows, share = slice(self.start, self.start + samples), self.source.share
+        if share is not None:
+            size = min(samples, self.source.given - self.start)
+            own = share(size)
+            rows = slice(self.start + own.start, self.start + own.stop)
+        found = self.source.read(rows if self.order is None else self.order[rows])
+        if share is None:
+            return found
+        return [None if part is None else Share(part, size) for part in found]
 
 
 def train_validation_split(

@@ -16,6 +16,7 @@ from ..data import (
     ArrayPass,
     MappedSource,
     Pass,
+    Share,
     Source,
     pack_x_y_sample_weight,
     unpack_x_y_sample_weight,
@@ -34,7 +35,12 @@ def read_by(model: Any, source: Source) -> Source:
 
     def prepared(batch: Any) -> Any:
         x, y, sample_weight = unpack_x_y_sample_weight(batch)
-        return pack_x_y_sample_weight(model._prepared(x), y, sample_weight)
+        shares = [leaf for leaf in tree.flatten(x) if isinstance(leaf, Share)]
+        if not shares:
+            return pack_x_y_sample_weight(model._prepared(x), y, sample_weight)
+        found = model._prepared(tree.map_structure(lambda leaf: leaf.rows, x))
+        x = tree.map_structure(lambda rows: Share(np.asarray(rows), shares[0].size), found)
+        return pack_x_y_sample_weight(x, y, sample_weight)
 
     return MappedSource(source, prepared)
 
@@ -194,11 +200,9 @@ class Batches:
         waited = self._fetched - start
         if waited > NOTICED and not self.is_computing():
             self._waited += waited
-        if data is None:
-            return None
         if self.placing is not None:
             return self.placing(data)
-        if not engine.is_far:
+        if not engine.is_far or data is None:
             return data
         if isinstance(data, Stack):
             return replace(data, data=_sent(engine, data.data))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core import layouts, tree
 from ..core.scopes import here, within
-from ..data import Share, Source
+from ..data import ArraySource, MappedSource, Share, Source
 from ..engines import Engine, current
 from ..engines.host import holds_text
 from ._batches import Stack
@@ -26,6 +26,10 @@ class Placing:
 
     def __init__(self, distribution: Any, engine: Engine) -> None:
         self.distribution, self.engine = distribution, engine
+        #: Whether each process has data, and so batches, of its own.
+        self.is_apart = engine.processes > 1 and not distribution.auto_shard_dataset
+        #: The last batch, of which a process whose data has ended gives no rows.
+        self._last: Any = None
 
     @classmethod
     def here(cls) -> Placing | None:
@@ -37,9 +41,21 @@ class Placing:
     def of(cls, source: Source) -> Placing | None:
         """What places the batches of a source."""
         placing = cls.here()
-        if placing is not None:
-            placing.check(source)
+        if placing is None:
+            return None
+        arrays = source
+        while isinstance(arrays, MappedSource):
+            arrays = arrays.source
+        if placing.is_apart:
+            return placing
+        placing.check(source)
+        if isinstance(arrays, ArraySource) and arrays.can_share and placing.engine.processes > 1:
+            arrays.share = placing.rows
         return placing
+
+    def rows(self, size: int) -> slice:
+        """The rows of a batch of a size that this process's devices have."""
+        return self.engine.rows(size, self.distribution.get_data_layout((size,)))
 
     def check(self, source: Source) -> None:
         """Warn where no batch of a source can be divided."""
@@ -52,7 +68,11 @@ class Placing:
             )
 
     def __call__(self, data: Any) -> Any:
-        """A batch, or a `Stack` of batches."""
+        """A batch, or a `Stack` of batches; None at the end of the data."""
+        if self.is_apart:
+            return self._joined(data)
+        if data is None:
+            return None
         if isinstance(data, Stack):
             return Stack(tree.map_structure(self._stacked, data.data), data.count)
         return tree.map_structure(self._placed, data)
@@ -67,6 +87,36 @@ class Placing:
         if isinstance(x, Share):
             return self.engine.joined(x.rows, x.size, layout)
         return self.engine.place(x, layout)
+
+    def _joined(self, data: Any) -> Any:
+        """The batch that the processes' own ones are together, in the order of their numbers, until the data of all has
+        ended."""
+        engine = self.engine
+        if data is None and self._last is None:
+            raise ValueError(
+                "Each process has data of its own with `auto_shard_dataset=False`. Received: none in process "
+                f"{engine.rank}. Give each a part of it."
+            )
+        if data is not None:
+            self._last = tree.map_structure(lambda x: x[:0] if self._is_array(x) else x, data)
+        data = self._last if data is None else data
+        leaves = [x for x in tree.flatten(data) if self._is_array(x)]
+        sizes = engine.of_all(np.int64(len(leaves[0]))).tolist()
+        return tree.map_structure(lambda x: self._whole(x, sizes), data) if any(sizes) else None
+
+    def _whole(self, x: Any, sizes: list[int]) -> Any:
+        """The array of all rows."""
+        if not self._is_array(x):
+            return x
+        x, total, rank = np.asarray(x), sum(sizes), self.engine.rank
+        layout = self.distribution.get_data_layout((total, *x.shape[1:]))
+        start = sum(sizes[:rank])
+        if len({*sizes}) == 1 and self.engine.rows(total, layout) == slice(start, start + len(x)):
+            return self.engine.joined(x, total, layout)
+        padded = np.zeros((max(sizes), *x.shape[1:]), x.dtype)
+        padded[: len(x)] = x
+        pairs = zip(self.engine.of_all(padded), sizes, strict=True)
+        return self.engine.place(np.concatenate([rows[:size] for rows, size in pairs]), layout)
 
     def _stacked(self, x: Any) -> Any:
         if not self._is_array(x):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,6 +98,17 @@ class Gan(cornu.Model):
         return {"loss": loss, "mae": other}
 
 
+class Batches:
+    """Batches, in order."""
+
+    def __init__(self, x: Any, y: Any) -> None:
+        self.x, self.y = x, y
+
+    def __iter__(self) -> Iterator[Any]:
+        for i in range(0, SAMPLES, BATCH):
+            yield self.x[i : i + BATCH], self.y[i : i + BATCH]
+
+
 class Network(NamedTuple):
     """A network, the shape of a sample, and how its weights may be divided along an axis `model`."""
 
@@ -132,6 +143,13 @@ NETWORKS = {
 }
 
 
+def data(network: Network) -> tuple[Any, Any]:
+    """What it is trained on."""
+    draw = np.random.default_rng(5)
+    x = draw.normal(size=(SAMPLES, *network.shape)).astype("float32")
+    return x, draw.normal(size=(SAMPLES, 2)).astype("float32")
+
+
 def distribution(kind: str, network: Network, shape: tuple[int, ...]) -> Any:
     """A distribution: `none`, `data`, `fsdp`, or `model` over a mesh (batch, model)."""
     if kind == "none":
@@ -146,15 +164,31 @@ def distribution(kind: str, network: Network, shape: tuple[int, ...]) -> Any:
 
 
 def trained(
-    name: str, kind: str, shape: tuple[int, ...] = (1, 2), folder: str | None = None
+    name: str,
+    kind: str,
+    shape: tuple[int, ...] = (1, 2),
+    folder: str | None = None,
+    source: str = "arrays",
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """The curve of a training, and what the model evaluates to and predicts then."""
+    """The curve of a training, and what the model evaluates to and predicts then.
+
+    Its data are arrays that each process has, in an order that is drawn; batches that each makes; or, with `apart`,
+    arrays of each process's own rows of every batch.
+    """
     network = NETWORKS[name]
     cornu.utils.set_random_seed(3)
-    draw = np.random.default_rng(5)
-    x = draw.normal(size=(SAMPLES, *network.shape)).astype("float32")
-    y = draw.normal(size=(SAMPLES, 2)).astype("float32")
+    x, y = data(network)
     found = distribution(kind, network, shape)
+    data_args: Any = (x, y, BATCH)
+    if source == "batches":
+        data_args = (Batches(x, y),)
+    elif source == "apart" and found is not None:
+        found.auto_shard_dataset = False
+        processes = found.num_processes
+        batches = [range(i, min(i + BATCH, SAMPLES)) for i in range(0, SAMPLES, BATCH)]
+        parts = [np.array_split(batch, processes)[found.data_shard_id] for batch in batches]
+        rows = np.concatenate(parts)
+        data_args = (x[rows], y[rows], BATCH // processes)
     cornu.distribution.set_distribution(found)
     try:
         model = network.make()
@@ -164,8 +198,13 @@ def trained(
             if folder is None
             else [cornu.callbacks.Checkpoint(f"{folder}/{name}-{kind}", steps=3)]
         )
-        history = model.fit(x, y, BATCH, epochs=2, verbose=0, callbacks=told).history
-        scores = [] if name == "gan" else model.evaluate(x, y, BATCH, verbose=0)
+        history = model.fit(
+            *data_args, epochs=2, verbose=0, callbacks=told, shuffle=source == "arrays"
+        ).history
+        scores = [] if name == "gan" else model.evaluate(*data_args, verbose=0)
+        found = cornu.distribution.distribution()
+        if found is not None:
+            found.auto_shard_dataset = True
         predicted = model.predict(x[:27], BATCH, verbose=0)
         if folder is not None:
             model.save(f"{folder}/{name}-{kind}.keras")

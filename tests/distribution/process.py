@@ -16,9 +16,9 @@ def main(engine: str, address: str, size: str, rank: str, out: str, *cases: str)
     found = engines.set_default(engine)
     found.connect(address, int(size), int(rank), int(rank))
     for case in cases:
-        name, kind, shape = case.split(":")
-        results = trained(name, kind, tuple(map(int, shape.split("x"))), out)
-        np.savez(f"{out}/{name}-{kind}-{rank}.npz", **results)
+        name, kind, shape, source = case.split(":")
+        results = trained(name, kind, tuple(map(int, shape.split("x"))), out, source)
+        np.savez(f"{out}/{name}-{kind}-{source}-{rank}.npz", **results)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import threading
+from contextlib import suppress
 
 #: The variable that says that somebody listens.
 VARIABLE = "CORNU_SUPERVISED"
@@ -59,12 +60,16 @@ def beat() -> None:
     """Give signs of life from now on. A process to which nobody listens any more ends: it was left behind."""
 
     def beating() -> None:
+        with suppress(OSError):
+            tell("place", socket.gethostname())
         while True:
             try:
                 tell("beat")
             except OSError:
                 os._exit(1)
             stop.wait(BEAT)
+
+    import socket
 
     stop = threading.Event()
     threading.Thread(target=beating, name="cornu-beat", daemon=True).start()

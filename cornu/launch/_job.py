@@ -107,6 +107,9 @@ class Started(Protocol):
     def signal(self, number: int, rank: int | None = None) -> None:
         """Send a signal to a process and what it has started; to all without a rank."""
 
+    def close(self) -> None:
+        """Give back what they had, when all have ended."""
+
 
 class LaunchError(RuntimeError):
     """Processes could not be started."""

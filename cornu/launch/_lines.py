@@ -19,7 +19,7 @@ class Lines:
 
     Args:
         line: Is told each line, without its end.
-        told: Is told the kind and the text of each marked line.
+        told: Is told the kind and the text of each marked line; None where these are left among the others.
 
     >>> lines = Lines(print, lambda kind, text: print(f"told: {kind} {text}"))
     >>> lines.add(b"one\\ntw\\x1ecornu beat \\no\\nthr"); lines.end()
@@ -29,7 +29,7 @@ class Lines:
     thr
     """
 
-    def __init__(self, line: Callable[[str], Any], told: Callable[[str, str], Any]) -> None:
+    def __init__(self, line: Callable[[str], Any], told: Callable[[str, str], Any] | None) -> None:
         self._line, self._told = line, told
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._text = ""
@@ -51,8 +51,12 @@ class Lines:
             self.add(b"\n")
 
     def _without_marks(self, text: str) -> str:
+        told = self._told
+        if told is None or _MARK not in text:
+            return text
+
         def tell(found: re.Match[str]) -> str:
-            self._told(found[1], found[2])
+            told(found[1], found[2])
             return ""
 
-        return MARKED.sub(tell, text) if _MARK in text else text
+        return MARKED.sub(tell, text)

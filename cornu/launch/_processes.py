@@ -39,8 +39,12 @@ Row = tuple[str, Sequence[str], dict[str, str]]
 
 def start_local(job: Job, tell: Tell) -> Processes:
     """Start the processes of a job on this machine."""
-    agent = (sys.executable, "-S", str(Path(__file__).with_name("_agent.py")))
-    return Processes(job, [(agent, None, row) for row in local_rows(job)], tell)
+    return Processes(job, [(local_agent(), None, row) for row in local_rows(job)], tell)
+
+
+def local_agent() -> tuple[str, ...]:
+    """The command that runs an agent on this machine."""
+    return sys.executable, "-S", str(Path(__file__).with_name("_agent.py"))
 
 
 def start_by_ssh(job: Job, tell: Tell) -> Processes:
@@ -103,13 +107,18 @@ class Processes:
         job: What is started.
         agents: For each process the command that runs its agent, the folder that it runs in, and itself.
         tell: Is told what happens, from several threads.
+        marks: Whether marked lines are looked for.
 
     Raises:
         LaunchError: If the command of an agent could not be run.
     """
 
     def __init__(
-        self, job: Job, agents: Sequence[tuple[Sequence[str], str | None, Row]], tell: Tell
+        self,
+        job: Job,
+        agents: Sequence[tuple[Sequence[str], str | None, Row]],
+        tell: Tell,
+        marks: bool = True,
     ) -> None:
         self.places = [row[0] for _, _, row in agents]
         self._agents: list[subprocess.Popen[bytes]] = []
@@ -120,7 +129,7 @@ class Processes:
             self.signal(signal.SIGKILL)
             raise LaunchError(f"An agent could not be run: {error}") from error
         for rank, agent in enumerate(self._agents):
-            threading.Thread(target=_read, args=(rank, agent, tell), daemon=True).start()
+            threading.Thread(target=_read, args=(rank, agent, tell, marks), daemon=True).start()
 
     def signal(self, number: int, rank: int | None = None) -> None:
         """Send a signal to a process and what it has started; to all without a rank."""
@@ -130,6 +139,9 @@ class Processes:
                     agent.stdin.write(b"%d\n" % number)
                 except (OSError, ValueError):  # it ends, or has ended
                     continue
+
+    def close(self) -> None:
+        """All have ended."""
 
 
 def _agent(command: Sequence[str], first: bytes) -> subprocess.Popen[bytes]:
@@ -151,11 +163,11 @@ def _agent(command: Sequence[str], first: bytes) -> subprocess.Popen[bytes]:
     return agent
 
 
-def _read(rank: int, agent: subprocess.Popen[bytes], tell: Tell) -> None:
+def _read(rank: int, agent: subprocess.Popen[bytes], tell: Tell, marks: bool) -> None:
     """Tell what an agent's process writes, and its code."""
     lines = Lines(
         lambda text: tell(Line(rank, text)),
-        lambda kind, text: tell(Told(rank, kind, text)),
+        (lambda kind, text: tell(Told(rank, kind, text))) if marks else None,
     )
     with agent:
         read_all(agent.stdout, lines)

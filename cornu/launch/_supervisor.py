@@ -123,6 +123,8 @@ class _Attempt:
         self.codes: dict[int, int] = {}
         #: When each gave the last sign of life, of those that give some.
         self.beats: dict[int, float] = {}
+        #: Their machines, of those that tell.
+        self.places: dict[int, str] = {}
         self.lines: dict[int | None, deque[str]] = {}
         #: Number, code and reason of the first that failed.
         self.failed: tuple[int | None, int, str] | None = None
@@ -141,6 +143,7 @@ class _Attempt:
                 with suppress(queue.Empty):
                     self._take(self.events.get(timeout=0.25))
                 self._watch()
+            self.started.close()
         self.screen.status("")
         if self.asked is not None:
             return 128 + self.asked
@@ -150,9 +153,9 @@ class _Attempt:
         """Show what the first that failed wrote last, and how it ended."""
         assert self.failed is not None
         rank, code, reason = self.failed
-        who = "It" if rank is None else f"Rank {rank} @ {self.started.places[rank]}"
+        who = "It" if rank is None else f"Rank {rank} @ {self._place(rank)}"
         lines = self.lines.get(rank, ())
-        if lines:
+        if any(lines):
             whose = "" if rank is None else f" of rank {rank}"
             self.screen.say(f"The last lines{whose}:")
             for text in lines:
@@ -168,12 +171,18 @@ class _Attempt:
         else:
             self._end(event)
 
+    def _place(self, rank: int) -> str:
+        """The machine of a process, as it says itself, or as whoever started it does."""
+        return self.places.get(rank) or self.started.places[rank]
+
     def _prefix(self, rank: int | None) -> str:
-        return "" if rank is None else f"[rank {rank} @ {self.started.places[rank]}] "
+        return "" if rank is None else f"[rank {rank} @ {self._place(rank)}] "
 
     def _hear(self, event: Told) -> None:
         if event.kind == "beat" and event.rank is not None:
             self.beats[event.rank] = time.monotonic()
+        elif event.kind == "place" and event.rank is not None:
+            self.places[event.rank] = event.text
         elif event.kind == "progress":
             self.screen.status(event.text)
         elif self.told is not None:

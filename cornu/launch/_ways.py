@@ -1,4 +1,4 @@
-"""The ways to start processes."""
+"""The ways to start processes, by name."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ._job import Job, Starter
-from ._processes import local_rows, ssh_rows, start_by_ssh, start_local
+from ._kubernetes import shown_on_kubernetes, start_on_kubernetes
+from ._labelled import (
+    batch,
+    is_in_allocation,
+    srun,
+    start_by_srun,
+    start_by_torchrun,
+    submit,
+    torchrun,
+)
+from ._processes import Row, local_rows, ssh_rows, start_by_ssh, start_local
+from ._ray import shown_on_ray, start_on_ray
 from ._supervisor import supervise
 
 
 class Way(NamedTuple):
-    """One way: what starts processes, and what shows what that would be."""
+    """What starts processes, and what shows how."""
 
     start: Starter
     shown: Callable[[Job], str]
-    #: Whether whoever it asks starts all again after a failure, and not the supervisor.
+    #: Whether all are started again by whoever starts them, and not by the supervisor.
     restarts: bool = False
 
     def run(self, job: Job, hung: float) -> int:
@@ -24,26 +35,36 @@ class Way(NamedTuple):
         return supervise(self.start, job, hung, restarts=0 if self.restarts else job.restarts)
 
 
-def way(name: str) -> Way:
-    """The way of a name (`command.WAYS`)."""
-    return _WAYS[name]
+def run(name: str, job: Job, hung: float) -> int:
+    """Start the processes of a job in the way of a name; the exit code."""
+    if name == "slurm" and not is_in_allocation():
+        return submit(job)
+    return WAYS[name].run(job, hung)
 
 
-def _as_lines(
-    rows: Callable[[Job], Sequence[tuple[str, Sequence[str], dict[str, str]]]],
-) -> Callable[[Job], str]:
+def shown(name: str, job: Job) -> str:
+    """What would be run, or written."""
+    return batch(job) if name == "slurm" and not is_in_allocation() else WAYS[name].shown(job)
+
+
+def _as_lines(rows: Callable[[Job], Sequence[Row]]) -> Callable[[Job], str]:
     """What shows processes as lines of a shell."""
 
     def shown(job: Job) -> str:
-        return "\n".join(
-            f"[{place}] {' '.join(f'{k}={shlex.quote(v)}' for k, v in variables.items())} {shlex.join(command)}"
-            for place, command, variables in rows(job)
-        )
+        lines = []
+        for place, command, variables in rows(job):
+            said = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+            lines.append(f"[{place}] {said} {shlex.join(command)}")
+        return "\n".join(lines)
 
     return shown
 
 
-_WAYS = {
+WAYS = {
     "local": Way(start_local, _as_lines(local_rows)),
+    "torchrun": Way(start_by_torchrun, lambda job: shlex.join(torchrun(job)), restarts=True),
     "ssh": Way(start_by_ssh, _as_lines(ssh_rows)),
+    "slurm": Way(start_by_srun, lambda job: shlex.join(srun(job))),
+    "ray": Way(start_on_ray, shown_on_ray),
+    "k8s": Way(start_on_kubernetes, shown_on_kubernetes, restarts=True),
 }

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 #: How processes are started.
-WAYS = ("local", "ssh")
+WAYS = ("local", "torchrun", "ssh", "slurm", "ray", "k8s")
 
 
 def add_command(commands: Any) -> None:
@@ -78,7 +78,7 @@ def add_command(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     """Start the processes, and see them to their end; says what went wrong in one paragraph."""
     from ._job import Job, LaunchError
-    from ._ways import way
+    from ._ways import run, shown
 
     job = Job(
         command=(options.script, *options.arguments),
@@ -93,11 +93,10 @@ def _run(options: argparse.Namespace) -> int:
         restarts=options.restarts,
     )
     try:
-        chosen = way(options.on)
         if options.dry_run:
-            print(chosen.shown(job))
+            print(shown(options.on, job))
             return 0
-        return chosen.run(job, options.hung)
+        return run(options.on, job, options.hung)
     except (LaunchError, ImportError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

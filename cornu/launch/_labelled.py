@@ -24,8 +24,10 @@ _TORCHRUN = (
 #: The same of `srun`: a code, or the name of a signal.
 _SRUN = (
     re.compile(r" *(\d+): (.*)"),
-    re.compile(r"srun: error: [^\n]*?: tasks? (\d+)[^\n:]*: (?:Exited with exit code (\d+)|[A-Z])"),
+    re.compile(r"srun: error: [^\n]*?: tasks? (\d+)[^\n:]*: (?:Exited with exit code )?([\w ]+)"),
 )
+#: The codes of those that signals ended, as `srun` names them.
+_SIGNALS = {"Killed": 137, "Terminated": 143, "Aborted": 134, "Segmentation fault": 139}
 #: How many lines of the command itself are looked through for that.
 _REMEMBERED = 200
 
@@ -146,7 +148,10 @@ class Labelled(Processes):
         elif isinstance(event, Ended):
             found = self._failure.search("\n".join(self._own))
             if event.code and found:
-                code = int(found[2]) if found[2] else event.code
+                said = found[2].strip()
+                code = (
+                    _SIGNALS.get(said, event.code) if said.isalpha() or " " in said else int(said)
+                )
                 self._tell(Ended(int(found[1]), code if code >= 0 else 128 - code))
             self._tell(Ended(None, event.code))
 
@@ -161,4 +166,4 @@ class Labelled(Processes):
             self._tell(Told(rank, kind, said))
         rest = MARKED.sub("", text)
         if rest:
-            self._tell(Line(rank, rest[:-1]))
+            self._tell(Line(rank, rest.removesuffix("\n")))

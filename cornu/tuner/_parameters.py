@@ -63,6 +63,11 @@ class HyperParameter:
         """All that it may be; of a range without a step ten values, spread as it is sampled."""
         raise NotImplementedError
 
+    @property
+    def count(self) -> int | None:
+        """How many values it may have; None for any number."""
+        return len(self.values)
+
     def prob_to_value(self, prob: float) -> Any:
         """The value at a share of the probability, in [0, 1].
 
@@ -164,6 +169,12 @@ class _Range(HyperParameter):
         return min(value, self.max_value)
 
     @property
+    def count(self) -> int | None:
+        if self.min_value == self.max_value:
+            return 1
+        return None if self.steps is None else self.steps + 1
+
+    @property
     def values(self) -> tuple[Value, ...]:
         if self.steps is not None:
             return tuple(self.at(index) for index in range(self.steps + 1))
@@ -248,6 +259,10 @@ class Int(_Range):
     @property
     def _end(self) -> float:
         return self.max_value + 1
+
+    @property
+    def count(self) -> int:
+        return 1 + (self.max_value - self.min_value if self.steps is None else self.steps)
 
     def _spread(self, prob: float) -> int:
         return int(super()._spread(prob))

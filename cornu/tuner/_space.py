@@ -53,7 +53,7 @@ class HyperParameters:
         self._scopes: list[str] = []
         self._conditions: list[Parent] = []
         #: What answers within a trial; nothing of it is copied or written.
-        self._source: Source | None = None
+        self.source: Source | None = None
 
     @property
     def space(self) -> list[HyperParameter]:
@@ -128,9 +128,9 @@ class HyperParameters:
         full = self._full(name)
         if full in self.values and (self.is_active(name) or not self._known(full)):
             return self.values[full]
-        found = self._source.find(full) if self._source else None
+        found = self.source.find(full) if self.source else None
         if found is not None and self._hold(found.conditions):
-            return self._answered(found)
+            return self.answered(found)
         if found is None and not self._known(full):
             raise KeyError(
                 f"No builder has asked for this hyperparameter. Received: {full!r} of {[*self.values]}."
@@ -284,11 +284,18 @@ class HyperParameters:
             self._space.append(parameter)
         else:
             parameter = self._space[place]
-        return self._answered(parameter) if self._hold(parameter.conditions) else None
+        return self.answered(parameter) if self._hold(parameter.conditions) else None
 
-    def _answered(self, parameter: HyperParameter) -> Any:
+    def take(self, parameter: HyperParameter, value: Any) -> None:
+        """Have a hyperparameter with its value, as somebody else was answered."""
+        if self._place(parameter) is None:
+            self._space.append(parameter)
+        self.values[parameter.name] = value
+
+    def answered(self, parameter: HyperParameter) -> Any:
+        """The value of a hyperparameter whose conditions hold."""
         if parameter.name not in self.values:
-            source = self._source
+            source = self.source
             self.values[parameter.name] = source.choose(parameter) if source else parameter.default
         return self.values[parameter.name]
 
@@ -310,4 +317,4 @@ class HyperParameters:
         return "/".join([*self._scopes, str(name)])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_source": None}
+        return {**vars(self), "source": None}

@@ -1,23 +1,21 @@
 """`Oracle`: which trials there are, what comes next, and how each went.
 
-All that lasts is in the `Study`: the trials, each with the state that `Trial.get_state` gives, and what each builder was
-answered. `trials`, `hyperparameters` and the orders are what this process has read of it.
+All that lasts is in the `Study`: the trials, each with the state that `Trial.get_state` gives, and what each builder
+was answered. `trials`, `hyperparameters` and the orders are what this process has read of it.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import threading
-import time
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from .. import tuning
-from ._objective import MultiObjective, Objective, make
+from ._objective import Objective, make
 from ._parameters import HyperParameter
 from ._space import HyperParameters
 from ._study import Record, Study
@@ -25,7 +23,7 @@ from ._tree import Node
 from ._trial import Trial, TrialStatus
 from .errors import FatalRuntimeError
 
-P, R, O = ParamSpec("P"), TypeVar("R"), TypeVar("O", bound="Oracle")
+F = TypeVar("F", bound=Callable[..., Any])
 _ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED, TrialStatus.STOPPED)
 
 
@@ -40,7 +38,7 @@ class Desk:
         return getattr(self._oracle, method)(*args, **kwargs)
 
 
-def synchronized(func: Callable[Concatenate[O, P], R]) -> Callable[Concatenate[O, P], R]:
+def synchronized(func: F) -> F:
     """Have a method of an oracle run one call at a time, and where the search is, also when a child calls it.
 
     >>> class Mine(Oracle):
@@ -50,13 +48,13 @@ def synchronized(func: Callable[Concatenate[O, P], R]) -> Callable[Concatenate[O
     """
 
     @functools.wraps(func)
-    def wrapper(self: O, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(self.desk, Desk):
             return self.desk.call(func.__name__, *args, **kwargs)
         with self._lock:
             return func(self, *args, **kwargs)
 
-    return wrapper
+    return cast(F, wrapper)
 
 
 class Oracle:
@@ -66,8 +64,8 @@ class Oracle:
         objective: A metric's name, an `Objective`, or a list of them, whose signed sum it is then; None for the number
             that `run_trial` gives, which is to be small.
         max_trials: How many trials there are at most.
-        hyperparameters: A space that is known beforehand: what stands in it is searched as it stands there, whatever the
-            builder says.
+        hyperparameters: A space that is known beforehand: what stands in it is searched as it stands there, whatever
+            the builder says.
         allow_new_entries: Whether a builder may ask for others.
         tune_new_entries: Whether those are searched, or have their defaults.
         seed: What the draws follow from.
@@ -132,8 +130,8 @@ class Oracle:
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """What the next trial is: `{"status": ..., "values": {name: value}}`.
 
-        The status is RUNNING, or IDLE where others must end first, or STOPPED. What a builder asks for and has no value is
-        chosen then.
+        The status is RUNNING, or IDLE where others must end first, or STOPPED. What a builder asks for and has no value
+        is chosen then.
         """
         raise NotImplementedError
 
@@ -172,13 +170,14 @@ class Oracle:
         parameter = known or parameter
         trial, path = self.trials[trial_id], self._paths.setdefault(trial_id, [])
         node = self._tree.along((value, count) for _, value, count in path)
-        review: Callable[[Any], Any] = functools.partial(self._review, trial, parameter, node)
-        if known is None and not self.tune_new_entries:
-            value = self.study.suggest(int(trial_id), parameter, lambda drawn: parameter.default)
-        else:
-            value = self.study.suggest(int(trial_id), parameter, review)
-        path.append((parameter.name, value, self._count(parameter)))
-        node.after(value, path[-1][2])
+        is_tuned = known is not None or self.tune_new_entries
+        review = self._review if is_tuned else self._default
+        value = self.study.suggest(
+            int(trial_id), parameter, functools.partial(review, trial, parameter, node)
+        )
+        count = self._count(parameter) if is_tuned else 1
+        path.append((parameter.name, value, count))
+        node.after(value, count)
         self.study.attributes(int(trial_id), path=path)
         trial.hyperparameters.take(parameter, value)
         return value
@@ -237,6 +236,14 @@ class Oracle:
         trial.status, trial.score, trial.best_step = mine.status, mine.score, mine.best_step
         self._tell(mine)
         self._check_failures()
+
+    @synchronized
+    def release(self, trial: Trial) -> None:
+        """Have a trial that was interrupted wait to be run again."""
+        tuner = next((key for key, it in self.ongoing_trials.items() if it is trial), None)
+        if tuner is not None:
+            del self.ongoing_trials[tuner]
+            self.study.release(int(trial.trial_id))
 
     def get_trial(self, trial_id: str) -> Trial:
         """The trial of that name."""
@@ -337,9 +344,11 @@ class Oracle:
         """What Optuna sees as objectives."""
         return [self.objective]
 
-    def _review(self, trial: Trial, parameter: HyperParameter, node: Node, drawn: Any) -> Any:
-        """The value to have in place of what was drawn: here the default, for who populates the space."""
+    def _default(self, trial: Trial, parameter: HyperParameter, node: Node, drawn: Any) -> Any:
         return parameter.default
+
+    #: Gives the value to have in place of one that was drawn: here the default, for who populates the space.
+    _review = _default
 
     def _count(self, parameter: HyperParameter) -> int | None:
         """How many values a hyperparameter may have; None for any number."""
@@ -420,7 +429,9 @@ class Oracle:
         for record in records:
             trial_id = f"{record.number:04d}"
             known = self.trials.get(trial_id)
-            if known is not None and (known.status in _ENDED or known in self.ongoing_trials.values()):
+            if known is not None and (
+                known.status in _ENDED or known in self.ongoing_trials.values()
+            ):
                 continue
             path = [tuple(it) for it in record.attributes.get("path", ())]
             self._tree.along((value, count) for _, value, count in path)

@@ -162,8 +162,8 @@ class BayesianOptimizationOracle(SamplingOracle):
 class HyperbandOracle(SamplingOracle):
     """Many trials that begin, few that go on (Li et al., 2018, https://arxiv.org/abs/1603.06560).
 
-    A trial tells its objective after each epoch, and is stopped where others of its bracket are better; one that goes on
-    does so where it is: nothing is trained a second time. Trials are drawn by TPE.
+    A trial tells its objective after each epoch, and is stopped where others of its bracket are better; one that goes
+    on does so where it is: nothing is trained a second time. Trials are drawn by TPE.
 
     Args:
         max_epochs: The most epochs of a trial.

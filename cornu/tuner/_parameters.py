@@ -262,7 +262,7 @@ class Int(_Range):
 
     @property
     def count(self) -> int:
-        return 1 + (self.max_value - self.min_value if self.steps is None else self.steps)
+        return 1 + (int(self.max_value - self.min_value) if self.steps is None else self.steps)
 
     def _spread(self, prob: float) -> int:
         return int(super()._spread(prob))

@@ -1,0 +1,3 @@
+"""How a model is made from hyperparameters."""
+
+from .._hypermodel import HyperModel as HyperModel

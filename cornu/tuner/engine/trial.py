@@ -1,0 +1,4 @@
+"""One trial."""
+
+from .._trial import Trial as Trial
+from .._trial import TrialStatus as TrialStatus

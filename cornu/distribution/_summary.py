@@ -29,7 +29,7 @@ def summary(distribution: Any, model: Any, print_fn: Callable[[str], Any] = prin
         ("optimizer", getattr(optimizer, "variables", [])),
     ):
         for variable in variables:
-            of = variable.kept_for or variable
+            of = variable if variable.kept_for is None else variable.kept_for
             is_alike = of.stored_shape == variable.stored_shape
             layout = distribution.get_variable_layout(of if is_alike else variable)
             whole = math.prod(variable.stored_shape) * numpy_dtype(variable.stored_dtype).itemsize

@@ -222,3 +222,84 @@ def test_a_tensor_is_laid_out() -> None:
         assert [shard.data.shape for shard in x.addressable_shards] == [(2, 2), (2, 2)]
     symbolic = cornu.KerasTensor((4, 2))
     assert distribution.distribute_tensor(symbolic, layout) is symbolic
+
+
+def net() -> Any:
+    inputs = cornu.Input((6, 8))
+    x = layers.GroupQueryAttention(2, 4, 2, name="attention")(inputs, inputs)
+    x = layers.Dense(16, name="up")(x)
+    x = layers.Dense(8, name="down")(x)
+    x = layers.Dense(5, name="head")(layers.Flatten()(x))
+    return cornu.Model([inputs], [x], name="net")
+
+
+def test_a_layout_is_found_from_the_model() -> None:
+    found = distribution.tensor_parallel(net(), mesh(1, 2))
+    assert {path: layout.axes for path, layout in found.items()} == {
+        **{f"attention/{x}/kernel": (None, "model", None) for x in ("query", "key", "value")},
+        **{f"attention/{x}/bias": ("model", None) for x in ("query", "key", "value")},
+        "attention/attention_output/kernel": ("model", None, None),
+        "up/kernel": (None, "model"),
+        "up/bias": ("model",),
+        "down/kernel": ("model", None),
+    }
+
+
+def test_weights_are_divided_along_both_axes() -> None:
+    model = net()
+    both = distribution.fsdp(
+        layout_map=distribution.tensor_parallel(model, mesh(2, 2)), smallest=64
+    )
+    axes = {v.path: both.get_variable_layout(v).axes for v in model.variables}
+    assert axes["up/kernel"] == ("batch", "model") and axes["up/bias"] == ("model",)
+    assert axes["head/kernel"] == ("batch", None) and axes["head/bias"] == (None,)
+
+
+def test_what_a_device_has_is_said_before_the_first_step() -> None:
+    """No weight is drawn for it."""
+    model = net()
+    model.compile("adam")
+    model.optimizer.build(model.trainable_variables)
+    lines: list[str] = []
+    layout_map = distribution.tensor_parallel(model, mesh(1, 2))
+    own = layout_map.summary(model, lines.append)
+    assert lines[1].split() == [
+        "attention/query/kernel",
+        "(8,",
+        "4,",
+        "2)",
+        "-,",
+        "model,",
+        "-",
+        "128",
+    ]
+    with ModelParallel(layout_map=layout_map).scope():
+        variables = [*model.variables, *model.optimizer.variables]
+        held = [v.value.addressable_shards[0].data.nbytes for v in variables]
+    assert own == sum(held)
+
+
+def fit(layout_map: Any, batch_size: int = 4) -> None:
+    model = net()
+    model.compile("sgd", "mse")
+    with ModelParallel(layout_map=layout_map).scope():
+        model.fit(np.ones((4, 6, 8)), np.ones((4, 5)), batch_size, verbose=0)
+
+
+def test_a_key_for_nothing_warns() -> None:
+    layout_map = LayoutMap(mesh(1, 2))
+    layout_map["kernel"] = (None, "model")
+    with pytest.warns(UserWarning, match=re.escape("Received: ['kernel'], which stand for none")):
+        fit(layout_map)
+
+
+def test_a_batch_size_that_is_no_multiple_warns() -> None:
+    with pytest.warns(UserWarning, match="A batch is divided in 2 .* Received: batches of 3"):
+        fit(LayoutMap(mesh(2, 1)), 3)
+
+
+def test_a_layout_that_does_not_fit_is_an_error_at_fit() -> None:
+    layout_map = LayoutMap(mesh(1, 2))
+    layout_map["head/kernel"] = (None, "model")
+    with pytest.raises(ValueError, match=re.escape("for 'head/kernel' of shape (48, 5)")):
+        fit(layout_map)

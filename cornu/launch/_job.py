@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+#: What a script is told by its environment on other machines too: how these names begin.
+_CARRIED = ("CORNU_", "KERAS_", "JAX_", "XLA_", "NCCL_", "GLOO_", "TORCH_", "OMP_", "PYTHONPATH")
+
+
+def carried(environ: Mapping[str, str]) -> dict[str, str]:
+    """What processes on other machines have of the environment of who starts them.
+
+    >>> carried({"CORNU_BACKEND": "torch", "HOME": "/root", "KERAS_DISTRIBUTION_PROCESS_ID": "1"})
+    {'CORNU_BACKEND': 'torch'}
+    """
+    said = {name: value for name, value in environ.items() if name.startswith(_CARRIED)}
+    return {name: value for name, value in said.items() if "_DISTRIBUTION_" not in name}
 
 
 @dataclass(frozen=True)

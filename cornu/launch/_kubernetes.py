@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import subprocess
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..distribution.ports import MEETING_PORT
-from ._job import Ended, Job, LaunchError, Line, Tell
+from ._job import Ended, Job, LaunchError, Line, Tell, carried
 from ._lines import Lines
 from ._processes import read_all
 
@@ -117,6 +118,7 @@ def _container(job: Job, first: str) -> dict[str, Any]:
     is_here = Path(script).is_file()
     command = [job.python or "python", f"{_FOLDER}/script.py" if is_here else script, *arguments]
     said = {
+        **{k: v for k, v in carried(os.environ).items() if k != "PYTHONPATH"},
         **{k: v for k, v in job.variables().items() if k != "CORNU_SUPERVISED"},
         **({} if job.payload is None else {"CORNU_PAYLOAD": f"{_FOLDER}/payload"}),
         "WORLD_SIZE": str(job.workers),

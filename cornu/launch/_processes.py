@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..distribution.ports import LAST_PORT, MEETING_PORT
-from ._job import Ended, Job, LaunchError, Line, Tell, Told
+from ._job import Ended, Job, LaunchError, Line, Tell, Told, carried
 from ._lines import Lines
 
 #: `ssh` asks nothing, and notices within half a minute that a machine is gone.
@@ -76,7 +76,8 @@ def ssh_rows(job: Job) -> list[Row]:
     hosts.sort(key=job.hosts.index)
     port = random.Random(os.urandom(8)).randint(MEETING_PORT, LAST_PORT)
     command = (job.python or "PYTHON", *job.command)
-    return _rows(job, hosts, command, hosts[0].rpartition("@")[2], port)
+    rows = _rows(job, hosts, command, hosts[0].rpartition("@")[2], port)
+    return [(host, command, {**carried(os.environ), **said}) for host, command, said in rows]
 
 
 def _rows(job: Job, hosts: list[str], command: Sequence[str], address: str, port: int) -> list[Row]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..core.checks import installed
 from ..distribution.ports import MEETING_PORT
-from ._job import Ended, Job, LaunchError, Line, Tell, Told
+from ._job import Ended, Job, LaunchError, Line, Tell, Told, carried
 from ._lines import Lines
 from ._processes import said
 
@@ -117,7 +117,7 @@ class Actors:
         starts = []
         for rank, actor in enumerate(self._actors):
             variables = job.ranked(rank, addresses, addresses[0], port or MEETING_PORT)
-            row = (self.places[rank], command, variables)
+            row = (self.places[rank], command, {**carried(os.environ), **variables})
             starts.append(actor.start.remote(source, said(job, row, os.getcwd())))
         ray.get(starts)
         for rank in range(len(self._actors)):

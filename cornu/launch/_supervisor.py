@@ -22,6 +22,11 @@ GRACE = 10.0
 HUNG = 20.0
 #: Seconds between two lines of progress where there is no terminal.
 STATUS = 60.0
+#: Seconds from the first failure that is heard of to stopping all: a process that talks to one that is killed fails
+#: within 20 ms, and may be heard of before it.
+SETTLING = 0.5
+#: Codes of processes that others killed, or the system did: SIGKILL, SIGBUS, SIGSEGV.
+_KILLED = {137, 135, 139}
 #: How many of the last lines of the process that failed are shown again at the end.
 TAIL = 40
 #: Seconds before processes start again.
@@ -128,6 +133,8 @@ class _Attempt:
         self.lines: dict[int | None, deque[str]] = {}
         #: Number, code and reason of the first that failed.
         self.failed: tuple[int | None, int, str] | None = None
+        #: When it is known for sure which that was.
+        self.settled = 0.0
         #: The signal that asked the supervisor to end.
         self.asked: int | None = None
         #: When what doesn't end by itself is killed.
@@ -202,10 +209,13 @@ class _Attempt:
             self._fail(event.rank, event.code, "failed")
 
     def _fail(self, rank: int | None, code: int, reason: str) -> None:
-        """Note the first failure, and stop all."""
-        if self.failed is None and self.asked is None:
+        """Note the first failure, and stop all, soon. One that was killed meanwhile is why others failed."""
+        if self.asked is not None:
+            return
+        if self.failed is None:
+            self.failed, self.settled = (rank, code, reason), time.monotonic() + SETTLING
+        elif self.deadline is None and code in _KILLED and self.failed[1] not in _KILLED:
             self.failed = (rank, code, reason)
-            self._stop(signal.SIGTERM)
 
     def _stop(self, number: int) -> None:
         self.deadline = time.monotonic() + self.grace
@@ -214,9 +224,11 @@ class _Attempt:
     def _watch(self) -> None:
         """Kill what was asked to end and doesn't; see who hangs."""
         now = time.monotonic()
+        if self.failed is not None and self.deadline is None and now > self.settled:
+            self._stop(signal.SIGTERM)
         if self.deadline is not None and now > self.deadline:
             self._stop(signal.SIGKILL)
-        if self.hung and self.deadline is None:
+        if self.hung and self.deadline is None and self.failed is None:
             for rank, last in list(self.beats.items()):
                 if now - last > self.hung:
                     self._fail(

@@ -24,7 +24,10 @@ def search(folder: Path, name: str = "digits") -> None:
         study.tell(number, "FAILED" if score is None else "COMPLETED", [score or 0.0])
 
 
-def test_lists_the_best_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_the_best_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     search(tmp_path)
     assert cli.main(["trials", str(tmp_path), "--report", str(tmp_path / "report.html")]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line]

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import tuning
+from ..callbacks.progress import format_bytes
 from ..core.naming import is_ours
-from . import _hypermodel, _results
+from . import _hypermodel, _keeping, _results
 from ._children import Children, Outcome
 from ._oracle import Oracle
 from ._space import HyperParameters
+from ._table import Table
 from ._trial import Trial, TrialStatus
 from .errors import FailedTrialError, FatalError
 
@@ -66,6 +68,10 @@ class BaseTuner:
         self.hypermodel = _hypermodel.of(hypermodel)
         self.directory = Path(directory or ".")
         self.project_name = project_name or "untitled_project"
+        self._table = Table("score", "min", None, verbose=0)
+        self._kept: int | None = None
+        self._epochs: int | None = None
+        self._dropped = set[str]()
         self.tuner_id = tuner_id or os.environ.get("KERASTUNER_TUNER_ID") or "tuner0"
         if overwrite and self.project_dir.exists():
             shutil.rmtree(self.project_dir)
@@ -94,6 +100,8 @@ class BaseTuner:
         n_jobs: int = 1,
         in_process: bool | None = None,
         timeout_per_trial: float | None = None,
+        memory_per_trial: int | None = None,
+        keep_models: int | None = 3,
         **fit_kwargs: Any,
     ) -> None:
         """Try one set of hyperparameters after the other.
@@ -105,20 +113,30 @@ class BaseTuner:
                 memory back and may crash. By default in their own, but for a tuner with a `run_trial` of its own, whose
                 side effects may be wanted here.
             timeout_per_trial: After how many seconds a trial in a process of its own is stopped, and has failed.
+            memory_per_trial: The same of bytes of memory.
+            keep_models: Of how many of the best trials models stay on the disk; those of others go once they can't be
+                among them any more. `None` for all.
 
         Raises:
             RuntimeError: If so many trials have failed in a row that the search ends.
             FatalError: If a trial raised one.
         """
-        self.oracle.verbose = fit_kwargs.get("verbose", 1)
+        self.oracle.verbose = verbose = fit_kwargs.get("verbose", 1)
         self.on_search_begin()
-        if self.tuner_id.startswith("chief"):
-            self._wait_for_others()
-        elif n_jobs == 1 and (self._stays() if in_process is None else in_process):
-            self._search_here(fit_args, fit_kwargs)
-        else:
-            fallback = in_process is None and n_jobs == 1
-            self._search_in_children(fit_args, fit_kwargs, n_jobs, timeout_per_trial, fallback)
+        objective = self.oracle.objective
+        here = n_jobs == 1 and (self._stays() if in_process is None else in_process)
+        self._kept, self._epochs = keep_models, fit_kwargs.get("epochs")
+        self._table = Table(objective.name, objective.direction, self.oracle.max_trials, verbose)
+        self._table.shows_live = not here
+        with self._table, self.oracle.watched(self._see):
+            if self.tuner_id.startswith("chief"):
+                self._wait_for_others()
+            elif here:
+                self._search_here(fit_args, fit_kwargs)
+            else:
+                limits = {"seconds": timeout_per_trial, "memory": memory_per_trial}
+                fallback = in_process is None and n_jobs == 1
+                self._search_in_children(fit_args, fit_kwargs, n_jobs, limits, fallback)
         self.on_search_end()
 
     def run_trial(self, trial: Trial, *fit_args: Any, **fit_kwargs: Any) -> Any:
@@ -202,6 +220,10 @@ class BaseTuner:
         """Read what other processes, and earlier ones, have written."""
         self.oracle.reload()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a child gets: not what is shown here."""
+        return {**vars(self), "_table": None}
+
     def _explore(self) -> None:
         """Ask the builder what there is, with defaults, and once more for each condition that did not hold."""
         hp = self.oracle.get_space()
@@ -230,6 +252,7 @@ class BaseTuner:
         self.pre_create_trial()
         trial = self.oracle.create_trial(tuner_id)
         if trial.status == TrialStatus.RUNNING:
+            self._table.begin(trial.trial_id)
             self.on_trial_begin(trial)
         return trial
 
@@ -242,13 +265,13 @@ class BaseTuner:
                 self._ended(trial, attempt(self, trial, args, kwargs))
 
     def _search_in_children(
-        self, args: Any, kwargs: Any, jobs: int, seconds: float | None, fallback: bool
+        self, args: Any, kwargs: Any, jobs: int, limits: dict[str, Any], fallback: bool
     ) -> None:
         running: dict[str, Trial] = {}
         behind = {"oracle": self.oracle.desk}
         names = [f"{self.tuner_id}-{i}" for i in range(jobs)]
         with (
-            Children(jobs, self.project_dir, behind, seconds) as children,
+            Children(jobs, self.project_dir, behind, **limits) as children,
             self._released(running.values()),
         ):
             while True:
@@ -257,7 +280,8 @@ class BaseTuner:
                 if trial is not None and trial.status == TrialStatus.RUNNING:
                     running[trial.trial_id] = trial
                     try:
-                        children.start(trial.trial_id, run, self, trial, args, kwargs)
+                        key, output = trial.trial_id, self._output(trial)
+                        children.start(key, run, self, trial, args, kwargs, output=output)
                     except TypeError as error:
                         if not fallback:
                             raise
@@ -292,8 +316,31 @@ class BaseTuner:
             trial.message = "\n".join(it for it in (outcome.reason, outcome.trace) if it)
             tuning.say("Trial %s failed: %s", trial.trial_id, trial.message, level="warning")
         self.on_trial_end(trial)
+        self._tidy()
+        self._table.values(trial.trial_id, trial.hyperparameters.values)
+        self._table.end(trial.trial_id, trial.status, trial.score)
         if isinstance(outcome.error, FatalError):
             raise outcome.error
+
+    def _output(self, trial: Trial) -> str:
+        """The file of what a trial prints in its own process."""
+        folder = self.get_trial_dir(trial.trial_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder / "output.txt")
+
+    def _see(self, trial_id: str, step: int, value: float) -> None:
+        """Show an epoch of a trial."""
+        self._table.values(trial_id, self.oracle.trials[trial_id].hyperparameters.values)
+        self._table.epoch(trial_id, step - 1, self._epochs, value)
+
+    def _tidy(self) -> None:
+        """Remove the models of trials that can't be among the best any more."""
+        if self._kept is not None:
+            scores, directions = self.oracle.scores(), self.oracle.study.directions
+            lost = set(_keeping.losers(scores, directions, self._kept)) - self._dropped
+            _keeping.drop(self.get_trial_dir(trial_id) for trial_id in lost)
+            self._dropped |= lost
+        self._table.note = format_bytes(_keeping.size(self.project_dir))
 
     @contextmanager
     def _released(self, trials: Any) -> Iterator[None]:

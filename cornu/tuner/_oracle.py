@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -123,6 +124,7 @@ class Oracle:
         self._sampler, self._pruner = sampler, pruner
         self._storage, self._name = ":memory:", "search"
         self._study: Study | None = None
+        self._watch: Callable[[str, int, float], None] | None = None
         self._lock: Any = threading.RLock()
         self._tree, self._paths = Node(), dict[str, list[tuple[str, Any, int | None]]]()
         self._runs, self._retries = dict[str, int](), list[str]()
@@ -187,10 +189,30 @@ class Oracle:
         """Note the metrics of a trial that goes on; whether it is to end here."""
         if not self.objective.has_value(logs):
             return False
-        ends = self.study.report(int(trial_id), step, float(self.objective.get_value(logs)))
+        value = float(self.objective.get_value(logs))
+        ends = self.study.report(int(trial_id), step, value)
+        if self._watch is not None:
+            self._watch(trial_id, step, value)
         if ends:
             self.trials[trial_id].status = TrialStatus.STOPPED
         return ends
+
+    @contextmanager
+    def watched(self, watch: Callable[[str, int, float], None]) -> Iterator[None]:
+        """Within it, reports of trials are told too: `watch(trial_id, step, value)`."""
+        self._watch = watch
+        try:
+            yield
+        finally:
+            self._watch = None
+
+    def scores(self) -> dict[str, list[float] | None]:
+        """The scores of trials that have ended; None for those that have none."""
+        return {
+            name: self._scores(it) if it.status == TrialStatus.COMPLETED else None
+            for name, it in self.trials.items()
+            if it.status in _ENDED
+        }
 
     @synchronized
     def update_trial(self, trial_id: str, metrics: Mapping[str, Any], step: int = 0) -> Trial:
@@ -449,7 +471,14 @@ class Oracle:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a child gets: all but what lasts, which it reaches through the desk."""
-        left = {"_study": None, "_storage": None, "_lock": None, "_tree": None, "_paths": None}
+        left = {
+            "_study": None,
+            "_storage": None,
+            "_lock": None,
+            "_watch": None,
+            "_tree": None,
+            "_paths": None,
+        }
         return {**vars(self), **left, "trials": {}, "ongoing_trials": {}}
 
 

@@ -314,7 +314,7 @@ class Study:
         if owner is None:  # killed between two lines, or a trial of somebody else's
             return started is not None and time.time() - started.timestamp() > BEAT
         if _owners.is_here(owner):
-            return _owners.is_dead(owner) or (owner == _owners.me() and not self._trials)
+            return _owners.is_dead(owner)
         seen = self._study.user_attrs.get(f"{_SEEN} {owner}", 0.0)
         return time.time() - float(seen) > stale
 

@@ -51,6 +51,8 @@ class Table:
     def __init__(self, metric: str, direction: str, total: int | None, verbose: int = 1) -> None:
         self.metric, self.direction, self.total, self.verbose = metric, direction, total, verbose
         self.note = ""
+        #: Whether what runs may be drawn again in its place; elsewhere another live line may be.
+        self.shows_live = True
         self._running: dict[str, _Row] = {}
         self._seen: dict[str, list[str]] = {}
         self._named: list[str] = []
@@ -60,7 +62,7 @@ class Table:
         self._drawn = self._said = self._started = time.monotonic()
 
     def __enter__(self) -> Table:
-        if self.verbose and progress._has_terminal() and not progress._console().is_jupyter:
+        if self.shows_live and self.verbose and _has_lines():
             from rich.live import Live
 
             self._live = Live(console=progress._console(), auto_refresh=False, transient=True)
@@ -180,6 +182,11 @@ class Table:
                 self._live.console.print(line, highlight=False, markup=False, soft_wrap=True)
             else:
                 progress.say(line)
+
+
+def _has_lines() -> bool:
+    """Whether lines can be drawn again where they stand."""
+    return bool(progress._has_terminal() and not progress._console().is_jupyter)
 
 
 def _short(value: Any) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import os
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from .. import models
-from ..callbacks import Callback, History, TensorBoard
+from ..callbacks import BackupAndRestore, Callback, History, TensorBoard
 from ..core import files
 from ..core.naming import is_ours
 from . import _results
@@ -22,6 +23,8 @@ from ._space import HyperParameters
 from ._trial import Trial
 from .errors import FailedTrialError, FatalTypeError
 
+#: Seconds between two backups of a trial.
+_BACKUP = 1.0
 _WEIGHTS, _BUILD = "checkpoint.weights.h5", "build_config.json"
 
 
@@ -183,7 +186,9 @@ class Tuner(BaseTuner):
         hp = trial.hyperparameters
         model = self._build_hypermodel(hp)
         copies = self._callbacks(trial, index, kwargs.get("callbacks"))
-        given = {**kwargs, "callbacks": [_Events(self, trial, best, reports), *copies]}
+        backup = _Backup(self.get_trial_dir(trial.trial_id) / f"backup-{index}")
+        events = _Events(self, trial, best, reports)
+        given = {**kwargs, "callbacks": [events, *copies, backup]}
         with maybe_distribute(self.distribution_strategy):
             results = self.hypermodel.fit(hp, model, *args, **given)
         for name, value in self.measures(model).items():
@@ -232,6 +237,14 @@ class _Best:
         self.tuner.save_model(self.trial.trial_id, model, epoch)
 
 
+class _Backup(BackupAndRestore):
+    """Backs up at the ends of epochs, though not of each short one: a trial whose process was killed goes on there."""
+
+    def _is_due(self, run: Any) -> bool:
+        is_time = time.monotonic() - self._last[2] >= _BACKUP or self.is_asked_to_end
+        return is_time and super()._is_due(run)
+
+
 class _Events(Callback):
     """Tells a tuner of the epochs of a trial."""
 
@@ -243,6 +256,14 @@ class _Events(Callback):
             Tuner.on_batch_begin,
             Tuner.on_batch_end,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far, for a trial that goes on."""
+        return {"best": self.best.value}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.best.value = state["best"]
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Tell of a batch."""

@@ -25,12 +25,20 @@ class KeepingEngine(Engine):
         known = self._former.get(key)
         container = known[1]() if known is not None and known[0]() is owner else None
         # One that has come to store something else, codes of its value, has another.
-        if container is not None and self._kind(self.read(container)) == self._kind(value):
+        if container is not None and self.kind_of(container) == self._kind(value):
             self.set_trainable(container, trainable)
+            self.lay(container, layout)
             return self.write(container, value)
         container = self.container(value, trainable, layout)
         self.share(owner, container)
         return container
+
+    def kind_of(self, container: Any) -> tuple[Any, ...]:
+        """Dtype and shape of the value in a container."""
+        return self._kind(self.read(container))
+
+    def lay(self, container: Any, layout: Layout | None) -> None:
+        """Let a container hold its value, which is about to be written, laid out so."""
 
     def _kind(self, value: Tensor) -> tuple[Any, ...]:
         return self.dtype_of(value), tuple(self.shape_of(value))

@@ -27,6 +27,7 @@ from .. import host, loops
 from ..contract import Axes, Layout, Native, Pads, State, Tensor
 from ..keeping import KeepingEngine
 from ..profiles import Profile
+from . import mesh
 from .adopted import AdoptedModule
 from .graph import RecordedStep
 from .lists import Group, together
@@ -224,6 +225,7 @@ class TorchEngine(KeepingEngine):
 
     name = "torch"
     mixes_sparse: ClassVar[bool] = True
+    distributes: ClassVar[bool] = True
     module_type: ClassVar[type | None] = torch.nn.Module
     module_names: ClassVar[frozenset[str]] = NAMES
     adopts: ClassVar[frozenset[str]] = frozenset({"modules"})
@@ -292,6 +294,8 @@ class TorchEngine(KeepingEngine):
     def convert_to_numpy(self, x: Tensor) -> Any:
         if not isinstance(x, torch.Tensor):
             return host.as_array(x)
+        if type(x) not in self.arrays and hasattr(x, "full_tensor"):
+            x = x.full_tensor()
         x = x.detach().cpu().resolve_conj().resolve_neg()
         if x.dtype in _UNKNOWN_TO_NUMPY:
             bits = x.view(_UNKNOWN_TO_NUMPY[x.dtype]).numpy()
@@ -370,22 +374,70 @@ class TorchEngine(KeepingEngine):
         return _disable_current_modes()
 
     def container(self, value: Tensor, trainable: bool, layout: Layout | None = None) -> Any:
-        value = self.place(value, layout)
+        division = mesh.division_of(layout)
         # A variable made while a step is recorded outlives the recording, so it holds values.
         with self.untraced():
-            value = _laid_out(self.convert_to_tensor(value).detach())
-            return torch.nn.Parameter(value, trainable and value.dtype.is_floating_point)
+            value = _laid_out(self.convert_to_tensor(mesh.part(value, division)).detach())
+            made = torch.nn.Parameter(value, trainable and value.dtype.is_floating_point)
+        return mesh.Part.of(made, division)
 
     def read(self, container: Any) -> Tensor:
+        if type(container) is mesh.Part:
+            return container.whole()
         return container if container.requires_grad else container.detach()
 
     def write(self, container: Any, value: Tensor) -> Any:
         # A copy: the caller may go on and change his tensor.
-        container.data = _laid_out(self.convert_to_tensor(value).detach())
+        value = self.convert_to_tensor(value).detach()
+        container.data = _laid_out(mesh.part_for(container, value))
         return container
+
+    def kind_of(self, container: Any) -> tuple[Any, ...]:
+        if type(container) is not mesh.Part:
+            return super().kind_of(container)
+        return _NAMES[container.dtype], tuple(container.division.shape(container.shape))
+
+    def lay(self, container: Any, layout: Layout | None) -> None:
+        mesh.Part.of(container, mesh.division_of(layout))
 
     def set_trainable(self, container: Any, trainable: bool) -> None:
         container.requires_grad_(trainable and container.dtype.is_floating_point)
+
+    # -------------------------------------------------------------- devices
+
+    def devices(self, kind: str | None = None) -> list[str]:
+        return mesh.names(kind)
+
+    def connect(self, address: str, size: int, rank: int, local_rank: int | None = None) -> None:
+        mesh.connect(address, size, rank, local_rank)
+
+    @property
+    def rank(self) -> int:
+        return mesh.rank()
+
+    @property
+    def processes(self) -> int:
+        return mesh.processes()
+
+    def place(self, x: Any, layout: Layout | None) -> Tensor:
+        return x if layout is None else mesh.placed(self.convert_to_tensor(x), layout)
+
+    def constrain(self, x: Tensor, layout: Layout | None) -> Tensor:
+        division = mesh.division_of(layout)
+        return mesh.recording[-1].constrain(x, division) if division and mesh.recording else x
+
+    def rows(self, size: int, layout: Layout | None) -> slice:
+        return mesh.rows(size, layout)
+
+    def joined(self, rows: Any, size: int, layout: Layout | None) -> Tensor:
+        return rows if layout is None else mesh.joined(self.convert_to_tensor(rows), layout)
+
+    def agreed(self, x: Any) -> Any:
+        return mesh.agreed(x) if self.processes > 1 else x
+
+    def barrier(self) -> None:
+        if self.processes > 1:
+            mesh.barrier()
 
     def module(self, layer: Any) -> Any:
         return LayerModule(self, layer)
@@ -448,7 +500,7 @@ class TorchEngine(KeepingEngine):
         def call(values: list[Tensor]) -> Any:
             with _differentiating() as nested:
                 leaves = [_leaf(x, nested) for x in values]
-                loss, aux = f(leaves)
+                loss, aux = f(leaves if nested or not mesh.recording else _marked(values, leaves))
                 loss = self.convert_to_tensor(loss)
                 gradients = _gradients([loss], leaves, None, nested)
             return _settled(((loss, aux), gradients), nested)
@@ -495,7 +547,11 @@ class TorchEngine(KeepingEngine):
     def compile(
         self, step: Callable[..., Any], state: State, jit: bool | None = None
     ) -> Callable[..., Any]:
-        return RecordedStep(self, step, state)
+        if mesh.processes() == 1:
+            return RecordedStep(self, step, state)
+        from .partition import DividedStep
+
+        return DividedStep(self, step, state)
 
     def scope(self, name: str) -> AbstractContextManager[Any]:
         from .profiler import scope
@@ -1101,6 +1157,12 @@ def _gradients(
     return [next(found) if x is not None and x.requires_grad else None for x in leaves]
 
 
+def _marked(values: Sequence[Tensor], leaves: Sequence[Tensor]) -> list[Tensor]:
+    """The leaves, with how what they stand for is divided."""
+    marks = mesh.recording[-1]
+    return [marks.leaf(value, x) for value, x in zip(values, leaves, strict=True)]
+
+
 def _settled(result: Any, nested: bool) -> Any:
     """A result without the graph that it came from, unless something around still differentiates."""
     if nested:
@@ -1237,7 +1299,7 @@ def _run(run: Callable[..., Any], count: int) -> Callable[..., Any]:
         return outputs, *(state[0].clone() for state in last)
 
     recurrent.__name__ = run.__name__
-    return opaque(recurrent)
+    return opaque(recurrent, samples=1 + count)
 
 
 _lstm, _gru = _run(torch.lstm, 2), _run(torch.gru, 1)

@@ -31,6 +31,7 @@ from ... import tuning
 from .. import programs
 from ..contract import State
 from ..loops import flatten
+from .mesh import part_for
 from .opaque import DIRECT, WRITERS, call_over
 
 #: Calls, on lists and on tensors, that can write over their first operand; those whose operands can change
@@ -109,13 +110,13 @@ class RecordedStep:
         read = self.engine.read
         trains = any(x.requires_grad for x in changing)
         with nullcontext() if trains else torch.no_grad():
-            values = [x if x.requires_grad else read(x) for x in changing]
+            values = [read(x) for x in changing]
             with self.state.bound(values, [read(x) for x in constant]) as collect:
                 result = self.step(*args)
                 after = collect()
         for container, before, value in zip(changing, values, after, strict=True):
             if value is not before:
-                container.data = value.detach()
+                container.data = part_for(container, value.detach())
         return result
 
     def _record(self, key: Any, values: list[Any], leaves: list[Any]) -> list[Any]:
@@ -140,8 +141,7 @@ class RecordedStep:
         start, graph = time.perf_counter(), None
         try:
             with torch.no_grad():
-                trace = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)
-                graph = trace(*inputs)
+                graph = self._trace(flat, inputs, made)
                 call, found = _replay(graph, inputs, first)
         except Exception as error:
             if getattr(error, "stops_steps", False):
@@ -150,14 +150,25 @@ class RecordedStep:
             self._refused, self._faulty = error, graph is not None
             return []  # an error of the step's own comes again when it runs as it is
         finally:
-            _forget_source(graph)
+            forget_source(graph)
         self.recorded[key] = _Recording(call, *made)
         seconds = time.perf_counter() - start
         programs.say_made("recorded", self.step, leaves, seconds, self._kinds)
         return found
 
+    def _trace(
+        self,
+        flat: Callable[..., Any],
+        inputs: Sequence[torch.Tensor],
+        made: list[Any],
+        made_of: dict[Any, Callable[..., Any]] | None = None,
+    ) -> Any:
+        """The calls of a function of tensors as a graph, some made of others; `made` is filled by then."""
+        trace = make_fx(flat, made_of, tracing_mode="fake", _allow_non_fake_inputs=True)
+        return trace(*inputs)
 
-def _forget_source(module: Any) -> None:
+
+def forget_source(module: Any) -> None:
     """Take the source of a graph out of the process, which keeps it for ever: 38 KB for a small model."""
     name = (
         getattr(getattr(type(module).forward, "__code__", None), "co_filename", "")
@@ -202,7 +213,7 @@ def _replay(
     """
     graph: Graph = module.graph
     for node in graph.nodes:
-        if node.target in _SAME and not any(map(_writes, node.users)):
+        if node.target in _SAME and not any(map(writes, node.users)):
             node.replace_all_uses_with(node.args[0])
     _join_lerps(graph)
     _join_quotients(graph)
@@ -297,22 +308,22 @@ def _reuse_memory(graph: Graph, owned: set[Node]) -> None:
         name = getattr(node.target, "_opname", "")
         if _is_writer(node):
             first, *rest = node.args[1]
-            read = set(map(_root, rest))
-            if _is_fresh(first, fixed) and _root(first) not in later | read:
+            read = set(map(root, rest))
+            if _is_fresh(first, fixed) and root(first) not in later | read:
                 node.meta["in_place"] = call_over
         for place in _places(node, name):
             given = node.args[place]
             operands = given if isinstance(given, list) else [given]
             rest = [x for at, x in enumerate(node.args) if at != place]
-            roots = set(map(_root, operands))
-            read = {_root(x) for x in node.all_input_nodes if x not in operands}
+            roots = set(map(root, operands))
+            read = {root(x) for x in node.all_input_nodes if x not in operands}
             mine = owned if given is operands else set()
             makes = all(x in mine or _is_fresh(x, fixed) for x in operands)
             if makes and len(roots) == len(operands) and not roots & (later | read):
                 node.args = (given, *rest)
                 node.meta["in_place"] = _IN_PLACE[name]
                 break
-        later.update(map(_root, node.all_input_nodes))
+        later.update(map(root, node.all_input_nodes))
 
 
 def _is_writer(node: Node) -> bool:
@@ -343,7 +354,7 @@ def _kind(x: torch.Tensor) -> Any:
     return x.shape, x.stride(), x.dtype
 
 
-def _root(node: Node) -> Node:
+def root(node: Node) -> Node:
     """The node whose memory a node's value lies in."""
     while True:
         source: Any = node.args[0] if node.target is operator.getitem else node
@@ -360,10 +371,10 @@ def _is_fresh(node: Node, fixed: set[Node]) -> bool:
         return len(node.all_input_nodes[0].users) == 1 and _is_fresh(node.all_input_nodes[0], fixed)
     made = node.all_input_nodes[0] if node.target is operator.getitem else node
     known = hasattr(made.target, "_schema") and made not in fixed
-    return known and not _writes(made) and _root(node) is node
+    return known and not writes(made) and root(node) is node
 
 
-def _writes(node: Node) -> bool:
+def writes(node: Node) -> bool:
     """Whether a node changes a tensor in place."""
     return getattr(getattr(node.target, "_schema", None), "is_mutable", False)
 
@@ -372,10 +383,10 @@ def _fixed(graph: Graph) -> set[Node]:
     """The nodes that depend on no input and on no chance: the same at each call, computed once."""
     found: set[Node] = set()
     # What is written in place differs from call to call, with all that lies in the same memory.
-    changing = {_root(x) for node in graph.nodes if _writes(node) for x in node.all_input_nodes}
+    changing = {root(x) for node in graph.nodes if writes(node) for x in node.all_input_nodes}
     for node in graph.nodes:
         chance = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-        kept = node.op == "call_function" and _root(node) not in changing and not chance
+        kept = node.op == "call_function" and root(node) not in changing and not chance
         if node.op == "get_attr" or (kept and all(x in found for x in node.all_input_nodes)):
             found.add(node)
     return found

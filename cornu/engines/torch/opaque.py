@@ -21,14 +21,23 @@ Function = Callable[..., Sequence[Tensor]]
 _FUNCTIONS: dict[str, Function] = {}
 #: The names of those that can write their result over their first operand, and then are given it as `out` too.
 WRITERS: set[str] = set()
+#: By name: how many of its first operands have samples along their first axis, as all results do.
+_SAMPLES: dict[str, int] = {}
 
 
-def opaque(function: Function) -> Function:
-    """A function from tensors to tensors that is one call of a recording."""
+def opaque(function: Function, samples: int = 0) -> Function:
+    """A function from tensors to tensors that is one call of a recording.
+
+    Args:
+        function: The function.
+        samples: How many of its first operands have samples along their first axis, that it treats one by one, as
+            all results do; with 0 that is unknown.
+    """
     name = function.__name__
     _FUNCTIONS[name] = function
     if "out" in inspect.signature(function).parameters:
         WRITERS.add(name)
+    _SAMPLES[name] = samples
 
     def run(*xs: Tensor) -> Sequence[Tensor]:
         if get_proxy_mode() is None:
@@ -84,6 +93,11 @@ def _laid_as(x: Tensor, gradient: Tensor | None) -> Tensor:
         return torch.zeros_like(x)
     same = gradient.stride() == x.stride()
     return gradient if same else torch.empty_like(x).copy_(gradient)
+
+
+def samples_of(name: str) -> int:
+    """How many of a function's first operands have samples along their first axis; 0 where that is unknown."""
+    return _SAMPLES[name]
 
 
 _operator: Any = torch.library.custom_op("cornu::call", call, mutates_args=())

@@ -277,7 +277,7 @@ class Variable(OpOperators):
         where it begins: of a value on the host process 0 the whole, else as the engine has them."""
         engine, container, _ = self._drawn()
         if engine is not None:
-            return engine.own_parts(engine.read(container))
+            return engine.own_parts(container)
         return [((0,) * container.ndim, container)] if processes.is_first() else []
 
     def _drawn(self) -> Held:

@@ -385,10 +385,10 @@ class Engine(ABC):
         """The whole value of a tensor as a NumPy array, wherever its parts lie. All processes call it."""
         return self.convert_to_numpy(x)
 
-    def own_parts(self, x: Tensor) -> list[tuple[tuple[int, ...], Any]]:
-        """The parts of a tensor that this process is to write, NumPy arrays in its memory, each with the indices where
-        it begins. Those of all processes are the whole, and each is one process's."""
-        whole = self.convert_to_numpy(x)
+    def own_parts(self, container: Any) -> list[tuple[tuple[int, ...], Any]]:
+        """The parts of a variable that this process is to write, NumPy arrays in its memory, each with the indices
+        where it begins. Those of all processes are the whole, and each is one process's."""
+        whole = self.convert_to_numpy(self.read(container))
         return [((0,) * whole.ndim, whole)] if self.rank == 0 else []
 
     def agreed(self, x: Any) -> Any:

@@ -231,8 +231,8 @@ class JaxEngine(Engine):
     def gathered(self, x: Tensor) -> Any:
         return devices.gathered(x)
 
-    def own_parts(self, x: Tensor) -> list[tuple[tuple[int, ...], Any]]:
-        return devices.own_parts(x)
+    def own_parts(self, container: Any) -> list[tuple[tuple[int, ...], Any]]:
+        return devices.own_parts(container)
 
     def agreed(self, x: Any) -> Any:
         return devices.agreed(x) if self.processes > 1 else x

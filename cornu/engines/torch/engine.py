@@ -432,8 +432,17 @@ class TorchEngine(KeepingEngine):
     def joined(self, rows: Any, size: int, layout: Layout | None) -> Tensor:
         return rows if layout is None else mesh.joined(self.convert_to_tensor(rows), layout)
 
+    def own_parts(self, container: Any) -> list[tuple[tuple[int, ...], Any]]:
+        if type(container) is not mesh.Part:
+            return super().own_parts(container)
+        found = mesh.own_part(container)
+        return [] if found is None else [(found[0], self.convert_to_numpy(found[1]))]
+
     def agreed(self, x: Any) -> Any:
         return mesh.agreed(x) if self.processes > 1 else x
+
+    def of_all(self, x: Any) -> Any:
+        return mesh.of_all(x) if self.processes > 1 else super().of_all(x)
 
     def barrier(self) -> None:
         if self.processes > 1:

@@ -85,16 +85,20 @@ class Division(NamedTuple):
         """Whether each process has all of it."""
         return all(placement.is_replicate() for placement in self.placements)
 
-    def part(self, x: Any) -> Any:
-        """What this process has of a whole tensor, or of an array of the host."""
-        index = [slice(0, size) for size in x.shape]
+    def elements(self, shape: Sequence[int]) -> tuple[slice, ...]:
+        """Which elements this process has of a tensor of a shape."""
+        index = [slice(0, size) for size in shape]
         places = zip(self.mesh.shape, self.mesh.get_coordinate(), self.placements, strict=True)
         for size, at, placement in places:
             if placement.is_shard():
                 start, stop = index[placement.dim].start, index[placement.dim].stop
                 length = (stop - start) // size
                 index[placement.dim] = slice(start + at * length, start + (at + 1) * length)
-        return x[tuple(index)]
+        return tuple(index)
+
+    def part(self, x: Any) -> Any:
+        """What this process has of a whole tensor, or of an array of the host."""
+        return x[self.elements(x.shape)]
 
     def shape(self, local: Sequence[int]) -> list[int]:
         """The shape of the whole, by that of a part."""
@@ -212,6 +216,16 @@ def part(x: Any, division: Division | None) -> Any:
     return division.part(x)
 
 
+def own_part(container: Part) -> tuple[tuple[int, ...], torch.Tensor] | None:
+    """What this process has of a container, with where it begins; None where another one with the same writes it."""
+    division = container.division
+    places = zip(division.mesh.get_coordinate(), division.placements, strict=True)
+    if any(at and placement.is_replicate() for at, placement in places):
+        return None
+    index = division.elements(division.shape(container.shape))
+    return tuple(i.start for i in index), container.detach()
+
+
 def part_for(container: Any, x: torch.Tensor) -> torch.Tensor:
     """What a container of this process holds of a tensor."""
     return part(x, container.division).clone() if isinstance(container, Part) else x
@@ -251,9 +265,22 @@ def joined(x: torch.Tensor, layout: Layout | None) -> Any:
 def agreed(x: Any) -> np.ndarray[Any, Any]:
     """What process 0 gives."""
     x = np.ascontiguousarray(x)
-    sent = torch.from_numpy(x.reshape(-1).view(np.uint8).copy())
+    sent = _bytes(x)
     dist.broadcast(sent, 0)
     return sent.numpy().view(x.dtype).reshape(x.shape)
+
+
+def of_all(x: Any) -> np.ndarray[Any, Any]:
+    """What each process gives."""
+    x = np.ascontiguousarray(x)
+    sent = _bytes(x)
+    found = [torch.empty_like(sent) for _ in range(processes())]
+    dist.all_gather(found, sent)
+    return torch.cat(found).numpy().view(x.dtype).reshape(processes(), *x.shape)
+
+
+def _bytes(x: np.ndarray[Any, Any]) -> torch.Tensor:
+    return torch.from_numpy(np.frombuffer(x.tobytes(), np.uint8).copy())
 
 
 def worst(flag: int) -> int:

@@ -1,5 +1,6 @@
 """The best of many models: Keras Tuner's names over Optuna's samplers, with trials in child processes."""
 
+from . import applications as applications
 from . import engine as engine
 from . import errors as errors
 from . import oracles as oracles
@@ -9,6 +10,7 @@ from ._objective import Objective as Objective
 from ._oracle import Oracle as Oracle
 from ._oracle import synchronized as synchronized
 from ._parameters import HyperParameter as HyperParameter
+from ._sklearn import SklearnTuner as SklearnTuner
 from ._space import HyperParameters as HyperParameters
 from ._tuner import Tuner as Tuner
 from ._tuners import GP as GP

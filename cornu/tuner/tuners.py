@@ -1,5 +1,6 @@
 """Searches."""
 
+from ._sklearn import SklearnTuner as SklearnTuner
 from ._tuner import Tuner as Tuner
 from ._tuners import GP as GP
 from ._tuners import TPE as TPE

@@ -140,7 +140,28 @@ def _add_checkpoints(commands: Any) -> None:
     listing.set_defaults(run=_run_checkpoints)
 
 
+def _run_tune(options: argparse.Namespace) -> int:
+    from ..tuner.command import run_script
+
+    return run_script(options)
+
+
 def _add_trials(commands: Any) -> None:
+    about = "run a script that searches, with the jobs and limits that are given here, and write its report"
+    tune = commands.add_parser("tune", help=about, description=f"{about.capitalize()}.")
+    tune.add_argument("--jobs", type=int, metavar="N", help="how many trials run at a time")
+    tune.add_argument(
+        "--in-process", action="store_true", help="run trials in the script's process"
+    )
+    tune.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="what a trial may take of time"
+    )
+    tune.add_argument("--memory", type=float, metavar="GB", help="what a trial may take of memory")
+    tune.add_argument(
+        "script", type=Path, metavar="SCRIPT", help="options of its own stand after it"
+    )
+    tune.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...")
+    tune.set_defaults(run=_run_tune)
     about = "list the trials of a search, the best first, and write its report"
     listing = commands.add_parser("trials", help=about, description=f"{about.capitalize()}.")
     listing.add_argument("directory", metavar="DIR", help="a search's folder, or its storage")

@@ -9,12 +9,12 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import tuning
 from ..callbacks.progress import format_bytes
 from ..core.naming import is_ours
-from . import _hypermodel, _keeping, _results
+from . import _hypermodel, _keeping, _report, _results
 from ._children import Children, Outcome
 from ._oracle import Oracle
 from ._space import HyperParameters
@@ -50,6 +50,10 @@ class BaseTuner:
     ...     print(tuner.get_best_hyperparameters()[0].values)
     {'x': 0}
     """
+
+    #: Arguments of `search` that the command line has chosen, and the tuners that were asked to search meanwhile.
+    told: ClassVar[dict[str, Any]] = {}
+    searched: ClassVar[list[BaseTuner] | None] = None
 
     def __init__(
         self,
@@ -122,6 +126,12 @@ class BaseTuner:
             FatalError: If a trial raised one.
         """
         self.oracle.verbose = verbose = fit_kwargs.get("verbose", 1)
+        n_jobs = self.told.get("n_jobs", n_jobs)
+        in_process = self.told.get("in_process", in_process)
+        timeout_per_trial = self.told.get("timeout_per_trial", timeout_per_trial)
+        memory_per_trial = self.told.get("memory_per_trial", memory_per_trial)
+        if self.searched is not None:
+            self.searched.append(self)
         self.on_search_begin()
         objective = self.oracle.objective
         here = n_jobs == 1 and (self._stays() if in_process is None else in_process)
@@ -204,6 +214,19 @@ class BaseTuner:
         for trial in self.oracle.get_best_trials(num_trials):
             print()
             trial.summary()
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the search as a page: scores, importance of parameters, epochs, parameters, trials.
+
+        Args:
+            path: The file; `report.html` in the project's folder by default.
+
+        Returns:
+            The file.
+        """
+        place = self.project_dir / "report.html" if path is None else Path(path)
+        _report.write(self.oracle.study, place, self.project_name)
+        return place
 
     def get_state(self) -> dict[str, Any]:
         """What a subclass keeps beside the oracle's trials."""

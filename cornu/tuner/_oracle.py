@@ -352,7 +352,8 @@ class Oracle:
                 f"{notes['kind']}. Choose another `project_name`, or pass `overwrite=True`."
             )
         if "kind" not in notes:
-            self.study.notes(kind=kind, seed=self.seed)
+            names = [it.name for it in self._objectives()]
+            self.study.notes(kind=kind, seed=self.seed, objectives=names)
         self.seed = self.study.seed = self.study.notes()["seed"]
         self.study.reclaim()
         self.reload()

@@ -1,8 +1,9 @@
-"""The command line of searches: `python -m cornu trials`."""
+"""The command line of searches: `python -m cornu tune` and `python -m cornu trials`."""
 
 from __future__ import annotations
 
 import argparse
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,35 @@ def _table(study: Any, most: int | None) -> Any:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def run_script(options: argparse.Namespace) -> int:
+    """Run a script whose searches take what was given here; 1 where it searched nothing, 2 where there is none."""
+    from ._base import BaseTuner
+
+    if not options.script.is_file():
+        print(f"There is no script {str(options.script)!r}.", file=sys.stderr)
+        return 2
+    given = {
+        "n_jobs": options.jobs,
+        "in_process": options.in_process or None,
+        "timeout_per_trial": options.timeout,
+        "memory_per_trial": None if options.memory is None else int(options.memory * 1e9),
+    }
+    searched: list[BaseTuner] = []
+    BaseTuner.told = {name: value for name, value in given.items() if value is not None}
+    BaseTuner.searched = searched
+    former = sys.argv, sys.path[:]
+    sys.argv = [str(options.script), *options.arguments]
+    sys.path.insert(0, str(options.script.resolve().parent))
+    try:
+        runpy.run_path(str(options.script), run_name="__main__")
+    finally:
+        BaseTuner.told, BaseTuner.searched = {}, None
+        sys.argv, sys.path[:] = former
+    for tuner in searched:
+        tuner.results_summary(1)
+        print(f"The report is in {tuner.report()}.")
+    if not searched:
+        print(f"{options.script} called no `search` of a tuner.", file=sys.stderr)
+    return 0 if searched else 1

@@ -47,3 +47,31 @@ def test_where_there_is_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     search(tmp_path)
     assert cli.main(["trials", str(tmp_path / "search.journal"), "--name", "x"]) == 1
     assert "There is no search 'x' in" in capsys.readouterr().err
+
+
+SCRIPT = """
+import sys
+from cornu import tuner
+
+class Squares(tuner.RandomSearch):
+    def run_trial(self, trial):
+        return trial.hyperparameters.Int("x", -3, 3) ** 2
+
+search = Squares(max_trials=3, directory=sys.argv[1], project_name="it", seed=1)
+if "--search" in sys.argv:
+    search.search()
+"""
+
+
+def test_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Searches as the command line says, and has a report."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    arguments = [str(script), str(tmp_path / "out")]
+    assert cli.main(["tune", "--in-process", *arguments]) == 1
+    assert "called no `search`" in capsys.readouterr().err
+    assert cli.main(["tune", "--in-process", *arguments, "--search"]) == 0
+    assert "Results summary" in capsys.readouterr().out
+    assert (tmp_path / "out" / "it" / "report.html").exists()
+    assert cli.main(["tune", str(tmp_path / "no.py")]) == 2
+    assert "There is no script" in capsys.readouterr().err

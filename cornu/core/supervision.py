@@ -56,6 +56,13 @@ def tell(kind: str, text: str = "") -> None:
     os.write(2, line)
 
 
+def end() -> None:
+    """Say that no more signs of life come, for the process ends."""
+    if is_supervised():
+        with suppress(OSError):
+            tell("end")
+
+
 def beat() -> None:
     """Give signs of life from now on. A process to which nobody listens any more ends: it was left behind."""
 
@@ -69,7 +76,9 @@ def beat() -> None:
                 os._exit(1)
             stop.wait(BEAT)
 
+    import atexit
     import socket
 
+    atexit.register(end)
     stop = threading.Event()
     threading.Thread(target=beating, name="cornu-beat", daemon=True).start()

@@ -18,6 +18,9 @@ from ._mesh import list_devices as list_devices
 from ._sharded import fsdp as fsdp
 
 if TYPE_CHECKING:
+    from ..launch.call import remote as remote
     from ..models.parallel import tensor_parallel as tensor_parallel
 else:  # of a floor above, which is loaded when it is asked for
-    __getattr__, __dir__ = _later(globals(), {".models.parallel": "tensor_parallel"})
+    __getattr__, __dir__ = _later(
+        globals(), {".models.parallel": "tensor_parallel", ".launch.call": "remote"}
+    )

@@ -148,6 +148,7 @@ def end_on_errors() -> None:
 
 
 def _end(code: int) -> None:
+    supervision.end()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..distribution.ports import MEETING_PORT
-from ._job import Ended, Job, LaunchError, Line, Tell, carried
+from ._job import Ended, Job, LaunchError, Line, Tell, Told, carried
 from ._lines import Lines
 from ._processes import read_all
 
@@ -246,7 +246,11 @@ class Pods:
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
         ) as logs:
-            read_all(logs.stdout, Lines(lambda text: self._tell(Line(rank, text)), lambda *_: None))
+            lines = Lines(
+                lambda text: self._tell(Line(rank, text)),
+                lambda kind, text: self._tell(Told(rank, kind, text)),
+            )
+            read_all(logs.stdout, lines)
 
     def signal(self, number: int, rank: int | None = None) -> None:
         """Delete the Job, whose pods are asked to end then, and killed after a while."""

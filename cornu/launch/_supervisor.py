@@ -188,6 +188,8 @@ class _Attempt:
     def _hear(self, event: Told) -> None:
         if event.kind == "beat" and event.rank is not None:
             self.beats[event.rank] = time.monotonic()
+        elif event.kind == "end" and event.rank is not None:
+            self.beats.pop(event.rank, None)
         elif event.kind == "place" and event.rank is not None:
             self.places[event.rank] = event.text
         elif event.kind == "progress":

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ._job import Job, Starter
+from ._job import Job, Starter, Told
 from ._kubernetes import shown_on_kubernetes, start_on_kubernetes
 from ._labelled import (
     batch,
@@ -30,9 +30,10 @@ class Way(NamedTuple):
     #: Whether all are started again by whoever starts them, and not by the supervisor.
     restarts: bool = False
 
-    def run(self, job: Job, hung: float) -> int:
+    def run(self, job: Job, hung: float, told: Callable[[Told], None] | None = None) -> int:
         """Start the processes of a job and see them to their end; the exit code."""
-        return supervise(self.start, job, hung, restarts=0 if self.restarts else job.restarts)
+        restarts = 0 if self.restarts else job.restarts
+        return supervise(self.start, job, hung, restarts=restarts, told=told)
 
 
 def run(name: str, job: Job, hung: float) -> int:

@@ -139,9 +139,7 @@ class BaseTuner:
         self._table = Table(objective.name, objective.direction, self.oracle.max_trials, verbose)
         self._table.shows_live = not here
         with self._table, self.oracle.watched(self._see):
-            if self.tuner_id.startswith("chief"):
-                self._wait_for_others()
-            elif here:
+            if here:
                 self._search_here(fit_args, fit_kwargs)
             else:
                 limits = {"seconds": timeout_per_trial, "memory": memory_per_trial}
@@ -319,11 +317,6 @@ class BaseTuner:
                     self._ended(running.pop(done[0]), done[1])
                 elif not running:
                     time.sleep(_LOOK)
-
-    def _wait_for_others(self) -> None:
-        """What the chief of several processes does: its name comes from a time when it served the others."""
-        while self.oracle.create_trial(self.tuner_id).status == TrialStatus.IDLE:
-            time.sleep(_LOOK)
 
     def _ended(self, trial: Trial, outcome: Outcome) -> None:
         """Tell the oracle how a trial went."""

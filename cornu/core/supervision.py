@@ -22,6 +22,7 @@ _WHOLE = 4096
 
 
 _rank = 0
+_ends = threading.Event()
 
 
 def follow(rank: int) -> None:
@@ -58,6 +59,7 @@ def tell(kind: str, text: str = "") -> None:
 
 def end() -> None:
     """Say that no more signs of life come, for the process ends."""
+    _ends.set()
     if is_supervised():
         with suppress(OSError):
             tell("end")
@@ -69,16 +71,15 @@ def beat() -> None:
     def beating() -> None:
         with suppress(OSError):
             tell("place", socket.gethostname())
-        while True:
+        while not _ends.is_set():
             try:
                 tell("beat")
             except OSError:
                 os._exit(1)
-            stop.wait(BEAT)
+            _ends.wait(BEAT)
 
     import atexit
     import socket
 
     atexit.register(end)
-    stop = threading.Event()
     threading.Thread(target=beating, name="cornu-beat", daemon=True).start()

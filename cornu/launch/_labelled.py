@@ -134,7 +134,10 @@ class Labelled(Processes):
     ) -> None:
         self._label, self._failure, self._tell = label, failure, tell
         self._own: deque[str] = deque(maxlen=_REMEMBERED)
-        row = (place, command, job.variables())
+        variables = job.variables()
+        if job.restarts and not job.restart:  # who restarts by itself counts, too
+            del variables["CORNU_RESTART"]
+        row = (place, command, variables)
         super().__init__(job, [(local_agent(), None, row)], self._understand, marks=False)
         self.places = [place] * (job.workers or 1)
 

@@ -304,6 +304,25 @@ def test_nobody_outlives_a_search(number: int, tmp_path: Path) -> None:
         assert list((tmp_path / "files").iterdir()) == [children.folder]
 
 
+def trained(rows: int) -> float:
+    model = cornu.Sequential([cornu.Input((2,)), cornu.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((rows, 2), "float32")
+    return float(model.fit(x, x[:, :1], verbose=0).history["loss"][0])
+
+
+ENGINES = ["jax", *(pytest.param(name, marks=pytest.mark.soak) for name in ("torch", "tensorflow"))]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engines(engine: str) -> None:
+    """A server that has loaded an engine has started none of its threads: its children train."""
+    with engines.use(engine), Children(seconds=120) as children:
+        for _ in range(2):
+            found = outcome(children, trained, 8)
+            assert found.reason is None and found.value >= 0, found
+
+
 def test_owners() -> None:
     process = subprocess.Popen(["sleep", "600"])
     owner = f"{_owners.me().split(':')[0]}:{process.pid}:{_owners._started(process.pid)}"

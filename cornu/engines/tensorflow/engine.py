@@ -163,7 +163,10 @@ class TensorFlowEngine(KeepingEngine):
         super().__init__()
         tuning.deterministic.follow(_choose_kernels)
         self.arrays = frozenset({EAGER, _graph_tensor_type()})
-        variable = type(tf.Variable(0))
+        with (
+            tf.Graph().as_default()
+        ):  # an eager one would start threads, and who has them can't be forked
+            variable = type(tf.Variable(0))
         self.native = frozenset({*type(self).native, np.ndarray, variable, *self.arrays})
 
     # ---------------------------------------------------------------- tensor

@@ -38,11 +38,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def start(folder: Path, count: int, cases: Any) -> list[subprocess.Popen[str]]:
+def start(folder: Path, count: int, cases: Any, engine: str = "jax") -> list[subprocess.Popen[str]]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    command = [sys.executable, "-m", "tests.distribution.process", "jax", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "tests.distribution.process", engine, f"127.0.0.1:{port}"]
     return [
         subprocess.Popen(
             [*command, str(count), str(rank), str(folder), *cases],

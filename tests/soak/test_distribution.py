@@ -1,4 +1,4 @@
-"""Every network in every layout on JAX, in one process of two devices and in two processes of two."""
+"""Every network in every layout: on JAX in one process of two devices and in several of two, on PyTorch in several."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ def test_one_process_of_two_devices(name: str, kind: str) -> None:
     same(trained(name, kind), name)
 
 
+@pytest.mark.parametrize("engine", ["jax", "torch"])
 @pytest.mark.parametrize("count", [2, 4])
-def test_processes(count: int, tmp_path: Path) -> None:
-    """Of two devices each."""
-    sizes = {"data": "0", "fsdp": "0", "model": f"{count}x2"}
+def test_processes(count: int, engine: str, tmp_path: Path) -> None:
+    """Of two devices each on JAX, of one on PyTorch."""
+    rows = count if engine == "jax" else count // 2
+    sizes = {"data": "0", "fsdp": "0", "model": f"{rows}x2"}
     names = [name for name in NETWORKS if name != "gan"]  # whose file has a class of this module
     cases = [f"{name}:{kind}:{sizes[kind]}:arrays" for name in names for kind in KINDS]
-    for process in start(tmp_path, count, cases):
+    for process in start(tmp_path, count, cases, engine):
         said, _ = process.communicate(timeout=1200)
         assert process.returncode == 0, said
     for case in cases:

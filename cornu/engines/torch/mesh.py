@@ -264,7 +264,7 @@ def joined(x: torch.Tensor, layout: Layout | None) -> Any:
 
 def agreed(x: Any) -> np.ndarray[Any, Any]:
     """What process 0 gives."""
-    x = np.ascontiguousarray(x)
+    x = np.asarray(x)
     sent = _bytes(x)
     dist.broadcast(sent, 0)
     return sent.numpy().view(x.dtype).reshape(x.shape)
@@ -272,7 +272,7 @@ def agreed(x: Any) -> np.ndarray[Any, Any]:
 
 def of_all(x: Any) -> np.ndarray[Any, Any]:
     """What each process gives."""
-    x = np.ascontiguousarray(x)
+    x = np.asarray(x)
     sent = _bytes(x)
     found = [torch.empty_like(sent) for _ in range(processes())]
     dist.all_gather(found, sent)

@@ -1010,3 +1010,29 @@ def test_names_in_a_file_become_those_of_the_model(case: str, tmp_path: Path) ->
     for names, words in refused:
         with pytest.raises((ValueError, TypeError), match=words):
             model.load_weights(tmp_path / "a.weights.h5", names=names)
+
+
+def test_arrays_are_read_straight_from_a_whole_file_alone(tmp_path: Path) -> None:
+    """A large array is read past HDF5's library; a file that has become shorter since it was opened is broken."""
+    import h5py
+
+    from cornu.saving import _hdf5
+
+    file, written = tmp_path / "w.h5", np.random.default_rng(0).normal(size=(100, 300))
+    layouts = {
+        "plain": {},
+        "chunked": {"chunks": (10, 10)},
+        "packed": {"compression": "gzip"},
+        "swapped": {"dtype": ">f8"},
+        "last": {},
+    }
+    with h5py.File(file, "w") as made:
+        for name, options in layouts.items():
+            made.create_dataset(name, data=written, **options)
+    with _hdf5.opened_file(str(file), "w.h5") as opened:
+        for name in layouts:
+            assert np.array_equal(_hdf5.stored_array(opened, name, name).read(), written)
+        with file.open("r+b") as cut:
+            cut.truncate(opened["last"].id.get_offset() + 1000)
+        with pytest.raises(_hdf5.BrokenFileError, match="ends 239000 bytes before /last does"):
+            _hdf5.stored_array(opened, "last", "last").read()

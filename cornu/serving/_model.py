@@ -15,8 +15,10 @@ from ..engines.host import TEXT_KINDS
 from ._failures import Failure
 from ._running import Array, Runner, TensorSpec, first, runners
 
-#: What free sizes are in examples that are drawn, and the rows of those that show whether rows are apart.
-_LENGTH, _ROWS = 32, 2
+#: What free sizes may be in examples that are drawn: the first that a model computes.
+_LENGTHS = (32, 16, 8, 4, 2, 1, 64, 128, 256)
+#: The rows of examples that show whether rows are apart.
+_ROWS = 2
 #: How far a row's outputs may lie from those of the row alone, relative to the largest number.
 _APART = 1e-3
 
@@ -70,7 +72,7 @@ class Model:
         lines = _beside(path, "labels.txt", lambda file: file.read_text("utf-8").splitlines())
         self.classes: list[str] | None = lines if classes is None else list(classes)
         self.examples = _beside(path, "examples.npz", _arrays) or {}
-        self._lock = threading.Lock()
+        self._lock, self._length = threading.Lock(), _LENGTHS[0]
         self._runner: Runner | None = None
         self.seconds: dict[int, float] = {}
         runner = self._loaded()
@@ -104,8 +106,32 @@ class Model:
             if self._runner is None:
                 title = f"The model {self.name!r}, version {self.version},"
                 found = runners(self._source, self._engine, self._threads)
-                self._runner = first(found, lambda specs: self._example(specs, _ROWS), title)
+                self._runner = first(found, self._tried, title)
             return self._runner
+
+    def _tried(self, runner: Runner) -> None:
+        """Run an example; where sizes are free, of the first length that works.
+
+        Raises:
+            Exception: That of the only example, or of the first length.
+            ValueError: If no length works.
+        """
+        names = [spec.name for spec in runner.outputs]
+        drawn = [spec for spec in runner.inputs if spec.name not in self.examples]
+        is_free = any(None in spec.shape[1:] for spec in drawn)
+        errors = []
+        for self._length in _LENGTHS if is_free else _LENGTHS[:1]:
+            try:
+                runner.run(self._example(runner.inputs, _ROWS), names)
+                return
+            except Exception as error:
+                errors.append(error)
+        if not is_free:
+            raise errors[0]
+        raise ValueError(
+            "A model whose inputs have free sizes is tried with examples that are drawn. Received: none of the lengths "
+            f"{_LENGTHS} works ({errors[0]}). Put `examples.npz` with typical inputs by their names beside the file."
+        ) from errors[0]
 
     def warm(self, sizes: Sequence[int]) -> None:
         """Run once for each number of rows, so that no request waits for what a first run does."""
@@ -211,7 +237,7 @@ class Model:
             if (given := self.examples.get(spec.name)) is not None:
                 found[spec.name] = _fitted(spec, np.resize(given, (rows, *given.shape[1:])))
                 continue
-            sizes = [rows, *([_LENGTH] * len(spec.shape))]
+            sizes = [rows, *([self._length] * len(spec.shape))]
             shape = [sizes[i] if x is None else x for i, x in enumerate(spec.shape)]
             if spec.dtype == "string":
                 found[spec.name] = np.full(shape, "", object)

@@ -157,8 +157,8 @@ def _exported(model: Any, threads: int) -> SessionRunner:
         return SessionRunner(path, threads)
 
 
-def first(candidates: list[tuple[str, Any]], example: Any, title: str) -> Runner:
-    """The first of `runners` that computes an example, which `example(specs)` makes; the others are said.
+def first(candidates: list[tuple[str, Any]], try_out: Any, title: str) -> Runner:
+    """The first of `runners` that computes an example, which `try_out(runner)` has it do; the others are said.
 
     Raises:
         Exception: What the last one raised.
@@ -166,7 +166,7 @@ def first(candidates: list[tuple[str, Any]], example: Any, title: str) -> Runner
     for i, (words, make) in enumerate(candidates):
         try:
             runner: Runner = make()
-            runner.run(example(runner.inputs), [x.name for x in runner.outputs])
+            try_out(runner)
         except Exception as error:
             if i + 1 == len(candidates):
                 raise

@@ -14,6 +14,7 @@ from cornu import Input, Model, Sequential, layers, ops
 from cornu import serving as served
 from cornu.backend import use
 from cornu.serving import Failure, Options
+from cornu.serving._running import TensorSpec
 
 
 def dense() -> Any:
@@ -184,6 +185,44 @@ def test_examples(tmp_path: Path) -> None:
     version = served.Model(tmp_path / "m.onnx")
     np.testing.assert_array_equal(version.example(2)["x"], [[1, 4, 2]] * 2)
     assert version.batched
+
+
+class Runs:
+    """A runner whose sequences have lengths in a range."""
+
+    platform, nbytes = "own", 0
+    inputs = (TensorSpec("x", "float32", (None, None, 2)),)
+    outputs = (TensorSpec("y", "float32", (None, None, 2)),)
+
+    def __init__(self, lengths: range) -> None:
+        self.lengths = lengths
+
+    def run(self, inputs: Any, outputs: Any) -> list[Any]:
+        """What it takes."""
+        if inputs["x"].shape[1] not in self.lengths:
+            raise IndexError("positions are out of range")
+        return [inputs["x"]]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "found"), [(range(17), 16), (range(3), 2), (range(100, 200), 128)]
+)
+def test_free_sizes_of_which_a_model_takes_some(lengths: range, found: int) -> None:
+    """The examples that are drawn have a length that works."""
+    version = served.Model(Runs(lengths), "m")
+    version.warm((1, 2))
+    assert version.example(3)["x"].shape == (3, found, 2) and version.batched
+    with pytest.raises(Failure, match="positions are out of range") as caught:
+        version.predict({"x": np.zeros((1, 300, 2), "float32")})
+    assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_free_sizes_of_which_none_is_found() -> None:
+    """Examples are asked for."""
+    with pytest.raises(
+        ValueError, match="none of the lengths .*Put `examples.npz` with typical inputs"
+    ):
+        served.Model(Runs(range(99, 100)), "m")
 
 
 def test_data_that_a_model_can_not_compute() -> None:

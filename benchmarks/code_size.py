@@ -30,9 +30,9 @@ PARTS: dict[str, tuple[tuple[str, ...], int]] = {
         ),
         8_800,
     ),
-    "tuner": (("tuner",), 2_500),
+    "tuner": (("tuner",), 3_700),
     "optimization": (("optimization",), 2_500),
-    "serving": (("serving",), 3_200),
+    "serving": (("serving",), 3_300),
     "launching": (("launch",), 2_500),
 }
 FILE_BUDGET = 1_000

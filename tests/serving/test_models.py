@@ -246,3 +246,14 @@ def test_bytes_are_utf_8() -> None:
     with pytest.raises(Failure, match="Text is UTF-8") as caught:
         version.predict({"x": np.array([[b"\xff", b"b"]], object)})
     assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_sixteen_positions() -> None:
+    """A transformer's embedding of positions is of one size; its model has any length up to that."""
+    x = Input((None,), dtype="int32", name="tokens")
+    steps = ops.cumsum(ops.ones_like(x), axis=1) - 1
+    taken = layers.Embedding(9, 4)(x) + layers.Embedding(16, 4)(steps)
+    version = served.Model(Model(x, layers.Dense(2, name="y")(taken), name="m"))
+    version.warm((1, 2))
+    tokens = np.ones((1, 16), "int32")
+    assert version.predict({"tokens": tokens})["y"].shape == (1, 16, 2)

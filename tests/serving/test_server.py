@@ -47,7 +47,7 @@ def test_nothing_is_lost_at_the_end(file: Path) -> None:
             assert server.process.wait(20) == 0
             time.sleep(0.2)
     refused = found.pop("UNAVAILABLE", 0)  # calls that came after the end
-    assert set(found) == {"right"} and found["right"] > 100, found
+    assert set(found) == {"right"} and found["right"] > 10, found
     assert refused <= len(calls)
 
 
@@ -62,7 +62,7 @@ def test_a_worker_that_is_killed(file: Path) -> None:
         assert first[1] in second
         lost = {name: count for name, count in found.items() if name != "right"}
         assert sum(lost.values()) <= len(clients), found  # each at most the one that was under way
-        assert found["right"] > 100
+        assert found["right"] > 10
         assert server.ended() == 0
 
 

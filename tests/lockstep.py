@@ -18,7 +18,13 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from cornu.engines.torch.mesh import Division
 from cornu.engines.torch.partition import MADE_OF, partitioned
 
-_REDUCED = {"sum": torch.sum, "avg": torch.mean, "max": torch.amax, "min": torch.amin}
+_REDUCED = {
+    "sum": torch.sum,
+    "avg": torch.mean,
+    "max": torch.amax,
+    "min": torch.amin,
+    "product": torch.prod,
+}
 
 
 @contextmanager
@@ -26,7 +32,8 @@ def process(rank: int, size: int) -> Iterator[DeviceMesh]:
     """Within it, this process counts as one of several, of whom there are no others; gives their mesh."""
     dist.init_process_group("fake", rank=rank, world_size=size, store=FakeStore())
     try:
-        yield DeviceMesh("cpu", torch.arange(size), mesh_dim_names=("batch",))
+        # Of a name of its own: PyTorch remembers what it did for a mesh, as another process too.
+        yield DeviceMesh("cpu", torch.arange(size), mesh_dim_names=(f"batch{rank}",))
     finally:
         dist.destroy_process_group()
 

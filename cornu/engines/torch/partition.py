@@ -19,7 +19,6 @@ import optree
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
-from torch.distributed.tensor.experimental import implicit_replication
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
 from torch.fx.node import map_aggregate, map_arg
@@ -235,7 +234,7 @@ def partitioned(
         noted: Takes the calls that are made on whole tensors, each with the reason.
     """
     calls = _Calls(module, mesh, given, wanted, samples, weights, {} if noted is None else noted)
-    with torch.no_grad(), implicit_replication():
+    with torch.no_grad():
         made = make_fx(calls.run, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     made.graph.eliminate_dead_code()
     _tidy(made.graph)
@@ -287,7 +286,7 @@ class _Calls:
         #: By what rules a call of an opaque function was made.
         self.called: dict[Node, Any] = {}
         #: Those whose memory a call writes into.
-        self.written = {root(x) for node in nodes if writes(node) for x in node.all_input_nodes}
+        self.written = {root(node.args[0]) for node in nodes if writes(node)}
         self.is_marked = any(node.target is torch.ops.cornu.laid.default for node in nodes)
 
     def run(self, *inputs: torch.Tensor) -> list[Any]:
@@ -372,7 +371,10 @@ class _Calls:
         try:
             if target in _VIEWS:
                 return self._viewed(target, *args)
-            return target(*args, **kwargs)
+            known = map_aggregate(
+                (args, kwargs), lambda x: self._divided(x) if isinstance(x, torch.Tensor) else x
+            )
+            return target(*known[0], **known[1])
         except Exception as error:
             if not _is_unknown(error):
                 raise
@@ -655,7 +657,7 @@ def _tidy(graph: Graph) -> None:
     for node in reversed(list(graph.nodes)):
         # PyTorch takes waiting for an effect.
         known = getattr(node.target, "namespace", "") in ("aten", "_c10d_functional")
-        if known and not node.users and not writes(node):
+        if known and not node.users and (not writes(node) or node.target is aten.detach_.default):
             graph.erase_node(node)
     made: dict[Any, Node] = {}
     for node in graph.nodes:

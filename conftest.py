@@ -37,8 +37,8 @@ collect_ignore = [
     "cornu/applications/__init__.py",
     "cornu/as_keras.py",
 ]
-#: Programs with libraries of environments of their own.
-collect_ignore_glob = ["tests/soak/clients/*"]
+#: Programs that tests run, some of them in environments of their own.
+collect_ignore_glob = ["tests/soak/clients/*", "tests/soak/launch/*", "tests/launch/kubectl.py"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

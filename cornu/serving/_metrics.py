@@ -27,9 +27,9 @@ class Metrics:
 
     >>> from cornu.serving._repository import Repository
     >>> metrics = Repository({}).watching.metrics
-    >>> metrics.answered(("m", "1", "http", "/v1/models/{model}:{method}", "OK"), 0.002)
-    >>> metrics.text("")[0].decode().splitlines()[2]
-    'cornu_request_count_total{call="/v1/models/{model}:{method}",code="OK",model="m",protocol="http",version="1"} 1.0'
+    >>> metrics.answered(("", "", "http", "/v2", "OK"), 0.002)
+    >>> next(line for line in metrics.text("")[0].decode().splitlines() if "count_total{" in line)
+    'cornu_request_count_total{call="/v2",code="OK",model="",protocol="http",version=""} 1.0'
     """
 
     def __init__(self, repository: Repository) -> None:

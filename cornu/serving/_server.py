@@ -11,8 +11,8 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -139,7 +139,7 @@ def _process(source: Any, options: Options, reuse: bool = False, says: bool = Tr
         ssl_keyfile=key,
         timeout_graceful_shutdown=max(1, round(options.grace)),
     )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    with _handled_as_before(), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         return runner.run(_serve(repository, config, options, reuse, says))
 
 
@@ -186,6 +186,17 @@ async def _serve(
     await asyncio.gather(http, *([] if rpc is None else [rpc.stop(options.grace)]))
     await repository.close()
     return 0
+
+
+@contextmanager
+def _handled_as_before() -> Iterator[None]:
+    """Signals are handled at the end as they were: a loop that is closed leaves its handlers."""
+    former = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _signals() -> tuple[asyncio.Future[None], asyncio.Future[None]]:

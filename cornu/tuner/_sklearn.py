@@ -42,6 +42,7 @@ class SklearnTuner(BaseTuner):
     ...     )
     ...     tuner.search(x, x[:, 0])
     ...     print(tuner.get_best_models()[0])
+    trial ...
     Ridge(alpha=0.1)
     """
 

@@ -297,7 +297,8 @@ OTHERS = (
     "watch_gradient send is_ready is_out_of_memory scope profile "
     "value_and_grad vjp jvp compile compose remat eval_shape slice_axis patches spread "
     "from_dlpack received each module adopt share leaves stream save_functions shape_alone dtype_name sparse_parts "
-    "on_host renewed container_of dataset place constrain untraced is_traced set_trainable"
+    "on_host renewed container_of dataset place constrain untraced is_traced set_trainable "
+    "devices connect joined rows of_all own_parts gathered agreed barrier"
 )
 
 

@@ -119,6 +119,7 @@ def test_a_port_that_is_taken(file: Path, capsys: pytest.CaptureFixture[str]) ->
             assert main(["serve", str(file), *arguments]) == 1
             said = capsys.readouterr().err
             assert f"A server needs a port that is free. Received: 127.0.0.1:{port} (" in said
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
             assert "Choose another, or 0 for any." in said
 
 

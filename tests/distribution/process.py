@@ -19,6 +19,7 @@ def main(engine: str, address: str, size: str, rank: str, out: str, *cases: str)
         name, kind, shape, source = case.split(":")
         results = trained(name, kind, tuple(map(int, shape.split("x"))), out, source)
         np.savez(f"{out}/{name}-{kind}-{source}-{rank}.npz", **results)
+    found.barrier()  # none leaves while another one still needs it
 
 
 if __name__ == "__main__":

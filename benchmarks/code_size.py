@@ -32,7 +32,7 @@ PARTS: dict[str, tuple[tuple[str, ...], int]] = {
     ),
     "tuner": (("tuner",), 3_700),
     "optimization": (("optimization",), 2_500),
-    "serving": (("serving",), 3_300),
+    "serving": (("serving",), 3_350),
     "launching": (("launch",), 2_500),
 }
 FILE_BUDGET = 1_000

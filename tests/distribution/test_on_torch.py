@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes have written that trained each case."""
     found = tmp_path_factory.mktemp("processes")
     for process in start(found, 2, CASES, "torch"):
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=400)
         assert process.returncode == 0, said
         assert "unrecorded" not in said
     return found

@@ -84,7 +84,7 @@ time.sleep(60)
 """
     found, lines, seconds = launched(tmp_path, script)
     assert found == code
-    assert seconds < 15
+    assert seconds < 45
     assert lines[-1] == f"[launch] Rank {rank} @ host {words}; all were stopped."
     tail = lines[lines.index(f"[launch] The last lines of rank {rank}:") + 1 : -1]
     assert len(tail) <= 40
@@ -106,7 +106,7 @@ if rank == "1":
 time.sleep(60)
 """
     code, _, seconds = launched(tmp_path, script, grace=0.5)
-    assert (code, seconds < 15) == (3, True)
+    assert (code, seconds < 45) == (3, True)
     pids = [int(pid) for rank in "01" for pid in (tmp_path / f"pid{rank}").read_text().split()]
     assert not [pid for pid in pids if _runs(pid)]
 
@@ -129,7 +129,7 @@ while True:
     time.sleep(0.1)
 """
     code, lines, seconds = launched(tmp_path, script, hung=1.5)
-    assert (code, seconds < 15) == (137, True)
+    assert (code, seconds < 45) == (137, True)
     assert lines[-1].startswith("[launch] Rank 1 @ host gave no sign of life for 2 s (exit code")
 
 
@@ -202,7 +202,7 @@ time.sleep(60)
     ready = [process.stdout.readline() for _ in range(2)]
     process.send_signal(number)
     rest = process.stdout.read() if number != signal.SIGKILL else ""
-    assert process.wait(20) == code
+    assert process.wait(60) == code
     assert rest.count("checkpoint") == 2 * bool(words)
     pids = [int(line.split()[-1]) for line in ready]
     deadline = time.monotonic() + 15
@@ -291,6 +291,6 @@ def test_a_process_that_was_left_behind_ends(tmp_path: Path) -> None:
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()
     process.stderr.close()
-    assert process.wait(20) == 1
+    assert process.wait(60) == 1
     process.stdout.close()
     assert not [t for t in threading.enumerate() if t.name == "cornu-beat"]

@@ -102,7 +102,7 @@ def test_lines_with_labels(patterns: Any, lines: list[str], code: int, told: lis
             done.set()
 
     _labelled.Labelled(JOB, [sys.executable, "-c", script], "place", *patterns, tell)
-    assert done.wait(20)
+    assert done.wait(60)
     assert found == told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,9 +129,11 @@ while True:
     if rank == "1": os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(0.1)
 """
-    code, lines, seconds = launched(tmp_path, script, hung=1.5)
+    code, lines, seconds = launched(tmp_path, script, hung=4)
     assert (code, seconds < 45) == (137, True)
-    assert lines[-1].startswith("[launch] Rank 1 @ host gave no sign of life for 2 s (exit code")
+    assert re.match(
+        r"\[launch\] Rank 1 @ host gave no sign of life for \d+ s \(exit code", lines[-1]
+    )
 
 
 def test_all_start_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

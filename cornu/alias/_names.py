@@ -12,7 +12,7 @@ import h5py
 from .. import config, layers, saving
 from ..core import op
 from ..core.scopes import SymbolicScope
-from ..engines import active
+from ..engines import is_tracing
 from ..random import draw_seed
 
 Made = TypeVar("Made")
@@ -100,9 +100,12 @@ def no_automatic_dependency_tracking(function: Made) -> Made:
 
 
 def in_tf_graph() -> bool:
-    """Whether TensorFlow is tracing a function."""
-    engine = active()
-    return engine is not None and engine.name == "tensorflow"
+    """Whether TensorFlow is tracing a function, where its engine is loaded.
+
+    >>> in_tf_graph()
+    False
+    """
+    return is_tracing("tensorflow")
 
 
 def _operation(name: str) -> Any:

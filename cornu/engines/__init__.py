@@ -155,6 +155,12 @@ def tracing(x: Any) -> Engine | None:
     return engine if engine is not None and engine.is_traced(x) else None
 
 
+def is_tracing(name: str) -> bool:
+    """Whether the library of an engine, if that is loaded, is tracing a function here."""
+    engine = _loaded.get((name, True))
+    return engine is not None and engine.is_traced(engine.full((), 0, "int32"))
+
+
 def configured_name() -> str:
     """The engine's name from `CORNU_BACKEND`, `KERAS_BACKEND` or `keras.json`, else `"jax"`.
 

@@ -103,3 +103,14 @@ def test_programs_run_as_they_are(given: list[str], tmp_path: Path) -> None:
 def test_a_program_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     code = "from cornu.cli import main; print(main(['nothing.py']), main(['-m']), main(['-c', 'x = 1']))"
     assert output("-c", code) == "2 2 0\n"
+
+
+def test_where_tensorflow_traces() -> None:
+    """What asks whether it is within a graph is told so there alone."""
+    code = (
+        "import cornu.as_keras, cornu, tensorflow as tf; from keras.src.utils.backend_utils import in_tf_graph\n"
+        "seen = []\n"
+        "with cornu.backend.use('tensorflow'): tf.function(lambda: seen.append(in_tf_graph()))()\n"
+        "print(seen, in_tf_graph())"
+    )
+    assert output("-c", code) == "[True] False\n"

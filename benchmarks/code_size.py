@@ -30,7 +30,7 @@ PARTS: dict[str, tuple[tuple[str, ...], int]] = {
         ),
         8_800,
     ),
-    "tuner": (("tuner",), 3_700),
+    "tuner": (("tuner",), 3_600),
     "optimization": (("optimization",), 2_500),
     "serving": (("serving",), 3_350),
     "launching": (("launch",), 2_500),

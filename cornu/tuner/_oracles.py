@@ -56,6 +56,7 @@ class RandomSearchOracle(SamplingOracle):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int = 3,
         *,
+        sampler: Any = "random",
         pruner: Any = None,
     ) -> None:
         super().__init__(
@@ -67,6 +68,7 @@ class RandomSearchOracle(SamplingOracle):
             seed,
             max_retries_per_trial,
             max_consecutive_failed_trials,
+            sampler=sampler,
             pruner=pruner,
         )
 
@@ -214,7 +216,7 @@ class HyperbandOracle(SamplingOracle):
         self.hyperband_iterations = hyperband_iterations
 
 
-class ParetoOracle(SamplingOracle):
+class ParetoOracle(RandomSearchOracle):
     """Several objectives, none of which counts more: the best trials are those that no other beats in all of them.
 
     Its arguments are those of `Oracle`; `objective` may be a list.

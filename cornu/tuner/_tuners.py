@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Any, ClassVar
 
 from ._oracle import Oracle
 from ._oracles import (
@@ -11,14 +12,43 @@ from ._oracles import (
     HyperbandOracle,
     ParetoOracle,
     RandomSearchOracle,
-    SamplingOracle,
 )
-from ._space import HyperParameters
 from ._trial import Trial
 from ._tuner import Tuner
 
 
-class RandomSearch(Tuner):
+class _Search(Tuner):
+    """A tuner that makes its oracle: beside a model, and what `Tuner` takes, it takes what the oracle's class does."""
+
+    _oracle: ClassVar[type[Oracle]] = Oracle
+    _given: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):  # a subclass with a constructor of its own
+            return
+        given = dict(inspect.signature(cls._oracle).parameters)
+        names = [*given]
+        at = names.index(
+            "allow_new_entries"
+        )  # Keras Tuner's tuners have the two the other way round
+        names[at : at + 2] = reversed(names[at : at + 2])
+        cls._given = inspect.Signature([given[name] for name in names])
+        own = inspect.signature(_Search.__init__).parameters
+        cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [own["hypermodel"], *cls._given.parameters.values(), own["kwargs"]]
+        )
+
+    def __init__(self, hypermodel: Any = None, *args: Any, **kwargs: Any) -> None:
+        names = [name for name in kwargs if name in self._given.parameters]
+        given = self._given.bind(*args, **{name: kwargs.pop(name) for name in names})
+        super().__init__(self._new_oracle(**given.arguments), hypermodel, **kwargs)
+
+    def _new_oracle(self, **given: Any) -> Oracle:
+        return self._oracle(**given)
+
+
+class RandomSearch(_Search):
     """Models by chance, each another one.
 
     Args:
@@ -37,36 +67,10 @@ class RandomSearch(Tuner):
     ValueError: A tuner needs a `hypermodel`, or a `run_trial` of its own. Received: hypermodel=None.
     """
 
-    def __init__(
-        self,
-        hypermodel: Any = None,
-        objective: Any = None,
-        max_trials: int | None = 10,
-        seed: int | None = None,
-        hyperparameters: HyperParameters | None = None,
-        tune_new_entries: bool = True,
-        allow_new_entries: bool = True,
-        max_retries_per_trial: int = 0,
-        max_consecutive_failed_trials: int = 3,
-        *,
-        pruner: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        oracle = RandomSearchOracle(
-            objective,
-            max_trials,
-            seed,
-            hyperparameters,
-            allow_new_entries,
-            tune_new_entries,
-            max_retries_per_trial,
-            max_consecutive_failed_trials,
-            pruner=pruner,
-        )
-        super().__init__(oracle, hypermodel, **kwargs)
+    _oracle = RandomSearchOracle
 
 
-class GridSearch(Tuner):
+class GridSearch(_Search):
     """All models of a space, the last hyperparameter changing first.
 
     Its arguments are those of `RandomSearch`.
@@ -76,36 +80,10 @@ class GridSearch(Tuner):
     ValueError: A tuner needs a `hypermodel`, or a `run_trial` of its own. Received: hypermodel=None.
     """
 
-    def __init__(
-        self,
-        hypermodel: Any = None,
-        objective: Any = None,
-        max_trials: int | None = None,
-        seed: int | None = None,
-        hyperparameters: HyperParameters | None = None,
-        tune_new_entries: bool = True,
-        allow_new_entries: bool = True,
-        max_retries_per_trial: int = 0,
-        max_consecutive_failed_trials: int = 3,
-        *,
-        pruner: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        oracle = GridSearchOracle(
-            objective,
-            max_trials,
-            seed,
-            hyperparameters,
-            allow_new_entries,
-            tune_new_entries,
-            max_retries_per_trial,
-            max_consecutive_failed_trials,
-            pruner=pruner,
-        )
-        super().__init__(oracle, hypermodel, **kwargs)
+    _oracle = GridSearchOracle
 
 
-class BayesianOptimization(Tuner):
+class BayesianOptimization(_Search):
     """Models where a Gaussian process of those that were tried expects the best.
 
     Args:
@@ -118,42 +96,10 @@ class BayesianOptimization(Tuner):
     ValueError: A tuner needs a `hypermodel`, or a `run_trial` of its own. Received: hypermodel=None.
     """
 
-    def __init__(
-        self,
-        hypermodel: Any = None,
-        objective: Any = None,
-        max_trials: int | None = 10,
-        num_initial_points: int | None = None,
-        alpha: float = 1e-4,
-        beta: float = 2.6,
-        seed: int | None = None,
-        hyperparameters: HyperParameters | None = None,
-        tune_new_entries: bool = True,
-        allow_new_entries: bool = True,
-        max_retries_per_trial: int = 0,
-        max_consecutive_failed_trials: int = 3,
-        *,
-        pruner: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        oracle = BayesianOptimizationOracle(
-            objective,
-            max_trials,
-            num_initial_points,
-            alpha,
-            beta,
-            seed,
-            hyperparameters,
-            allow_new_entries,
-            tune_new_entries,
-            max_retries_per_trial,
-            max_consecutive_failed_trials,
-            pruner=pruner,
-        )
-        super().__init__(oracle, hypermodel, **kwargs)
+    _oracle = BayesianOptimizationOracle
 
 
-class Hyperband(Tuner):
+class Hyperband(_Search):
     """Many models that begin, few that go on; each trains on from where it is.
 
     Args:
@@ -166,34 +112,7 @@ class Hyperband(Tuner):
     ValueError: A tuner needs a `hypermodel`, or a `run_trial` of its own. Received: hypermodel=None.
     """
 
-    def __init__(
-        self,
-        hypermodel: Any = None,
-        objective: Any = None,
-        max_epochs: int = 100,
-        factor: int = 3,
-        hyperband_iterations: int = 1,
-        seed: int | None = None,
-        hyperparameters: HyperParameters | None = None,
-        tune_new_entries: bool = True,
-        allow_new_entries: bool = True,
-        max_retries_per_trial: int = 0,
-        max_consecutive_failed_trials: int = 3,
-        **kwargs: Any,
-    ) -> None:
-        oracle = HyperbandOracle(
-            objective,
-            max_epochs,
-            factor,
-            hyperband_iterations,
-            seed,
-            hyperparameters,
-            allow_new_entries,
-            tune_new_entries,
-            max_retries_per_trial,
-            max_consecutive_failed_trials,
-        )
-        super().__init__(oracle, hypermodel, **kwargs)
+    _oracle = HyperbandOracle
 
     def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
         """Train for the epochs of the plan, unless the trial is stopped; `tuner/epochs` is among its values."""
@@ -202,41 +121,14 @@ class Hyperband(Tuner):
         return super().run_trial(trial, *args, **{**kwargs, "epochs": epochs})
 
 
-class _Sampled(Tuner):
+class _Sampled(_Search):
     """A search by one of Optuna's samplers."""
 
+    _oracle = RandomSearchOracle
     _sampler = ""
-    _oracle: type[Oracle] = SamplingOracle
 
-    def __init__(
-        self,
-        hypermodel: Any = None,
-        objective: Any = None,
-        max_trials: int | None = 10,
-        seed: int | None = None,
-        hyperparameters: HyperParameters | None = None,
-        tune_new_entries: bool = True,
-        allow_new_entries: bool = True,
-        max_retries_per_trial: int = 0,
-        max_consecutive_failed_trials: int = 3,
-        *,
-        sampler: dict[str, Any] | None = None,
-        pruner: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        oracle = self._oracle(
-            objective,
-            max_trials,
-            hyperparameters,
-            allow_new_entries,
-            tune_new_entries,
-            seed,
-            max_retries_per_trial,
-            max_consecutive_failed_trials,
-            sampler=(self._sampler, sampler or {}),
-            pruner=pruner,
-        )
-        super().__init__(oracle, hypermodel, **kwargs)
+    def _new_oracle(self, sampler: dict[str, Any] | None = None, **given: Any) -> Oracle:
+        return super()._new_oracle(sampler=(self._sampler, sampler or {}), **given)
 
 
 class TPE(_Sampled):
@@ -304,5 +196,5 @@ class Evolution(_Sampled):
     ValueError: A tuner needs a `hypermodel`, or a `run_trial` of its own. Received: hypermodel=None.
     """
 
-    _sampler = "evolution"
     _oracle = ParetoOracle
+    _sampler = "evolution"

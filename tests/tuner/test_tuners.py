@@ -433,3 +433,18 @@ def test_what_is_refused(
         tuner = kt.RandomSearch(built if callable(hypermodel) else hypermodel, "loss", **rest)
         tuner.search(X, Y, verbose=0, in_process=True, **given)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["RandomSearch", "GridSearch", "TPE", "Evolution"])
+def test_a_tuner_takes_what_its_oracle_does(kind: str, tmp_path: Path) -> None:
+    """In the order of Keras Tuner's tuners, which is not that of its oracles."""
+    space = kt.HyperParameters()
+    place = {"directory": tmp_path, "project_name": kind}
+    tuner = getattr(kt, kind)(
+        build, "val_loss", 4, 7, space, False, True, max_retries_per_trial=2, **place
+    )
+    oracle = tuner.oracle
+    assert (oracle.max_trials, oracle.seed, oracle.max_retries_per_trial) == (4, 7, 2)
+    assert (oracle.tune_new_entries, oracle.allow_new_entries) == (False, True)
+    with pytest.raises(TypeError, match="multiple values for argument 'max_trials'"):
+        getattr(kt, kind)(build, "val_loss", 4, max_trials=5, **place)

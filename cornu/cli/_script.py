@@ -21,22 +21,23 @@ def run_program(arguments: Sequence[str]) -> int:
     """Run it as `python` would, with Cornu in the place of Keras."""
     from ..alias import install
 
-    install()
     kind, *given = arguments
-    if kind not in ("-m", "-c"):
-        sys.argv, sys.path[0] = [kind, *given], os.path.dirname(os.path.abspath(kind))
-        if not os.path.isfile(kind):
-            print(f"A program must exist. Received: {kind!r}.", file=sys.stderr)
-            return 2
-        runpy.run_path(kind, run_name="__main__")
-        return 0
-    if not given:
+    if kind in ("-m", "-c") and not given:
         print(f"`{kind}` needs a module, or a program. Received: nothing.", file=sys.stderr)
         return 2
+    if kind not in ("-m", "-c") and not os.path.isfile(kind):
+        print(f"A program must exist. Received: {kind!r}.", file=sys.stderr)
+        return 2
+    # What `python` puts first in the search path, which the place of `keras` then comes before.
+    sys.path[0] = {"-m": os.getcwd(), "-c": ""}.get(kind, os.path.dirname(os.path.abspath(kind)))
+    install()
     if kind == "-m":
-        sys.argv, sys.path[0] = given, os.getcwd()
+        sys.argv = given
         runpy.run_module(given[0], run_name="__main__", alter_sys=True)
-        return 0
-    sys.argv, sys.path[0] = ["-c", *given[1:]], ""
-    exec(compile(given[0], "<string>", "exec"), {"__name__": "__main__"})
+    elif kind == "-c":
+        sys.argv = ["-c", *given[1:]]
+        exec(compile(given[0], "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        sys.argv = [kind, *given]
+        runpy.run_path(kind, run_name="__main__")
     return 0

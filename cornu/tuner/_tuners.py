@@ -60,6 +60,7 @@ class RandomSearch(_Search):
         max_retries_per_trial, max_consecutive_failed_trials: What happens to trials that fail, as for `Oracle`.
         pruner: What ends hopeless trials by the epochs' metrics: "median", "asha" (successive halving), "hyperband",
             "percentile", "wilcoxon" (for cross-validation), or a pruner of Optuna's.
+        sampler: What draws the values: chance, or one of Optuna's samplers by its name.
         **kwargs: Arguments of `Tuner`.
 
     >>> RandomSearch(None, "val_loss")

@@ -93,7 +93,11 @@ def test_without_it_keras_is_keras() -> None:
 def test_programs_run_as_they_are(given: list[str], tmp_path: Path) -> None:
     """As scripts and as modules, with their arguments, beside their own modules."""
     (tmp_path / "said.py").write_text(
-        "import sys, keras, beside\nif __name__ == '__main__': print(sys.argv[1:], keras.Layer, beside.__name__)"
+        "import sys, keras, beside\n"
+        "from importlib.metadata import distribution\n"
+        "from cornu import alias\n"
+        "assert str(distribution('keras').locate_file('')) == alias.PATH\n"
+        "if __name__ == '__main__': print(sys.argv[1:], keras.Layer, beside.__name__)"
     )
     (tmp_path / "beside.py").write_text("")
     code = f"import os, sys; os.chdir({str(tmp_path)!r}); from cornu.cli import main; sys.exit(main({given}))"

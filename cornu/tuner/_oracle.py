@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
 from .. import tuning
+from ..core import seeding
 from ._objective import Objective, make
 from ._parameters import HyperParameter
 from ._space import HyperParameters
@@ -69,7 +68,7 @@ class Oracle:
             the builder says.
         allow_new_entries: Whether a builder may ask for others.
         tune_new_entries: Whether those are searched, or have their defaults.
-        seed: What the draws follow from.
+        seed: What the draws follow from; by default the process's own (`set_random_seed`).
         max_retries_per_trial: How often a trial that raised an error is tried again.
         max_consecutive_failed_trials: How many failures in a row end the search.
         sampler: A sampler's name, of `SAMPLERS`, or one of Optuna's.
@@ -110,7 +109,7 @@ class Oracle:
             )
         self.hyperparameters = hyperparameters or HyperParameters()
         self.allow_new_entries, self.tune_new_entries = allow_new_entries, tune_new_entries
-        self.seed = int(np.random.default_rng().integers(10_000)) if seed is None else seed
+        self.seed = seeding.make_default_seed() if seed is None else seed
         self.max_retries_per_trial = max_retries_per_trial
         self.max_consecutive_failed_trials = max_consecutive_failed_trials
         self.verbose = 1

@@ -340,7 +340,7 @@ def test_pruning(home: Path) -> None:
 
 
 def test_hyperband(home: Path) -> None:
-    tuner = kt.Hyperband(build, "val_loss", max_epochs=3, factor=2, max_consecutive_failed_trials=1)
+    tuner = kt.Hyperband(build, "val_loss", max_epochs=3, factor=2, seed=1)
     assert tuner.oracle.max_trials == 2 + 2
     tuner.search(X, Y, validation_data=(X, Y), verbose=0, in_process=True)
     states = [it.status for it in tuner.oracle.trials.values()]
@@ -448,3 +448,14 @@ def test_a_tuner_takes_what_its_oracle_does(kind: str, tmp_path: Path) -> None:
     assert (oracle.tune_new_entries, oracle.allow_new_entries) == (False, True)
     with pytest.raises(TypeError, match="multiple values for argument 'max_trials'"):
         getattr(kt, kind)(build, "val_loss", 4, max_trials=5, **place)
+
+
+def test_a_search_follows_the_seed_of_the_process(home: Path) -> None:
+    """As whatever draws and is given no seed."""
+    drawn = []
+    for name in "ab":
+        cornu.utils.set_random_seed(5)
+        tuner = tried(lambda hp: hp.Float("x", 0, 1), max_trials=3, project_name=name)
+        tuner.search(in_process=True, verbose=0)
+        drawn.append([it.score for it in tuner.oracle.trials.values()])
+    assert drawn[0] == drawn[1] and len(set(drawn[0])) == 3
